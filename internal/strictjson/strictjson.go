@@ -1,0 +1,501 @@
+// Package strictjson reads JSON so that a text has one meaning or none.
+//
+// encoding/json takes a name in any case, keeps the last of two equal names and replaces what is
+// not UTF-8; each of those lets two readers of one signed text see two different things (RFC 8725
+// §2.4 and §3.7). This decoder refuses them. It goes over a text once, and what it returns are
+// substrings of that text wherever no escape stands in the way, so that reading a token's payload
+// allocates next to nothing.
+package strictjson
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxDepth is how many objects and arrays may stand inside one another.
+const MaxDepth = 16
+
+// maxRawDepth bounds the recursion of Raw, which is otherwise indifferent to depth.
+const maxRawDepth = 512
+
+// Error tells what is wrong with a text and where. It never quotes the text.
+type Error struct {
+	Offset int    // in bytes from the start
+	Reason string // in a few words, without any of the text
+	Syntax bool   // false: well-formed, but another type than the reader asked for
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s at byte %d", e.Reason, e.Offset) }
+
+// Decoder reads one text. The zero Decoder reads the empty text; use New. The first mistake ends
+// the reading: every later call returns a zero value, and Err tells what it was.
+type Decoder struct {
+	text  string
+	pos   int
+	depth int
+	raw   bool // inside Raw: syntax is all that counts
+	fold  bool
+	err   *Error
+	named int        // how many of names are in use
+	names [40]string // of all open objects, the innermost last
+}
+
+// New returns a decoder for text.
+func New(text string) *Decoder { return &Decoder{text: text} }
+
+// RefuseFoldedNames makes names of one object that differ only in case count as duplicates, for
+// when the text will be handed to a reader that matches names in any case.
+func (d *Decoder) RefuseFoldedNames() { d.fold = true }
+
+// Err returns the first mistake, or nil.
+func (d *Decoder) Err() error {
+	if d.err == nil {
+		return nil
+	}
+	return d.err
+}
+
+// End reports whether the text was read to its end without a mistake.
+func (d *Decoder) End() error {
+	d.space()
+	if d.err == nil && d.pos < len(d.text) {
+		d.syntax("data after the value")
+	}
+	return d.Err()
+}
+
+// Fail records a mistake in the value just read, unless there was one before it.
+func (d *Decoder) Fail(reason string) {
+	if d.err == nil {
+		d.err = &Error{Offset: d.pos, Reason: reason}
+	}
+}
+
+func (d *Decoder) syntax(reason string) {
+	if d.err == nil {
+		d.err = &Error{Offset: d.pos, Reason: reason, Syntax: true}
+	}
+}
+
+func (d *Decoder) space() {
+	for d.pos < len(d.text) {
+		switch d.text[d.pos] {
+		case ' ', '\t', '\n', '\r':
+			d.pos++
+		default:
+			return
+		}
+	}
+}
+
+// Peek returns the first byte of the next value: '{', '[', '"', 't', 'f', 'n', or '0' for every
+// number; 0 when there is none.
+func (d *Decoder) Peek() byte {
+	if d.err != nil {
+		return 0
+	}
+	d.space()
+	if d.pos >= len(d.text) {
+		return 0
+	}
+	c := d.text[d.pos]
+	if c == '-' || '0' <= c && c <= '9' {
+		return '0'
+	}
+	return c
+}
+
+// expect is Peek for a reader that takes one type only.
+func (d *Decoder) expect(c byte, what string) bool {
+	if d.err != nil {
+		return false
+	}
+	switch d.Peek() {
+	case c:
+		return true
+	case '{', '[', '"', 't', 'f', 'n', '0':
+		d.Fail("not " + what)
+	case 0:
+		d.syntax("unexpected end")
+	default:
+		d.syntax("unexpected character")
+	}
+	return false
+}
+
+func (d *Decoder) open() bool {
+	d.depth++
+	limit := MaxDepth
+	if d.raw {
+		limit = maxRawDepth
+	}
+	if d.depth > limit {
+		d.syntax(fmt.Sprintf("more than %d levels", limit))
+		return false
+	}
+	d.pos++
+	return true
+}
+
+// next moves past what separates the elements of an object or array, and reports whether there is
+// another one. At the closing bracket it moves past that.
+func (d *Decoder) next(closing byte, first bool) bool {
+	d.space()
+	switch {
+	case d.err != nil:
+	case d.pos >= len(d.text):
+		d.syntax("unexpected end")
+	case d.text[d.pos] == closing:
+		d.pos++
+		d.depth--
+	case first:
+		return true
+	case d.text[d.pos] == ',':
+		d.pos++
+		d.space()
+		if d.pos < len(d.text) && d.text[d.pos] == closing {
+			d.syntax("comma before a closing bracket")
+			return false
+		}
+		return true
+	default:
+		d.syntax("unexpected character")
+	}
+	return false
+}
+
+// Object yields the names of the next value, which must be an object, each before its value is
+// read. A value that the loop's body does not read is skipped. Use it as
+//
+//	for name := range d.Object { … }
+//
+// and do not break out of the loop: a text is read to its end or refused.
+func (d *Decoder) Object(yield func(name string) bool) {
+	if !d.expect('{', "an object") || !d.open() {
+		return
+	}
+	outer := d.named
+	var many map[string]struct{} // for what finds no place in names
+	for first := true; d.next('}', first); first = false {
+		if d.Peek() != '"' {
+			d.syntax("no name")
+			return
+		}
+		name := d.String()
+		d.space()
+		if d.err == nil && (d.pos >= len(d.text) || d.text[d.pos] != ':') {
+			d.syntax("no colon after a name")
+		}
+		if d.err != nil {
+			return
+		}
+		d.pos++
+		if !d.raw {
+			key := name
+			if d.fold {
+				key = foldName(name)
+			}
+			if !d.unique(key, outer, &many) {
+				return
+			}
+		}
+		d.space()
+		before := d.pos
+		if !yield(name) {
+			d.syntax("not read to the end")
+		}
+		if d.err == nil && d.pos == before {
+			d.Skip()
+		}
+		if d.err != nil {
+			return
+		}
+	}
+	d.named = outer
+}
+
+// unique refuses a name that the innermost object, whose names begin at outer, has already.
+func (d *Decoder) unique(name string, outer int, many *map[string]struct{}) bool {
+	_, dup := (*many)[name]
+	for _, other := range d.names[outer:d.named] {
+		dup = dup || other == name
+	}
+	switch {
+	case dup:
+		d.syntax("duplicate name")
+		return false
+	case *many == nil && d.named < len(d.names):
+		d.names[d.named] = name
+		d.named++
+	case *many == nil:
+		*many = map[string]struct{}{name: {}}
+	default:
+		(*many)[name] = struct{}{}
+	}
+	return true
+}
+
+// foldName maps all spellings that encoding/json holds equal to one.
+func foldName(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case 'ſ': // folds to s, as strings.EqualFold has it
+			return 's'
+		case 'K': // the Kelvin sign
+			return 'k'
+		}
+		return r
+	}, strings.ToLower(name))
+}
+
+// Array yields once for each element of the next value, which must be an array. An element that
+// the loop's body does not read is skipped.
+func (d *Decoder) Array(yield func() bool) {
+	if !d.expect('[', "an array") || !d.open() {
+		return
+	}
+	for first := true; d.next(']', first); first = false {
+		d.space()
+		before := d.pos
+		if !yield() {
+			d.syntax("not read to the end")
+		}
+		if d.err == nil && d.pos == before {
+			d.Skip()
+		}
+		if d.err != nil {
+			return
+		}
+	}
+}
+
+// Unlike refuses a name that one of the known names would be, but for its case.
+func (d *Decoder) Unlike(name string, known []string) {
+	for _, k := range known {
+		if len(name) >= len(k) && strings.EqualFold(name, k) {
+			d.syntax("a name in another case than " + k)
+			return
+		}
+	}
+}
+
+// Null reports whether the next value is null, and reads it if it is.
+func (d *Decoder) Null() bool {
+	if d.Peek() != 'n' {
+		return false
+	}
+	d.literal("null")
+	return d.err == nil
+}
+
+func (d *Decoder) literal(word string) {
+	if !strings.HasPrefix(d.text[d.pos:], word) {
+		d.syntax("unexpected character")
+		return
+	}
+	d.pos += len(word)
+}
+
+// Skip reads over the next value, as strictly as if it had been asked for.
+func (d *Decoder) Skip() {
+	switch d.Peek() {
+	case '{':
+		for range d.Object {
+		}
+	case '[':
+		for range d.Array {
+		}
+	case '"':
+		_ = d.String()
+	case '0':
+		d.Number()
+	case 't':
+		d.literal("true")
+	case 'f':
+		d.literal("false")
+	case 'n':
+		d.literal("null")
+	case 0:
+		d.syntax("unexpected end")
+	default:
+		d.syntax("unexpected character")
+	}
+}
+
+// Raw returns the text of the next value. Only its syntax is checked, so that one value which a
+// strict reader would refuse does not spoil its neighbours: give it to a Decoder of its own.
+func (d *Decoder) Raw() string {
+	d.space()
+	start, outer := d.pos, d.raw
+	d.raw = true
+	d.Skip()
+	d.raw = outer
+	if d.err != nil {
+		return ""
+	}
+	return d.text[start:d.pos]
+}
+
+// String reads a string.
+func (d *Decoder) String() string {
+	if !d.expect('"', "a string") {
+		return ""
+	}
+	d.pos++
+	start, ascii := d.pos, true
+	for d.pos < len(d.text) {
+		switch c := d.text[d.pos]; {
+		case c == '"':
+			s := d.text[start:d.pos]
+			if !ascii && !d.raw && !utf8.ValidString(s) {
+				d.syntax("invalid UTF-8")
+				return ""
+			}
+			d.pos++
+			return s
+		case c == '\\':
+			return d.escaped(start)
+		case c < ' ':
+			d.syntax("control character in a string")
+			return ""
+		case c >= utf8.RuneSelf:
+			ascii = false
+		}
+		d.pos++
+	}
+	d.syntax("unexpected end")
+	return ""
+}
+
+// escaped reads on from the first backslash of a string that began at start.
+func (d *Decoder) escaped(start int) string {
+	var b strings.Builder
+	b.WriteString(d.text[start:d.pos])
+	for d.pos < len(d.text) {
+		c := d.text[d.pos]
+		switch {
+		case c == '"':
+			if !d.raw && !utf8.ValidString(b.String()) {
+				d.syntax("invalid UTF-8")
+				return ""
+			}
+			d.pos++
+			return b.String()
+		case c < ' ':
+			d.syntax("control character in a string")
+			return ""
+		case c != '\\':
+			b.WriteByte(c)
+			d.pos++
+			continue
+		}
+		d.pos++
+		if d.pos >= len(d.text) {
+			break
+		}
+		c = d.text[d.pos]
+		d.pos++
+		switch c {
+		case '"', '\\', '/':
+			b.WriteByte(c)
+		case 'b':
+			b.WriteByte('\b')
+		case 'f':
+			b.WriteByte('\f')
+		case 'n':
+			b.WriteByte('\n')
+		case 'r':
+			b.WriteByte('\r')
+		case 't':
+			b.WriteByte('\t')
+		case 'u':
+			r := d.codeUnit()
+			if 0xD800 <= r && r < 0xDC00 && strings.HasPrefix(d.text[d.pos:], `\u`) {
+				d.pos += 2
+				if low := d.codeUnit(); 0xDC00 <= low && low < 0xE000 {
+					r = (r-0xD800)<<10 + (low - 0xDC00) + 0x10000
+				}
+			}
+			if d.err == nil && 0xD800 <= r && r < 0xE000 && !d.raw {
+				d.syntax("half of a surrogate pair")
+			}
+			b.WriteRune(r)
+		default:
+			d.syntax("unknown escape")
+		}
+		if d.err != nil {
+			return ""
+		}
+	}
+	d.syntax("unexpected end")
+	return ""
+}
+
+// codeUnit reads the four hex digits of a \u escape.
+func (d *Decoder) codeUnit() rune {
+	if len(d.text)-d.pos < 4 {
+		d.syntax("unexpected end")
+		return 0
+	}
+	var r rune
+	for _, c := range []byte(d.text[d.pos : d.pos+4]) {
+		switch {
+		case '0' <= c && c <= '9':
+			r = r<<4 | rune(c-'0')
+		case 'a' <= c && c <= 'f':
+			r = r<<4 | rune(c-'a'+10)
+		case 'A' <= c && c <= 'F':
+			r = r<<4 | rune(c-'A'+10)
+		default:
+			d.syntax("unknown escape")
+			return 0
+		}
+	}
+	d.pos += 4
+	return r
+}
+
+// Number reads a number and returns it as it was written (RFC 8259 §6).
+func (d *Decoder) Number() string {
+	if !d.expect('0', "a number") {
+		return ""
+	}
+	start := d.pos
+	if d.text[d.pos] == '-' {
+		d.pos++
+	}
+	if d.pos < len(d.text) && d.text[d.pos] == '0' {
+		d.pos++
+	} else if d.digits() == 0 {
+		return ""
+	}
+	if d.pos < len(d.text) && d.text[d.pos] == '.' {
+		d.pos++
+		if d.digits() == 0 {
+			return ""
+		}
+	}
+	if d.pos < len(d.text) && (d.text[d.pos] == 'e' || d.text[d.pos] == 'E') {
+		d.pos++
+		if d.pos < len(d.text) && (d.text[d.pos] == '+' || d.text[d.pos] == '-') {
+			d.pos++
+		}
+		if d.digits() == 0 {
+			return ""
+		}
+	}
+	return d.text[start:d.pos]
+}
+
+// digits reads one or more; where there is none, that is a mistake.
+func (d *Decoder) digits() int {
+	start := d.pos
+	for d.pos < len(d.text) && '0' <= d.text[d.pos] && d.text[d.pos] <= '9' {
+		d.pos++
+	}
+	if d.pos == start {
+		d.syntax("not a number")
+	}
+	return d.pos - start
+}

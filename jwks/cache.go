@@ -1,0 +1,546 @@
+package jwks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parajwt/parajwt/internal/jose"
+)
+
+// Config tunes a [Cache]. The zero value is right for production.
+type Config struct {
+	// RefreshInterval is how old the key set may become before it is fetched again, where Para's
+	// answer does not ask for less, and so how long a key that Para withdrew can still verify.
+	// Default 5 minutes; from 1 second to 1 hour. Cache-Control: max-age, less Age, is honoured
+	// between 1 minute and this.
+	RefreshInterval time.Duration
+	// Cooldown is how long an unknown key ID that was not found keeps the next one from asking
+	// again. Default 30 seconds; from 1 second to 10 minutes.
+	Cooldown time.Duration
+	// StaleLimit is how long keys are used when Para cannot be reached. After it, every token is
+	// refused with [ErrUnavailable]. Default 72 hours; from RefreshInterval to 30 days.
+	StaleLimit time.Duration
+	// FetchTimeout ends a fetch, connection and body included. Default 5 seconds; from 10
+	// milliseconds to 1 minute.
+	FetchTimeout time.Duration
+	// Algorithms are the signature algorithms whose keys are kept. Default RS256 and ES256. A key
+	// that names no algorithm gets the first of these that fits it.
+	Algorithms []string
+	// Initial is a key set to start from, until Para answers. With a snapshot, StaleLimit counts
+	// from when it was fetched.
+	Initial Source
+	// Offline keeps the cache from ever fetching: Initial is all there is, and does not go stale.
+	// A key that Para withdraws is then trusted until you replace Initial.
+	Offline bool
+	// HTTPClient is what fetches. Its redirects and cookies are switched off. Default: a client
+	// with Go's TLS settings and the proxy of the environment.
+	HTTPClient *http.Client
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+	// Logger gets skipped keys, failed fetches and changes of the set. Default slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	minFresh   = time.Minute
+	minBackoff = time.Second
+	maxBackoff = 5 * time.Minute
+	// emptySets is how many answers in a row, at least minFresh apart, may hold no usable key
+	// before they are believed.
+	emptySets = 3
+	// clockSlack is how far back the clock may step without anything being done about it.
+	clockSlack = int64(time.Minute)
+)
+
+// Errors of [Cache.Key] and [Cache.Warm].
+var (
+	// ErrUnknownKey means that the key set, as current as it can be had, has no such key.
+	ErrUnknownKey = errors.New("jwks: unknown key ID")
+	// ErrUnavailable means that it cannot be told: there is no key set, or none that is fresh
+	// enough, or the caller's context ended first. It is wrapped in an [*UnavailableError].
+	ErrUnavailable = errors.New("jwks: keys are unavailable")
+)
+
+// UnavailableError is [ErrUnavailable] with what is known about it.
+type UnavailableError struct {
+	RetryAfter time.Duration // until the next fetch, as far as it is planned; at least a second
+	Cause      error         // why the last fetch failed, or the caller's context ended
+}
+
+func (e *UnavailableError) Error() string {
+	if e.Cause == nil {
+		return ErrUnavailable.Error()
+	}
+	return ErrUnavailable.Error() + ": " + e.Cause.Error()
+}
+
+// Unwrap makes errors.Is find ErrUnavailable and the cause.
+func (e *UnavailableError) Unwrap() []error { return []error{ErrUnavailable, e.Cause} }
+
+// Key is one public key of an environment, bound to one algorithm (RFC 8725 §3.1). Two Keys are equal
+// (==) as long as the key has been in the set without a break. Safe for concurrent use.
+type Key struct{ key *jose.Key }
+
+// ID returns the key ID (kid).
+func (k Key) ID() string { return k.key.ID }
+
+// Algorithm returns the only algorithm the key verifies with, such as RS256.
+func (k Key) Algorithm() string { return k.key.Algorithm }
+
+// Verify checks a signature over the bytes that were signed, and keeps neither.
+func (k Key) Verify(input, signature []byte) error { return k.key.Verify(input, signature) }
+
+// Cache holds the key set of one environment. It fetches the set when a key is first asked for,
+// keeps it fresh in the background from then on, and goes on with what it has when Para cannot be
+// reached. Safe for concurrent use. Close it.
+type Cache struct {
+	env    Environment
+	cfg    Config
+	client *http.Client
+
+	// What a look-up needs, replaced as a whole and never changed.
+	set atomic.Pointer[keySet]
+
+	mu        sync.Mutex // guards the rest
+	flight    *flight    // the fetch under way
+	timer     *time.Timer
+	closed    bool
+	attemptAt int64 // when the last fetch began
+	nextAt    int64 // when the next one is due
+	askedAt   int64 // when an unknown key ID last caused one
+	failures  int   // in a row
+	empties   int   // answers without a usable key, in a row
+	emptyAt   int64
+	fetches   uint64
+	lastErr   error
+	lastErrAt time.Time
+
+	ctx    context.Context // of the cache, not of any caller
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+}
+
+// keySet is one state of the key set. Times are wall-clock nanoseconds, because a suspended machine
+// stops the monotonic clock and not the age of its keys.
+type keySet struct {
+	keys         map[string]*jose.Key
+	skipped      []jose.Skipped
+	etag         string
+	lastModified string
+	fetchedAt    time.Time
+	// A look-up between since and until needs nothing but the map.
+	since, until int64
+	overdueAt    int64 // from when on a refresh that nobody has begun is waited for
+	staleAt      int64 // from when on the keys are not used
+}
+
+func (s *keySet) usable(now int64) bool { return len(s.keys) > 0 && now < s.staleAt }
+
+// flight is one fetch. Any number of callers may wait for it.
+type flight struct {
+	done  chan struct{}
+	keyID string // the unknown key ID it was begun for, if any
+}
+
+// New returns a cache for one environment. It reports every mistake of the configuration at once
+// (errors.Join), and does not touch the network.
+func New(env Environment, cfg Config) (*Cache, error) {
+	env, err := env.normalize()
+	errs := []error{err}
+	cfg, more := cfg.withDefaults()
+	errs = append(errs, more...)
+
+	c := &Cache{env: env, cfg: cfg, client: newClient(cfg.HTTPClient)}
+	first := &keySet{}
+	if !cfg.Initial.isZero() {
+		first, err = c.initial()
+		errs = append(errs, err)
+	} else if cfg.Offline {
+		errs = append(errs, errors.New("jwks: Offline without Initial: there would be no keys"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	c.set.Store(first)
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c, nil
+}
+
+func (cfg Config) withDefaults() (Config, []error) {
+	var errs []error
+	duration := func(name string, d *time.Duration, def, low, high time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+		if *d < low || *d > high {
+			errs = append(errs, fmt.Errorf("jwks: %s is %v: use %v to %v, or 0 for the default of %v", name, *d, low, high, def))
+		}
+	}
+	duration("RefreshInterval", &cfg.RefreshInterval, 5*time.Minute, time.Second, time.Hour)
+	duration("Cooldown", &cfg.Cooldown, 30*time.Second, time.Second, 10*time.Minute)
+	duration("StaleLimit", &cfg.StaleLimit, 72*time.Hour, cfg.RefreshInterval, 30*24*time.Hour)
+	duration("FetchTimeout", &cfg.FetchTimeout, 5*time.Second, 10*time.Millisecond, time.Minute)
+
+	if len(cfg.Algorithms) == 0 {
+		cfg.Algorithms = []string{"RS256", "ES256"}
+	}
+	cfg.Algorithms = slices.Clone(cfg.Algorithms)
+	for _, alg := range cfg.Algorithms {
+		if !slices.Contains(jose.Algorithms(), alg) {
+			errs = append(errs, fmt.Errorf("jwks: Algorithms: %.20q cannot be allowed: use some of %v", alg, jose.Algorithms()))
+		}
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return cfg, errs
+}
+
+// initial turns Config.Initial into the first state. Online, a refresh of it is due at once.
+func (c *Cache) initial() (*keySet, error) {
+	keys, skipped, from, err := c.cfg.Initial.read(c.cfg.Algorithms)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("jwks: Initial: %w", err)
+	case len(keys) == 0:
+		return nil, fmt.Errorf("jwks: Initial: %w", errNoUsableKey)
+	case from.Environment != "" && (from.Environment != c.env.Name || from.URL != c.env.URL):
+		return nil, fmt.Errorf("jwks: Initial: the snapshot is of environment %q, not of %q", from.Environment, c.env.Name)
+	}
+	c.logSkipped(skipped)
+	now := c.cfg.Now()
+	s := &keySet{keys: keys, skipped: skipped, fetchedAt: now.Round(0)}
+	if !from.FetchedAt.IsZero() && from.FetchedAt.Before(now) {
+		s.fetchedAt = from.FetchedAt
+	}
+	if c.cfg.Offline {
+		const forever = 1<<63 - 1
+		s.until, s.overdueAt, s.staleAt = forever, forever, forever
+		s.since = -forever
+	} else {
+		s.staleAt = s.fetchedAt.Add(c.cfg.StaleLimit).UnixNano()
+		s.overdueAt = s.staleAt // a refresh is due at once, but nobody has to wait for it
+	}
+	return s, nil
+}
+
+// Environment returns the environment whose keys these are.
+func (c *Cache) Environment() Environment { return c.env }
+
+// Key returns the key with this ID. As long as the set is fresh and has the key, that is one atomic
+// load and a look-up in a map. Otherwise:
+//
+//   - A known key whose set is due for a refresh is returned at once, and the refresh begins.
+//   - An unknown key ID causes a fetch, which is waited for, unless one did within Cooldown and
+//     brought nothing: then it is [ErrUnknownKey] at once.
+//   - With no usable set, the fetch is waited for, unless one just failed: then it is an
+//     [*UnavailableError] at once, which says when the next one is due.
+//
+// ctx bounds how long this caller waits; it never ends a fetch, which others may be waiting for.
+func (c *Cache) Key(ctx context.Context, id string) (Key, error) {
+	return c.KeyAt(ctx, id, c.cfg.Now())
+}
+
+// KeyAt is Key for a caller that has just read the cache's clock itself.
+func (c *Cache) KeyAt(ctx context.Context, id string, now time.Time) (Key, error) {
+	s := c.set.Load()
+	if key, ok := s.keys[id]; ok {
+		if n := now.UnixNano(); s.since <= n && n < s.until {
+			return Key{key}, nil
+		}
+	}
+	return c.key(ctx, id, now.UnixNano())
+}
+
+// key is KeyAt where a fetch may be needed.
+func (c *Cache) key(ctx context.Context, id string, now int64) (Key, error) {
+	c.mu.Lock()
+	s := c.set.Load()
+	key, known := s.keys[id]
+	usable := s.usable(now)
+	var wait *flight
+	switch {
+	case c.cfg.Offline:
+		// What is not there will not come.
+	case known && usable:
+		// The rare case is a process that was frozen: its timer did not run, nobody has tried, and
+		// the keys are older than promised. One caller finds out; the others go on meanwhile.
+		if began := c.beginIfDue(now, ""); began != nil && now >= s.overdueAt && c.failures == 0 {
+			wait = began
+		}
+	case usable && c.flight == nil && c.failures == 0:
+		if elapsed := now - c.askedAt; c.askedAt == 0 || elapsed >= int64(c.cfg.Cooldown) || elapsed < -clockSlack {
+			wait = c.begin(now, id)
+		}
+	default:
+		if wait = c.beginIfDue(now, id); wait == nil {
+			wait = c.flight
+		}
+	}
+	failures := c.failures
+	c.mu.Unlock()
+
+	if wait == nil {
+		switch {
+		case known && usable:
+			return Key{key}, nil
+		case usable && failures == 0:
+			return Key{}, ErrUnknownKey
+		}
+		return Key{}, c.unavailable()
+	}
+	select {
+	case <-wait.done:
+	case <-ctx.Done():
+		if known && usable {
+			return Key{key}, nil
+		}
+		return Key{}, &UnavailableError{RetryAfter: time.Second, Cause: context.Cause(ctx)}
+	}
+
+	s, now = c.set.Load(), c.cfg.Now().UnixNano()
+	if !s.usable(now) {
+		return Key{}, c.unavailable()
+	}
+	if key, ok := s.keys[id]; ok {
+		return Key{key}, nil
+	}
+	c.mu.Lock()
+	failures = c.failures
+	c.mu.Unlock()
+	if failures > 0 {
+		return Key{}, c.unavailable() // the key may be new, and Para cannot be asked
+	}
+	return Key{}, ErrUnknownKey
+}
+
+func (c *Cache) unavailable() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wait := time.Duration(c.nextAt - c.cfg.Now().UnixNano())
+	cause := c.lastErr
+	if c.closed {
+		cause = errors.New("the cache is closed")
+	}
+	return &UnavailableError{RetryAfter: max(wait, time.Second), Cause: cause}
+}
+
+// Warm fetches the key set if there is none yet, so that no request has to wait for it. It returns
+// nil once there are usable keys, or an [*UnavailableError]. It does not retry; the cache does, from
+// then on. Call it at start, or leave it out.
+func (c *Cache) Warm(ctx context.Context) error {
+	c.mu.Lock()
+	var wait *flight
+	if !c.cfg.Offline {
+		if wait = c.beginIfDue(c.cfg.Now().UnixNano(), ""); wait == nil {
+			wait = c.flight
+		}
+	}
+	c.mu.Unlock()
+	if wait != nil {
+		select {
+		case <-wait.done:
+		case <-ctx.Done():
+			return &UnavailableError{RetryAfter: time.Second, Cause: context.Cause(ctx)}
+		}
+	}
+	if !c.set.Load().usable(c.cfg.Now().UnixNano()) {
+		return c.unavailable()
+	}
+	return nil
+}
+
+// beginIfDue begins the fetch that the schedule asks for, unless one is under way. It returns nil
+// where none was begun. The caller holds mu.
+func (c *Cache) beginIfDue(now int64, id string) *flight {
+	if c.flight != nil || now < c.nextAt && now-c.attemptAt > -clockSlack {
+		return nil
+	}
+	return c.begin(now, id)
+}
+
+// begin begins a fetch; id is the unknown key ID that asks for it, if one does. The caller holds mu
+// and has seen that none is under way.
+func (c *Cache) begin(now int64, id string) *flight {
+	if c.closed {
+		return nil
+	}
+	f := &flight{done: make(chan struct{}), keyID: id}
+	c.flight = f
+	c.attemptAt = now
+	c.fetches++
+	if id != "" {
+		c.askedAt = now
+	}
+	// Meanwhile look-ups need not come here again.
+	s := *c.set.Load()
+	s.until = min(now+int64(c.cfg.FetchTimeout)+int64(time.Second), s.staleAt)
+	c.set.Store(&s)
+
+	c.work.Add(1)
+	go func() {
+		defer c.work.Done()
+		ctx, cancel := context.WithTimeout(c.ctx, c.cfg.FetchTimeout)
+		defer cancel()
+		a, err := get(ctx, c.client, c.env.URL, s.etag, s.lastModified, c.cfg.Algorithms)
+		c.mu.Lock()
+		c.finish(f, a, err)
+		c.mu.Unlock()
+		close(f.done)
+	}()
+	return f
+}
+
+// finish takes over what a fetch brought and plans the next one. The caller holds mu.
+func (c *Cache) finish(f *flight, a answer, err error) {
+	at := c.cfg.Now()
+	now := at.UnixNano()
+	c.flight = nil
+	s := *c.set.Load()
+
+	if errors.Is(err, errNoUsableKey) {
+		if c.empties == 0 || now-c.emptyAt >= int64(minFresh) {
+			c.empties++
+			c.emptyAt = now
+		}
+		if c.empties > emptySets {
+			c.cfg.Logger.Error("parajwt: Para's key set has had no usable key for several refreshes: no token is accepted any more",
+				"environment", c.env.Name)
+			s.keys, s.skipped, s.etag, s.lastModified = nil, a.skipped, "", ""
+		}
+	}
+
+	if err != nil {
+		c.failures++
+		c.lastErr, c.lastErrAt = err, at.Round(0)
+		backoff := maxBackoff
+		if n := c.failures - 1; n < 9 {
+			backoff = min(minBackoff<<n, maxBackoff)
+		}
+		// Jitter only ever lengthens: a thousand servers spread out, none asks more often.
+		c.nextAt = now + int64(backoff) + rand.Int64N(int64(backoff)/10+1)
+		c.logFailure(err, &s, at)
+	} else {
+		if c.failures > 0 {
+			c.cfg.Logger.Info("parajwt: key set is reachable again", "environment", c.env.Name, "failures", c.failures)
+		}
+		c.failures, c.empties, c.lastErr = 0, 0, nil
+		if !a.notModified {
+			c.replace(&s, a)
+		}
+		fresh := c.cfg.RefreshInterval
+		if a.fresh >= 0 {
+			fresh = min(max(a.fresh, minFresh), fresh)
+		}
+		s.fetchedAt = at.Round(0)
+		s.since = now - clockSlack
+		s.overdueAt = now + int64(fresh)
+		s.staleAt = now + int64(c.cfg.StaleLimit)
+		// Ahead of need: at 80 to 90 % of the time, so that the fetch itself fits into the rest.
+		c.nextAt = now + int64(fresh)*8/10 + rand.Int64N(int64(fresh)/10+1)
+		if _, found := s.keys[f.keyID]; found {
+			c.askedAt = 0 // a key that was really new does not use up the cooldown
+		}
+	}
+	s.until = min(c.nextAt, s.staleAt)
+	c.set.Store(&s)
+	c.arm(now)
+}
+
+// replace puts the keys that were fetched in the place of those before. A key that is still the
+// same stays the same value, so that what it verified stays verified.
+func (c *Cache) replace(s *keySet, a answer) {
+	for id, key := range a.keys {
+		if old, ok := s.keys[id]; ok && old.Same(key) {
+			a.keys[id] = old
+		}
+	}
+	before, after := sortedIDs(s.keys), sortedIDs(a.keys)
+	if !slices.Equal(before, after) {
+		c.cfg.Logger.Info("parajwt: key set changed", "environment", c.env.Name, "kids", after, "before", before)
+		c.logSkipped(a.skipped)
+	}
+	s.keys, s.skipped, s.etag, s.lastModified = a.keys, a.skipped, a.etag, a.lastModified
+}
+
+func (c *Cache) logSkipped(skipped []jose.Skipped) {
+	for _, k := range skipped {
+		c.cfg.Logger.Warn("parajwt: a key of Para's set is not used", "environment", c.env.Name,
+			"index", k.Index, "kid", k.KeyID, "reason", k.Reason)
+	}
+}
+
+func (c *Cache) logFailure(err error, s *keySet, at time.Time) {
+	if c.closed {
+		return
+	}
+	level, msg := slog.LevelWarn, "parajwt: key set could not be refreshed; going on with the keys at hand"
+	if !s.usable(at.UnixNano()) {
+		level, msg = slog.LevelError, "parajwt: no keys: every token is refused until the key set can be fetched"
+	}
+	c.cfg.Logger.Log(c.ctx, level, msg, "environment", c.env.Name, "error", err.Error(), "failures", c.failures,
+		"retry_in", time.Duration(c.nextAt-at.UnixNano()).Round(time.Millisecond), "keys_until", time.Unix(0, s.staleAt).UTC())
+}
+
+// arm sets the timer for the next fetch. The caller holds mu.
+func (c *Cache) arm(now int64) {
+	if c.closed {
+		return
+	}
+	wait := max(time.Duration(c.nextAt-now), time.Millisecond)
+	if c.timer == nil {
+		c.timer = time.AfterFunc(wait, c.tick)
+	} else {
+		c.timer.Reset(wait)
+	}
+}
+
+// tick is the timer's. With a clock of the caller's own it may come early.
+func (c *Cache) tick() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.cfg.Now().UnixNano()
+	if c.flight == nil && c.beginIfDue(now, "") == nil {
+		c.arm(now)
+	}
+}
+
+// Snapshot returns the current key set, to be saved and given to the next start as Config.Initial.
+// It is a JWK Set that also says where and when it was fetched. It returns an error where there is
+// no usable set. It contains public keys only.
+func (c *Cache) Snapshot() ([]byte, error) {
+	s := c.set.Load()
+	if !s.usable(c.cfg.Now().UnixNano()) {
+		return nil, c.unavailable()
+	}
+	return snapshot(s.keys, origin{c.env.Name, c.env.URL, s.fetchedAt.UTC()})
+}
+
+// Close ends a fetch under way and stops the refreshing. When it returns, no goroutine, timer or
+// connection of the cache is left. Keys at hand still verify until they go stale. It always returns
+// nil, and may be called again.
+func (c *Cache) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.mu.Unlock()
+	c.cancel()
+	c.work.Wait()
+	return nil
+}
+
+// Allows reports whether any key of the cache may verify with this algorithm.
+func (c *Cache) Allows(algorithm string) bool { return slices.Contains(c.cfg.Algorithms, algorithm) }

@@ -1,0 +1,70 @@
+package middleware
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// TokenSource finds the token in a request. It returns "" where the request has none at this place,
+// and an error where there is something that is not one token.
+type TokenSource func(*http.Request) (string, error)
+
+// What can be wrong with the place of a token.
+var (
+	errManyHeaders = errors.New("more than one Authorization header")
+	errNotBearer   = errors.New("Authorization header is not a Bearer token")
+	errEmptyToken  = errors.New("token is empty")
+	errNotOneToken = errors.New("Authorization header is not one token after the scheme")
+	errManyCookies = errors.New("more than one cookie of the token's name")
+)
+
+// FromAuthorization finds the token in the Authorization header (RFC 6750 §2.1, RFC 9110 §11.4): one
+// header, the scheme Bearer in any case, one or more spaces, the token, and nothing else. Anything
+// else in the header is an error, so that junk is never taken for "not logged in". It is the default.
+func FromAuthorization() TokenSource { return fromAuthorization }
+
+func fromAuthorization(r *http.Request) (string, error) {
+	values := r.Header["Authorization"]
+	switch len(values) {
+	case 0:
+		return "", nil
+	case 1:
+	default:
+		return "", errManyHeaders
+	}
+	const scheme = "Bearer"
+	value := values[0]
+	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+		return "", errNotBearer
+	}
+	rest := value[len(scheme):]
+	token := strings.TrimLeft(rest, " ")
+	switch {
+	case token == "":
+		return "", errEmptyToken
+	case len(token) == len(rest):
+		return "", errNotBearer
+	case strings.ContainsAny(token, " \t,"):
+		return "", errNotOneToken
+	}
+	return token, nil
+}
+
+// FromCookie finds the token in a cookie. A browser sends cookies along with requests that other sites
+// cause: an app that uses this needs a defence against cross-site request forgery, such as
+// http.CrossOriginProtection, and sets the cookie with Secure, HttpOnly and SameSite.
+func FromCookie(name string) TokenSource {
+	return func(r *http.Request) (string, error) {
+		cookies := r.CookiesNamed(name)
+		switch {
+		case len(cookies) == 0:
+			return "", nil
+		case len(cookies) > 1:
+			return "", errManyCookies // one of them may be another host's
+		case cookies[0].Value == "":
+			return "", errEmptyToken
+		}
+		return cookies[0].Value, nil
+	}
+}
