@@ -1,0 +1,204 @@
+// Quickstart shows the main job at work with nothing configured: an embedded Para on loopback issues real
+// signed tokens, and three servers (net/http, Echo, Gin) say who is calling or refuse.
+//
+//	go run ./examples/quickstart         shows the table and goes on serving
+//	go run ./examples/quickstart -once   ends after the table
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/labstack/echo/v4"
+
+	"github.com/parajwt/parajwt/adapters/paraecho"
+	"github.com/parajwt/parajwt/adapters/paragin"
+	"github.com/parajwt/parajwt/adapters/parahttp"
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+func main() {
+	once := flag.Bool("once", false, "end after the table")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Stdout, *once); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, out io.Writer, once bool) error {
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		return err
+	}
+	defer para.Close()
+
+	// In your program: jwks.Beta or jwks.Prod, and the ID of your API key.
+	validator, err := middleware.New(middleware.Config{
+		Environment: para.Environment(),
+		APIKeyIDs:   []string{para.APIKeyID()},
+		Logger:      slog.New(slog.DiscardHandler), // the refusals below are on purpose
+	})
+	if err != nil {
+		return err
+	}
+	defer validator.Close()
+
+	servers := []*server{
+		{name: "net/http", handler: withNetHTTP(validator)},
+		{name: "Echo", handler: withEcho(validator)},
+		{name: "Gin", handler: withGin(validator)},
+	}
+	for _, s := range servers {
+		if err := s.start(); err != nil {
+			return err
+		}
+		defer s.stop()
+	}
+
+	if err := show(ctx, out, para, servers); err != nil || once {
+		return err
+	}
+	fmt.Fprintf(out, "\nTry it yourself; the token is good for 30 minutes:\n\n  curl -i -H 'Authorization: Bearer %s' %s/me\n\nServing until Ctrl-C.\n",
+		para.Token(paratest.EmailUser()), servers[0].url)
+	<-ctx.Done()
+	return nil
+}
+
+// me is one handler for all three: the user is in the request's context.
+func me(w http.ResponseWriter, r *http.Request) {
+	user, _ := claims.FromContext(r.Context())
+	fmt.Fprintf(w, "%s, %s %s, %d wallets\n", user.UserID[:8], user.AuthType, user.OAuthMethod, len(user.Wallets))
+}
+
+func withNetHTTP(v *middleware.Validator) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /me", parahttp.Require(v)(http.HandlerFunc(me)))
+	return mux
+}
+
+func withEcho(v *middleware.Validator) http.Handler {
+	e := echo.New()
+	e.Use(paraecho.Require(v))
+	e.GET("/me", echo.WrapHandler(http.HandlerFunc(me)))
+	return e
+}
+
+func withGin(v *middleware.Validator) http.Handler {
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	r.Use(paragin.Require(v))
+	r.GET("/me", gin.WrapF(me))
+	return r
+}
+
+// show asks each server with a good token and with bad ones, and prints what they answer.
+func show(ctx context.Context, out io.Writer, para *paratest.Para, servers []*server) error {
+	user := paratest.EmailUser()
+	requests := []struct{ what, token string }{
+		{"a good token", para.Token(user)},
+		{"no token", ""},
+		{"an expired token", para.Token(user, paratest.Expired())},
+		{"another app's token", para.Token(user, paratest.ForApp("00000000-0000-4000-8000-000000000000"))},
+		{"another environment's token", para.Token(user, paratest.OtherEnvironment())},
+		{"a forged signature", para.Token(user, paratest.BadSignature())},
+	}
+	fmt.Fprintf(out, "An embedded Para issues tokens on %s; three servers verify them.\n\n", para.URL())
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "REQUEST WITH\tROUTER\tSTATUS\tANSWER")
+	for _, req := range requests {
+		for _, s := range servers {
+			status, answer, err := s.ask(ctx, req.token)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(table, "%s\t%s\t%d\t%s\n", req.what, s.name, status, answer)
+			req.what = ""
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nPara's keys were fetched %s for all of it.\n", times(para.Fetches()))
+	return nil
+}
+
+func times(n int) string {
+	switch n {
+	case 1:
+		return "once"
+	case 2:
+		return "twice (once at the start, once for the unknown key)"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+type server struct {
+	name    string
+	handler http.Handler
+	url     string
+	http    *http.Server
+}
+
+func (s *server) start() error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.url = "http://" + listener.Addr().String()
+	s.http = &http.Server{Handler: s.handler, ReadHeaderTimeout: 5 * time.Second}
+	go s.http.Serve(listener)
+	return nil
+}
+
+func (s *server) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	s.http.Shutdown(ctx)
+}
+
+// ask returns the status and what is worth reading of the answer: the body of a good one, the
+// challenge of a refusal.
+func (s *server) ask(ctx context.Context, token string) (int, string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/me", nil)
+	if err != nil {
+		return 0, "", err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	if err != nil {
+		return 0, "", err
+	}
+	if res.StatusCode == http.StatusOK {
+		return res.StatusCode, strings.TrimSpace(string(body)), nil
+	}
+	challenge := res.Header.Get("WWW-Authenticate")
+	if challenge == "" {
+		return 0, "", errors.New("refused without a challenge")
+	}
+	return res.StatusCode, challenge, nil
+}
