@@ -122,6 +122,7 @@ type Claims struct {
 	Audience    []string  `json:"aud"` // API key IDs; one of them is yours
 	KeyID       string    `json:"kid"` // of the key that signed the token
 	Environment string    `json:"environment"`
+	TokenID     string    `json:"tokenId,omitempty"` // names the token without being it: for audit logs and revocation
 	IssuedAt    time.Time `json:"iat"`
 	ExpiresAt   time.Time `json:"exp"`
 	NotBefore   time.Time `json:"nbf,omitzero"` // zero when the token has none

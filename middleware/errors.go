@@ -38,11 +38,15 @@ const (
 	ErrAudience Code = "token is for another app"
 	// ErrClaims: a claim is missing or not what Para documents. 401.
 	ErrClaims Code = "unacceptable claims"
+	// ErrRevoked: Config.Revoked says so. 401.
+	ErrRevoked Code = "token revoked"
 	// ErrForbidden: the user is known, and not allowed here. 403.
 	ErrForbidden Code = "not allowed"
 	// ErrKeysUnavailable: it cannot be told, because there are no keys to check with, or the
 	// caller's context ended before there were. 503.
 	ErrKeysUnavailable Code = "keys unavailable"
+	// ErrRevocationUnknown: Config.Revoked returned an error, so it cannot be told. 503.
+	ErrRevocationUnknown Code = "revocation unknown"
 	// ErrMisconfigured: the middleware itself was put together wrongly, and lets nobody through. 500.
 	ErrMisconfigured Code = "middleware misconfigured"
 )
@@ -57,7 +61,7 @@ type Error struct {
 	KeyID string
 	// Signed is whether Para really signed the token. Only then may an answer speak of it.
 	Signed bool
-	// RetryAfter is when to try again, with ErrKeysUnavailable.
+	// RetryAfter is when to try again, where Status is 503.
 	RetryAfter time.Duration
 	// Hint is for the operator: what to look at.
 	Hint string
@@ -91,7 +95,7 @@ func (e *Error) Status() int {
 	switch e.Code {
 	case ErrForbidden:
 		return http.StatusForbidden
-	case ErrKeysUnavailable:
+	case ErrKeysUnavailable, ErrRevocationUnknown:
 		return http.StatusServiceUnavailable
 	case ErrMisconfigured:
 		return http.StatusInternalServerError

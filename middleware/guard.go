@@ -170,11 +170,11 @@ func (g *Guard) user(r *http.Request) (*claims.Claims, *Error) {
 func (g *Guard) log(ctx context.Context, err *Error) {
 	level := slog.LevelWarn
 	switch err.Code {
-	case ErrNoToken, ErrExpired:
+	case ErrNoToken, ErrExpired, ErrRevoked:
 		level = slog.LevelDebug
 	case ErrForbidden:
 		level = slog.LevelInfo
-	case ErrKeysUnavailable, ErrMisconfigured:
+	case ErrKeysUnavailable, ErrRevocationUnknown, ErrMisconfigured:
 		level = slog.LevelError
 	}
 	logger, environment := slog.Default(), ""

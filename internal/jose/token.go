@@ -45,6 +45,14 @@ func Split(token string) (Token, error) {
 	return Token{header, payload, signature, token[:len(header)+1+len(payload)]}, nil
 }
 
+// TokenID names a token: the beginning of its signature. That much is as good as random, lets nobody in,
+// and is the same for all signatures that can be made from this one without the key (an ECDSA
+// signature r, s has a twin r, n-s). It is a part of the token's string.
+func TokenID(token string) string {
+	signature := token[strings.LastIndexByte(token, '.')+1:]
+	return signature[:min(len(signature), 32)]
+}
+
 // AppendDecoded appends what segment encodes to dst, as RFC 7515 §2 and RFC 4648 §3.5 have it: the URL
 // alphabet, no padding, no unused bits set. The standard library's strict decoder still skips CR
 // and LF, so they are looked for first.
