@@ -10,6 +10,7 @@ package strictjson
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -23,7 +24,7 @@ const maxRawDepth = 512
 type Error struct {
 	Offset int    // in bytes from the start
 	Reason string // in a few words, without any of the text
-	Syntax bool   // false: well-formed, but another type than the reader asked for
+	Syntax bool   // false: the value is well-formed, but not what the reader asked for
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s at byte %d", e.Reason, e.Offset) }
@@ -115,13 +116,21 @@ func (d *Decoder) expect(c byte, what string) bool {
 	case c:
 		return true
 	case '{', '[', '"', 't', 'f', 'n', '0':
+		d.Skip() // a value that is no JSON has no type to be wrong
 		d.Fail("not " + what)
-	case 0:
-		d.syntax("unexpected end")
 	default:
-		d.syntax("unexpected character")
+		d.unexpected()
 	}
 	return false
+}
+
+// unexpected records that no value, or not what must follow one, stands here.
+func (d *Decoder) unexpected() {
+	if d.pos >= len(d.text) {
+		d.syntax("unexpected end")
+	} else {
+		d.syntax("unexpected character")
+	}
 }
 
 func (d *Decoder) open() bool {
@@ -145,7 +154,7 @@ func (d *Decoder) next(closing byte, first bool) bool {
 	switch {
 	case d.err != nil:
 	case d.pos >= len(d.text):
-		d.syntax("unexpected end")
+		d.unexpected()
 	case d.text[d.pos] == closing:
 		d.pos++
 		d.depth--
@@ -160,7 +169,7 @@ func (d *Decoder) next(closing byte, first bool) bool {
 		}
 		return true
 	default:
-		d.syntax("unexpected character")
+		d.unexpected()
 	}
 	return false
 }
@@ -236,17 +245,18 @@ func (d *Decoder) unique(name string, outer int, many *map[string]struct{}) bool
 	return true
 }
 
-// foldName maps all spellings that encoding/json holds equal to one.
+// foldName maps all spellings that encoding/json holds equal to one, by taking for each rune the
+// least of those that fold to it: ς and Σ are σ, the Kelvin sign is K.
 func foldName(name string) string {
 	return strings.Map(func(r rune) rune {
-		switch r {
-		case 'ſ': // folds to s, as strings.EqualFold has it
-			return 's'
-		case 'K': // the Kelvin sign
-			return 'k'
+		for {
+			next := unicode.SimpleFold(r) // the next greater one, and after the greatest the least
+			if next <= r {
+				return next
+			}
+			r = next
 		}
-		return r
-	}, strings.ToLower(name))
+	}, name)
 }
 
 // Array yields once for each element of the next value, which must be an array. An element that
@@ -316,10 +326,8 @@ func (d *Decoder) Skip() {
 		d.literal("false")
 	case 'n':
 		d.literal("null")
-	case 0:
-		d.syntax("unexpected end")
 	default:
-		d.syntax("unexpected character")
+		d.unexpected()
 	}
 }
 
