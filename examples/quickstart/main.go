@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -120,34 +121,33 @@ func show(ctx context.Context, out io.Writer, para *paratest.Para, servers []*se
 		{"another environment's token", para.Token(user, paratest.OtherEnvironment())},
 		{"a forged signature", para.Token(user, paratest.BadSignature())},
 	}
-	fmt.Fprintf(out, "An embedded Para issues tokens on %s; three servers verify them.\n\n", para.URL())
+	fmt.Fprintf(out, "An embedded Para issues tokens on %s; three routers verify them.\n\n", para.URL())
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "REQUEST WITH\tROUTER\tSTATUS\tANSWER")
+	fmt.Fprint(table, "A REQUEST WITH")
+	for _, s := range servers {
+		fmt.Fprint(table, "\t", s.name)
+	}
+	fmt.Fprintln(table, "\tIS ANSWERED")
 	for _, req := range requests {
+		fmt.Fprint(table, req.what)
+		var answers []string
 		for _, s := range servers {
 			status, answer, err := s.ask(ctx, req.token)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(table, "%s\t%s\t%d\t%s\n", req.what, s.name, status, answer)
-			req.what = ""
+			fmt.Fprint(table, "\t", status)
+			answers = append(answers, answer)
 		}
+		// The routers answer alike; where they did not, that would have to be seen.
+		fmt.Fprintln(table, "\t"+strings.Join(slices.Compact(answers), "  |  "))
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nPara's keys were fetched %s for all of it.\n", times(para.Fetches()))
+	fmt.Fprintf(out, "\n%d requests. Para was asked for its keys %d times: at the start, and for the key of another\nenvironment, which it does not know.\n",
+		len(requests)*len(servers), para.Fetches())
 	return nil
-}
-
-func times(n int) string {
-	switch n {
-	case 1:
-		return "once"
-	case 2:
-		return "twice (once at the start, once for the unknown key)"
-	}
-	return fmt.Sprintf("%d times", n)
 }
 
 type server struct {

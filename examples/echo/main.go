@@ -1,0 +1,79 @@
+// An Echo server that knows its Para users.
+//
+//	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the UUID of your API key> go run ./examples/echo
+package main
+
+import (
+	"context"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/parajwt/parajwt/adapters/paraecho"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context) error {
+	environment, err := jwks.ParseEnvironment(os.Getenv("PARA_ENVIRONMENT"))
+	if err != nil {
+		return err
+	}
+	validator, err := middleware.New(middleware.Config{
+		Environment: environment,
+		APIKeyIDs:   []string{os.Getenv("PARA_API_KEY_ID")},
+	})
+	if err != nil {
+		return err
+	}
+	defer validator.Close()
+
+	e := echo.New()
+	e.HideBanner = true
+	e.GET("/healthz", func(c echo.Context) error {
+		status := validator.Status()
+		if !status.Usable {
+			return c.JSON(http.StatusServiceUnavailable, status)
+		}
+		return c.JSON(http.StatusOK, status)
+	})
+	users := e.Group("", paraecho.Require(validator))
+	users.GET("/me", func(c echo.Context) error {
+		user, _ := paraecho.User(c) // always there behind Require
+		return c.JSON(http.StatusOK, user)
+	})
+
+	// Fetch Para's keys now rather than in the first request. Without them the server starts all the
+	// same: it keeps trying, and answers 503 meanwhile.
+	if err := validator.Warm(ctx); err != nil {
+		log.Print(err)
+	}
+
+	addr := os.Getenv("ADDR")
+	if addr == "" {
+		addr = "localhost:8000"
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- e.Start(addr) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	shutdown, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return e.Shutdown(shutdown)
+}

@@ -1,0 +1,83 @@
+// A Gin server that knows its Para users.
+//
+//	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the UUID of your API key> go run ./examples/gin
+package main
+
+import (
+	"context"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/parajwt/parajwt/adapters/paragin"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context) error {
+	environment, err := jwks.ParseEnvironment(os.Getenv("PARA_ENVIRONMENT"))
+	if err != nil {
+		return err
+	}
+	validator, err := middleware.New(middleware.Config{
+		Environment: environment,
+		APIKeyIDs:   []string{os.Getenv("PARA_API_KEY_ID")},
+	})
+	if err != nil {
+		return err
+	}
+	defer validator.Close()
+
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	r.Use(gin.Recovery())
+	r.GET("/healthz", func(c *gin.Context) {
+		status := validator.Status()
+		if !status.Usable {
+			c.JSON(http.StatusServiceUnavailable, status)
+			return
+		}
+		c.JSON(http.StatusOK, status)
+	})
+	users := r.Group("", paragin.Require(validator))
+	users.GET("/me", func(c *gin.Context) {
+		user, _ := paragin.User(c) // always there behind Require
+		c.JSON(http.StatusOK, user)
+	})
+
+	// Fetch Para's keys now rather than in the first request. Without them the server starts all the
+	// same: it keeps trying, and answers 503 meanwhile.
+	if err := validator.Warm(ctx); err != nil {
+		log.Print(err)
+	}
+
+	addr := os.Getenv("ADDR")
+	if addr == "" {
+		addr = "localhost:8000"
+	}
+	server := &http.Server{Addr: addr, Handler: r, ReadHeaderTimeout: 5 * time.Second}
+	log.Printf("serving %s users on http://%s/me", environment.Name, addr)
+	failed := make(chan error, 1)
+	go func() { failed <- server.ListenAndServe() }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	shutdown, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return server.Shutdown(shutdown)
+}

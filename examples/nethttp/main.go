@@ -1,0 +1,83 @@
+// A net/http server that knows its Para users.
+//
+//	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the UUID of your API key> go run ./examples/nethttp
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/parajwt/parajwt/adapters/parahttp"
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context) error {
+	environment, err := jwks.ParseEnvironment(os.Getenv("PARA_ENVIRONMENT"))
+	if err != nil {
+		return err
+	}
+	validator, err := middleware.New(middleware.Config{
+		Environment: environment,
+		APIKeyIDs:   []string{os.Getenv("PARA_API_KEY_ID")},
+	})
+	if err != nil {
+		return err
+	}
+	defer validator.Close()
+
+	mux := http.NewServeMux()
+	mux.Handle("GET /me", parahttp.Require(validator)(http.HandlerFunc(me)))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		status := validator.Status()
+		w.Header().Set("Content-Type", "application/json")
+		if !status.Usable {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		json.NewEncoder(w).Encode(status)
+	})
+
+	// Fetch Para's keys now rather than in the first request. Without them the server starts all the
+	// same: it keeps trying, and answers 503 meanwhile.
+	if err := validator.Warm(ctx); err != nil {
+		log.Print(err)
+	}
+
+	addr := os.Getenv("ADDR")
+	if addr == "" {
+		addr = "localhost:8000"
+	}
+	server := &http.Server{Addr: addr, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	log.Printf("serving %s users on http://%s/me", environment.Name, addr)
+	failed := make(chan error, 1)
+	go func() { failed <- server.ListenAndServe() }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	shutdown, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return server.Shutdown(shutdown)
+}
+
+func me(w http.ResponseWriter, r *http.Request) {
+	user, _ := claims.FromContext(r.Context()) // always there behind Require
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(user)
+}
