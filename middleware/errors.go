@@ -47,6 +47,10 @@ const (
 	ErrKeysUnavailable Code = "keys unavailable"
 	// ErrRevocationUnknown: Config.Revoked returned an error, so it cannot be told. 503.
 	ErrRevocationUnknown Code = "revocation unknown"
+	// ErrSessionExpired: Para says that the verification token's session is over. 401.
+	ErrSessionExpired Code = "session expired"
+	// ErrSessionUnknown: Para could not be asked about a verification token. 503.
+	ErrSessionUnknown Code = "session unknown"
 	// ErrMisconfigured: the middleware itself was put together wrongly, and lets nobody through. 500.
 	ErrMisconfigured Code = "middleware misconfigured"
 )
@@ -95,7 +99,7 @@ func (e *Error) Status() int {
 	switch e.Code {
 	case ErrForbidden:
 		return http.StatusForbidden
-	case ErrKeysUnavailable, ErrRevocationUnknown:
+	case ErrKeysUnavailable, ErrRevocationUnknown, ErrSessionUnknown:
 		return http.StatusServiceUnavailable
 	case ErrMisconfigured:
 		return http.StatusInternalServerError

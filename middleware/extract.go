@@ -12,11 +12,11 @@ type TokenSource func(*http.Request) (string, error)
 
 // What can be wrong with the place of a token.
 var (
-	errManyHeaders = errors.New("more than one Authorization header")
-	errNotBearer   = errors.New("Authorization header is not a Bearer token")
-	errEmptyToken  = errors.New("token is empty")
-	errNotOneToken = errors.New("Authorization header is not one token after the scheme")
-	errManyCookies = errors.New("more than one cookie of the token's name")
+	errManyHeaders = errors.New("the header that carries the token is there more than once")
+	errNotBearer   = errors.New("the Authorization header is not a Bearer token")
+	errEmptyToken  = errors.New("the token is empty")
+	errNotOneToken = errors.New("the header is not one token and nothing else")
+	errManyCookies = errors.New("the cookie that carries the token is there more than once")
 )
 
 // FromAuthorization finds the token in the Authorization header (RFC 6750 §2.1, RFC 9110 §11.4): one
@@ -66,5 +66,25 @@ func FromCookie(name string) TokenSource {
 			return "", errEmptyToken
 		}
 		return cookies[0].Value, nil
+	}
+}
+
+// FromHeader finds the token in a header of its own, such as X-Para-Verification-Token: one header, the
+// token, and nothing else.
+func FromHeader(name string) TokenSource {
+	name = http.CanonicalHeaderKey(name)
+	return func(r *http.Request) (string, error) {
+		values := r.Header[name]
+		switch {
+		case len(values) == 0:
+			return "", nil
+		case len(values) > 1:
+			return "", errManyHeaders
+		case values[0] == "":
+			return "", errEmptyToken
+		case strings.ContainsAny(values[0], " \t,"):
+			return "", errNotOneToken
+		}
+		return values[0], nil
 	}
 }

@@ -78,6 +78,27 @@ func OnRefusal(answer func(w http.ResponseWriter, r *http.Request, err *Error)) 
 	}
 }
 
+// VerificationTokenVerifier asks Para whether a session verification token is good, and for whom. The
+// claims hold only what Para says to that: how the user logged in, and no user ID. An error with a method
+// Refused() bool that returns true means that it is not good; any other, that it cannot be told.
+// Package session has one.
+type VerificationTokenVerifier interface {
+	VerifyVerificationToken(ctx context.Context, token string) (*claims.Claims, error)
+}
+
+// AcceptVerificationTokensWithoutUserID also lets requests pass that carry no JWT but a Para verification token,
+// in this place. Their users have no UserID, no wallets and no token times: Para attests only AuthType,
+// Identifier and OAuthMethod. A handler that keys anything by UserID must not be behind this. Unlike a JWT,
+// such a token is checked by asking Para.
+func AcceptVerificationTokensWithoutUserID(v VerificationTokenVerifier, from TokenSource) Option {
+	return func(g *Guard) {
+		g.sessions, g.sessionFrom = v, from
+		if v == nil || from == nil {
+			g.misuse("AcceptVerificationTokensWithoutUserID needs a verifier and a source")
+		}
+	}
+}
+
 // Guard is what all adapters share: it carries a request to the [Validator], and says what the answer is
 // when it is refused. It is safe for concurrent use. Handlers are guarded by an adapter's Require and
 // Optional; a Guard of one's own is for writing another adapter.
@@ -87,7 +108,11 @@ type Guard struct {
 	sources   []TokenSource
 	rules     []Rule
 	answer    func(http.ResponseWriter, *http.Request, *Error)
-	wrong     *Error // how it was put together wrongly, if it was
+
+	sessions    VerificationTokenVerifier // nil unless asked for
+	sessionFrom TokenSource
+
+	wrong *Error // how it was put together wrongly, if it was
 }
 
 // Require returns a guard that lets only verified users pass.
@@ -134,34 +159,68 @@ func (g *Guard) Check(r *http.Request) (*http.Request, *Error) {
 	return r.WithContext(claims.NewContext(r.Context(), c)), nil
 }
 
-func (g *Guard) user(r *http.Request) (*claims.Claims, *Error) {
+// user returns nil for an anonymous request that may pass.
+func (g *Guard) user(r *http.Request) (c *claims.Claims, refusal *Error) {
 	if g.wrong != nil {
 		return nil, g.wrong
 	}
-	var token string
-	for _, source := range g.sources {
-		var err error
-		if token, err = source(r); err != nil {
-			return nil, &Error{Code: ErrMalformed, Cause: err}
-		}
-		if token != "" {
-			break
-		}
+	token, err := firstToken(r, g.sources)
+	switch {
+	case err != nil:
+		return nil, &Error{Code: ErrMalformed, Cause: err}
+	case token != "":
+		c, refusal = g.validator.validate(r.Context(), token)
+	case g.sessions != nil:
+		c, refusal = g.sessionUser(r)
 	}
-	if token == "" {
-		if g.optional {
-			return nil, nil
-		}
-		return nil, &Error{Code: ErrNoToken}
-	}
-	c, refusal := g.validator.validate(r.Context(), token)
-	if refusal != nil {
+	switch {
+	case refusal != nil:
 		return nil, refusal
+	case c != nil:
+		return c, g.allowed(c)
+	case g.optional:
+		return nil, nil
 	}
+	return nil, &Error{Code: ErrNoToken}
+}
+
+func firstToken(r *http.Request, sources []TokenSource) (token string, err error) {
+	for _, source := range sources {
+		if token, err = source(r); err != nil || token != "" {
+			return token, err
+		}
+	}
+	return "", nil
+}
+
+func (g *Guard) allowed(c *claims.Claims) *Error {
 	for _, rule := range g.rules {
 		if err := rule(c); err != nil {
-			return nil, &Error{Code: ErrForbidden, KeyID: c.KeyID, Signed: true, Cause: err}
+			return &Error{Code: ErrForbidden, KeyID: c.KeyID, Signed: true, Cause: err}
 		}
+	}
+	return nil
+}
+
+// sessionUser asks about a verification token. It returns nil for a request without one.
+func (g *Guard) sessionUser(r *http.Request) (*claims.Claims, *Error) {
+	token, err := g.sessionFrom(r)
+	if err != nil {
+		return nil, &Error{Code: ErrMalformed, Cause: err}
+	}
+	if token == "" {
+		return nil, nil
+	}
+	c, err := g.sessions.VerifyVerificationToken(r.Context(), token)
+	if err != nil {
+		var answer interface{ Refused() bool }
+		if errors.As(err, &answer) && answer.Refused() {
+			return nil, &Error{Code: ErrSessionExpired, Cause: err}
+		}
+		return nil, &Error{Code: ErrSessionUnknown, RetryAfter: time.Second, Cause: err}
+	}
+	if v := g.validator; v.cfg.Revoked != nil {
+		return c, v.revoked(r.Context(), c)
 	}
 	return c, nil
 }
@@ -170,11 +229,11 @@ func (g *Guard) user(r *http.Request) (*claims.Claims, *Error) {
 func (g *Guard) log(ctx context.Context, err *Error) {
 	level := slog.LevelWarn
 	switch err.Code {
-	case ErrNoToken, ErrExpired, ErrRevoked:
+	case ErrNoToken, ErrExpired, ErrRevoked, ErrSessionExpired:
 		level = slog.LevelDebug
 	case ErrForbidden:
 		level = slog.LevelInfo
-	case ErrKeysUnavailable, ErrRevocationUnknown, ErrMisconfigured:
+	case ErrKeysUnavailable, ErrRevocationUnknown, ErrSessionUnknown, ErrMisconfigured:
 		level = slog.LevelError
 	}
 	logger, environment := slog.Default(), ""
