@@ -2,6 +2,7 @@ package claims
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -69,6 +70,11 @@ func FromVerifiedPayload(payload string) (*Claims, error) {
 	case c.IssuedAt.After(c.ExpiresAt):
 		return nil, &Error{"iat", "after exp"}
 	}
+	// Without room to grow, so that two requests which append to the slices they share do not write
+	// into one another's.
+	c.Audience = slices.Clip(c.Audience)
+	c.Wallets = slices.Clip(c.Wallets)
+	c.ConnectedWallets = slices.Clip(c.ConnectedWallets)
 	return c, nil
 }
 

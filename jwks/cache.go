@@ -40,8 +40,9 @@ type Config struct {
 	// Offline keeps the cache from ever fetching: Initial is all there is, and does not go stale.
 	// A key that Para withdraws is then trusted until you replace Initial.
 	Offline bool
-	// HTTPClient is what fetches. Its redirects and cookies are switched off. Default: a client
-	// with Go's TLS settings and the proxy of the environment.
+	// HTTPClient is what fetches. Its redirects and cookies are switched off. Its transport stays
+	// yours: give it time-outs of its own, and close what it keeps open. Default: a client with Go's
+	// TLS settings and the proxy of the environment, which keeps nothing open.
 	HTTPClient *http.Client
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
@@ -105,6 +106,7 @@ type Cache struct {
 	env    Environment
 	cfg    Config
 	client *http.Client
+	owned  bool // the client's transport is the cache's own
 
 	// What a look-up needs, replaced as a whole and never changed.
 	set atomic.Pointer[keySet]
@@ -122,6 +124,8 @@ type Cache struct {
 	fetches   uint64
 	lastErr   error
 	lastErrAt time.Time
+	told      []jose.Skipped // the skipped keys that were logged last
+	lines     []line         // to be logged once mu is free
 
 	ctx    context.Context // of the cache, not of any caller
 	cancel context.CancelFunc
@@ -138,7 +142,7 @@ type keySet struct {
 	fetchedAt    time.Time
 	// A look-up between since and until needs nothing but the map.
 	since, until int64
-	overdueAt    int64 // from when on a refresh that nobody has begun is waited for
+	overdueAt    int64 // from when on the keys are older than promised
 	staleAt      int64 // from when on the keys are not used
 }
 
@@ -148,6 +152,14 @@ func (s *keySet) usable(now int64) bool { return len(s.keys) > 0 && now < s.stal
 type flight struct {
 	done  chan struct{}
 	keyID string // the unknown key ID it was begun for, if any
+	late  bool   // it began when the keys were older than promised, and nobody had tried: all wait
+}
+
+// line is a line for the log.
+type line struct {
+	level slog.Level
+	msg   string
+	args  []any
 }
 
 // New returns a cache for one environment. It reports every mistake of the configuration at once
@@ -158,7 +170,8 @@ func New(env Environment, cfg Config) (*Cache, error) {
 	cfg, more := cfg.withDefaults()
 	errs = append(errs, more...)
 
-	c := &Cache{env: env, cfg: cfg, client: newClient(cfg.HTTPClient)}
+	c := &Cache{env: env, cfg: cfg}
+	c.client, c.owned = newClient(cfg.HTTPClient)
 	first := &keySet{}
 	if !cfg.Initial.isZero() {
 		first, err = c.initial()
@@ -171,6 +184,9 @@ func New(env Environment, cfg Config) (*Cache, error) {
 	}
 	c.set.Store(first)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.mu.Lock()
+	c.tellSkipped(first.skipped)
+	c.unlockAndLog()
 	return c, nil
 }
 
@@ -215,10 +231,11 @@ func (c *Cache) initial() (*keySet, error) {
 		return nil, fmt.Errorf("jwks: Initial: %w", err)
 	case len(keys) == 0:
 		return nil, fmt.Errorf("jwks: Initial: %w", errNoUsableKey)
-	case from.Environment != "" && (from.Environment != c.env.Name || from.URL != c.env.URL):
+	case from.Environment != "" && from.Environment != c.env.Name:
 		return nil, fmt.Errorf("jwks: Initial: the snapshot is of environment %q, not of %q", from.Environment, c.env.Name)
+	case from.Environment != "" && from.URL != c.env.URL:
+		return nil, fmt.Errorf("jwks: Initial: the snapshot is of another URL than environment %q has", c.env.Name)
 	}
-	c.logSkipped(skipped)
 	now := c.cfg.Now()
 	s := &keySet{keys: keys, skipped: skipped, fetchedAt: now.Round(0)}
 	if !from.FetchedAt.IsZero() && from.FetchedAt.Before(now) {
@@ -229,8 +246,10 @@ func (c *Cache) initial() (*keySet, error) {
 		s.until, s.overdueAt, s.staleAt = forever, forever, forever
 		s.since = -forever
 	} else {
-		s.staleAt = s.fetchedAt.Add(c.cfg.StaleLimit).UnixNano()
-		s.overdueAt = s.staleAt // a refresh is due at once, but nobody has to wait for it
+		// By way of the age, which saturates where nanoseconds since 1970 would wrap round.
+		fetched := now.UnixNano() - int64(now.Sub(s.fetchedAt))
+		s.overdueAt = fetched + int64(c.cfg.RefreshInterval+c.cfg.FetchTimeout)
+		s.staleAt = fetched + int64(c.cfg.StaleLimit)
 	}
 	return s, nil
 }
@@ -241,7 +260,9 @@ func (c *Cache) Environment() Environment { return c.env }
 // Key returns the key with this ID. As long as the set is fresh and has the key, that is one atomic
 // load and a look-up in a map. Otherwise:
 //
-//   - A known key whose set is due for a refresh is returned at once, and the refresh begins.
+//   - A known key whose set is due for a refresh is returned at once, and the refresh begins. The
+//     exception is a process that was suspended for so long that its keys are older than promised:
+//     there the first refresh is waited for, and the key is returned if it fails.
 //   - An unknown key ID causes a fetch, which is waited for, unless one did within Cooldown and
 //     brought nothing: then it is [ErrUnknownKey] at once.
 //   - With no usable set, the fetch is waited for, unless one just failed: then it is an
@@ -265,6 +286,9 @@ func (c *Cache) KeyAt(ctx context.Context, id string, now time.Time) (Key, error
 
 // key is KeyAt where a fetch may be needed.
 func (c *Cache) key(ctx context.Context, id string, now int64) (Key, error) {
+	if id == "" {
+		return Key{}, ErrUnknownKey // no set has it, so it is worth no fetch
+	}
 	c.mu.Lock()
 	s := c.set.Load()
 	key, known := s.keys[id]
@@ -274,10 +298,9 @@ func (c *Cache) key(ctx context.Context, id string, now int64) (Key, error) {
 	case c.cfg.Offline:
 		// What is not there will not come.
 	case known && usable:
-		// The rare case is a process that was frozen: its timer did not run, nobody has tried, and
-		// the keys are older than promised. One caller finds out; the others go on meanwhile.
-		if began := c.beginIfDue(now, ""); began != nil && now >= s.overdueAt && c.failures == 0 {
-			wait = began
+		c.beginIfDue(now, "")
+		if c.flight != nil && c.flight.late {
+			wait = c.flight
 		}
 	case usable && c.flight == nil && c.failures == 0:
 		if elapsed := now - c.askedAt; c.askedAt == 0 || elapsed >= int64(c.cfg.Cooldown) || elapsed < -clockSlack {
@@ -376,17 +399,23 @@ func (c *Cache) begin(now int64, id string) *flight {
 	if c.closed {
 		return nil
 	}
+	s := *c.set.Load()
 	f := &flight{done: make(chan struct{}), keyID: id}
+	// A timer that runs makes a refresh succeed or fail before this. One that stood still, in a
+	// suspended process, must not let in whom Para has locked out meanwhile. A failure ends the
+	// waiting, and Config.Initial (no fetch yet) does not begin it.
+	f.late = now >= s.overdueAt && c.failures == 0 && c.fetches > 0
 	c.flight = f
 	c.attemptAt = now
 	c.fetches++
 	if id != "" {
 		c.askedAt = now
 	}
-	// Meanwhile look-ups need not come here again.
-	s := *c.set.Load()
-	s.until = min(now+int64(c.cfg.FetchTimeout)+int64(time.Second), s.staleAt)
-	c.set.Store(&s)
+	if !f.late {
+		// Meanwhile look-ups need not come here again.
+		s.until = min(now+int64(c.cfg.FetchTimeout)+int64(time.Second), s.staleAt)
+		c.set.Store(&s)
+	}
 
 	c.work.Add(1)
 	go func() {
@@ -394,9 +423,12 @@ func (c *Cache) begin(now int64, id string) *flight {
 		ctx, cancel := context.WithTimeout(c.ctx, c.cfg.FetchTimeout)
 		defer cancel()
 		a, err := get(ctx, c.client, c.env.URL, s.etag, s.lastModified, c.cfg.Algorithms)
+		if c.owned {
+			c.client.CloseIdleConnections() // a dial under way outlives its request otherwise
+		}
 		c.mu.Lock()
 		c.finish(f, a, err)
-		c.mu.Unlock()
+		c.unlockAndLog()
 		close(f.done)
 	}()
 	return f
@@ -414,10 +446,13 @@ func (c *Cache) finish(f *flight, a answer, err error) {
 			c.empties++
 			c.emptyAt = now
 		}
-		if c.empties > emptySets {
-			c.cfg.Logger.Error("parajwt: Para's key set has had no usable key for several refreshes: no token is accepted any more",
-				"environment", c.env.Name)
-			s.keys, s.skipped, s.etag, s.lastModified = nil, a.skipped, "", ""
+		c.tellSkipped(a.skipped)
+		if c.empties > emptySets && len(s.keys) > 0 {
+			c.tell(slog.LevelError, "parajwt: Para's key set has had no usable key for several refreshes: no token is accepted any more")
+			s.keys, s.etag, s.lastModified = nil, "", ""
+		}
+		if len(s.keys) == 0 {
+			s.skipped = a.skipped
 		}
 	}
 
@@ -430,10 +465,10 @@ func (c *Cache) finish(f *flight, a answer, err error) {
 		}
 		// Jitter only ever lengthens: a thousand servers spread out, none asks more often.
 		c.nextAt = now + int64(backoff) + rand.Int64N(int64(backoff)/10+1)
-		c.logFailure(err, &s, at)
+		c.tellFailure(err, &s, at)
 	} else {
 		if c.failures > 0 {
-			c.cfg.Logger.Info("parajwt: key set is reachable again", "environment", c.env.Name, "failures", c.failures)
+			c.tell(slog.LevelInfo, "parajwt: key set is reachable again", "failures", c.failures)
 		}
 		c.failures, c.empties, c.lastErr = 0, 0, nil
 		if !a.notModified {
@@ -445,7 +480,7 @@ func (c *Cache) finish(f *flight, a answer, err error) {
 		}
 		s.fetchedAt = at.Round(0)
 		s.since = now - clockSlack
-		s.overdueAt = now + int64(fresh)
+		s.overdueAt = now + int64(fresh+c.cfg.FetchTimeout)
 		s.staleAt = now + int64(c.cfg.StaleLimit)
 		// Ahead of need: at 80 to 90 % of the time, so that the fetch itself fits into the rest.
 		c.nextAt = now + int64(fresh)*8/10 + rand.Int64N(int64(fresh)/10+1)
@@ -461,36 +496,64 @@ func (c *Cache) finish(f *flight, a answer, err error) {
 // replace puts the keys that were fetched in the place of those before. A key that is still the
 // same stays the same value, so that what it verified stays verified.
 func (c *Cache) replace(s *keySet, a answer) {
+	var replaced []string
+	same := 0
 	for id, key := range a.keys {
-		if old, ok := s.keys[id]; ok && old.Same(key) {
+		switch old := s.keys[id]; {
+		case old == nil:
+		case old.Same(key):
 			a.keys[id] = old
+			same++
+		default:
+			replaced = append(replaced, id)
 		}
 	}
-	before, after := sortedIDs(s.keys), sortedIDs(a.keys)
-	if !slices.Equal(before, after) {
-		c.cfg.Logger.Info("parajwt: key set changed", "environment", c.env.Name, "kids", after, "before", before)
-		c.logSkipped(a.skipped)
+	if same != len(s.keys) || same != len(a.keys) {
+		slices.Sort(replaced)
+		c.tell(slog.LevelInfo, "parajwt: key set changed", "kids", sortedIDs(a.keys), "before", sortedIDs(s.keys), "replaced", replaced)
 	}
+	c.tellSkipped(a.skipped)
 	s.keys, s.skipped, s.etag, s.lastModified = a.keys, a.skipped, a.etag, a.lastModified
 }
 
-func (c *Cache) logSkipped(skipped []jose.Skipped) {
-	for _, k := range skipped {
-		c.cfg.Logger.Warn("parajwt: a key of Para's set is not used", "environment", c.env.Name,
-			"index", k.Index, "kid", k.KeyID, "reason", k.Reason)
+// tell keeps a line for the log, until unlockAndLog. The caller holds mu.
+func (c *Cache) tell(level slog.Level, msg string, args ...any) {
+	c.lines = append(c.lines, line{level, msg, append([]any{"environment", c.env.Name}, args...)})
+}
+
+// unlockAndLog unlocks mu and logs what there is to tell. A logger may be slow, and it may ask the
+// cache for its Status: neither must hold up a look-up.
+func (c *Cache) unlockAndLog() {
+	lines := c.lines
+	c.lines = nil
+	c.mu.Unlock()
+	for _, l := range lines {
+		c.cfg.Logger.Log(context.Background(), l.level, l.msg, l.args...)
 	}
 }
 
-func (c *Cache) logFailure(err error, s *keySet, at time.Time) {
+// tellSkipped logs which keys are not used, unless it just did.
+func (c *Cache) tellSkipped(skipped []jose.Skipped) {
+	if slices.Equal(skipped, c.told) {
+		return
+	}
+	c.told = skipped
+	for _, k := range skipped {
+		c.tell(slog.LevelWarn, "parajwt: a key of Para's set is not used", "index", k.Index, "kid", k.KeyID, "reason", k.Reason)
+	}
+}
+
+func (c *Cache) tellFailure(err error, s *keySet, at time.Time) {
 	if c.closed {
 		return
 	}
-	level, msg := slog.LevelWarn, "parajwt: key set could not be refreshed; going on with the keys at hand"
-	if !s.usable(at.UnixNano()) {
-		level, msg = slog.LevelError, "parajwt: no keys: every token is refused until the key set can be fetched"
+	args := []any{"error", err.Error(), "failures", c.failures, "retry_in", time.Duration(c.nextAt - at.UnixNano()).Round(time.Millisecond)}
+	if s.usable(at.UnixNano()) {
+		c.tell(slog.LevelWarn, "parajwt: key set could not be refreshed; going on with the keys at hand",
+			append(args, "keys_until", time.Unix(0, s.staleAt).UTC())...)
+	} else {
+		c.tell(slog.LevelError, "parajwt: no keys: every token is refused until the key set can be fetched", args...)
 	}
-	c.cfg.Logger.Log(c.ctx, level, msg, "environment", c.env.Name, "error", err.Error(), "failures", c.failures,
-		"retry_in", time.Duration(c.nextAt-at.UnixNano()).Round(time.Millisecond), "keys_until", time.Unix(0, s.staleAt).UTC())
 }
 
 // arm sets the timer for the next fetch. The caller holds mu.

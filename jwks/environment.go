@@ -59,7 +59,7 @@ func (e Environment) normalize() (Environment, error) {
 		return e, fmt.Errorf("jwks: environment %q: URL cannot be parsed", e.Name) // the cause would quote it
 	}
 	switch {
-	case u.Host == "":
+	case u.Hostname() == "":
 		return e, fmt.Errorf("jwks: environment %q: URL has no host", e.Name)
 	case u.User != nil:
 		return e, fmt.Errorf("jwks: environment %q: URL carries a user name or password; use Config.HTTPClient to authenticate", e.Name)

@@ -28,13 +28,14 @@ type answer struct {
 var errNoUsableKey = errors.New("key set has no usable key")
 
 // newClient returns a client that follows no redirect, whatever the caller's does: where keys come
-// from is the configuration's to say. Its copy of the caller's client shares the transport.
-func newClient(from *http.Client) *http.Client {
-	client := &http.Client{}
+// from is the configuration's to say. Its copy of the caller's client shares the transport; owned
+// is whether there was none to share.
+func newClient(from *http.Client) (client *http.Client, owned bool) {
+	client = &http.Client{}
 	if from != nil {
 		*client = *from
 	}
-	if client.Transport == nil {
+	if owned = client.Transport == nil; owned {
 		client.Transport = &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			ForceAttemptHTTP2:      true,
@@ -45,7 +46,7 @@ func newClient(from *http.Client) *http.Client {
 	}
 	client.Jar = nil
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return client
+	return client, owned
 }
 
 // get asks for the key set once, conditionally where there is one already (RFC 9110 §13). It
@@ -79,7 +80,7 @@ func get(ctx context.Context, client *http.Client, target, etag, lastModified st
 	case res.StatusCode == http.StatusNotModified && (etag != "" || lastModified != ""):
 		a.notModified = true
 		return a, nil
-	case res.StatusCode >= 300 && res.StatusCode < 400:
+	case res.StatusCode >= 300 && res.StatusCode < 400 && res.StatusCode != http.StatusNotModified:
 		return a, fmt.Errorf("key set's server answered %d: redirects are not followed", res.StatusCode)
 	case res.StatusCode != http.StatusOK:
 		return a, fmt.Errorf("key set's server answered %d", res.StatusCode)

@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,8 +15,10 @@ import (
 )
 
 const (
-	maxSetBytes   = 256 << 10
-	snapshotField = "parajwt"
+	maxSetBytes = 256 << 10
+	// maxSourceBytes leaves room for what a snapshot adds to the largest set.
+	maxSourceBytes = maxSetBytes + 4<<10
+	snapshotField  = "parajwt"
 )
 
 // Source is a key set that does not come over the network: a JWK Set (RFC 7517 §5) as Para serves
@@ -28,18 +31,18 @@ type Source struct {
 	err  error
 }
 
-// FromBytes is a key set in memory, such as one from go:embed.
-func FromBytes(data []byte) Source { return Source{data: slices.Clone(data)} }
+// FromBytes is a key set in memory, such as one from go:embed. No bytes are no key set, and a mistake.
+func FromBytes(data []byte) Source { return Source{data: append([]byte{}, data...)} }
 
-// FromFile is a key set in a file, such as os.DirFS("/var/lib/app") and "para-keys.json". It is read at once;
-// at most 256 KiB of it.
+// FromFile is a key set in a file, such as os.DirFS("/var/lib/app") and "para-keys.json". It is read at once,
+// and no further than a key set may be long.
 func FromFile(fsys fs.FS, name string) Source {
 	f, err := fsys.Open(name)
 	if err != nil {
 		return Source{err: fmt.Errorf("jwks: %w", err)}
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSetBytes+1))
+	data, err := io.ReadAll(io.LimitReader(f, maxSourceBytes+1))
 	if err != nil {
 		return Source{err: fmt.Errorf("jwks: %w", err)}
 	}
@@ -60,7 +63,7 @@ func (s Source) read(algorithms []string) (keys map[string]*jose.Key, skipped []
 	switch {
 	case s.err != nil:
 		return nil, nil, from, s.err
-	case len(s.data) > maxSetBytes:
+	case len(s.data) > maxSourceBytes:
 		return nil, nil, from, fmt.Errorf("jwks: key set is larger than %d KiB", maxSetBytes>>10)
 	}
 	keys, skipped, err = jose.ParseSet(string(s.data), algorithms)
@@ -99,15 +102,21 @@ func sortedIDs(keys map[string]*jose.Key) []string {
 	return ids
 }
 
-// snapshot writes a key set that read takes back. It is a JWK Set with one more member, which
-// other readers ignore (RFC 7517 §5).
+// snapshot writes a key set that read takes back, each key as Para wrote it. It is a JWK Set with one
+// more member, which other readers ignore (RFC 7517 §5).
 func snapshot(keys map[string]*jose.Key, from origin) ([]byte, error) {
-	set := struct {
-		Keys   []json.RawMessage `json:"keys"`
-		Origin origin            `json:"parajwt"`
-	}{Origin: from}
-	for _, id := range sortedIDs(keys) {
-		set.Keys = append(set.Keys, json.RawMessage(keys[id].JSON))
+	head, err := json.Marshal(from)
+	if err != nil {
+		return nil, err
 	}
-	return json.MarshalIndent(set, "", "  ")
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "{%q: %s,\n\"keys\": [", snapshotField, head)
+	for i, id := range sortedIDs(keys) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString("\n" + keys[id].JSON)
+	}
+	b.WriteString("\n]}\n")
+	return b.Bytes(), nil
 }

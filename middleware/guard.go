@@ -176,12 +176,17 @@ func (g *Guard) user(r *http.Request) (c *claims.Claims, refusal *Error) {
 	switch {
 	case refusal != nil:
 		return nil, refusal
-	case c != nil:
-		return c, g.allowed(c)
-	case g.optional:
+	case c == nil && g.optional:
 		return nil, nil
+	case c == nil:
+		return nil, &Error{Code: ErrNoToken}
 	}
-	return nil, &Error{Code: ErrNoToken}
+	for _, rule := range g.rules {
+		if err := rule(c); err != nil {
+			return nil, &Error{Code: ErrForbidden, KeyID: c.KeyID, Signed: true, Cause: err}
+		}
+	}
+	return c, nil
 }
 
 func firstToken(r *http.Request, sources []TokenSource) (token string, err error) {
@@ -191,15 +196,6 @@ func firstToken(r *http.Request, sources []TokenSource) (token string, err error
 		}
 	}
 	return "", nil
-}
-
-func (g *Guard) allowed(c *claims.Claims) *Error {
-	for _, rule := range g.rules {
-		if err := rule(c); err != nil {
-			return &Error{Code: ErrForbidden, KeyID: c.KeyID, Signed: true, Cause: err}
-		}
-	}
-	return nil
 }
 
 // sessionUser asks about a verification token. It returns nil for a request without one.
@@ -212,6 +208,9 @@ func (g *Guard) sessionUser(r *http.Request) (*claims.Claims, *Error) {
 		return nil, nil
 	}
 	c, err := g.sessions.VerifyVerificationToken(r.Context(), token)
+	if err == nil && c == nil {
+		err = errors.New("the VerificationTokenVerifier returned neither a user nor an error")
+	}
 	if err != nil {
 		var answer interface{ Refused() bool }
 		if errors.As(err, &answer) && answer.Refused() {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -22,6 +23,8 @@ const (
 	minRSABits = 2048
 	maxRSABits = 8192 // more would make one signature a denial of service
 )
+
+var errExponent = errors.New("RSA exponent is not odd, at least 3 and below 2^31")
 
 // Algorithms returns the names of all signature algorithms that can be allowed (RFC 7518 §3.1,
 // RFC 8037 §3.1). The symmetric ones and "none" are not among them.
@@ -111,13 +114,14 @@ func ParseSet(text string, allowed []string) (keys map[string]*Key, skipped []Sk
 
 // jwkFields is what decides whether a JWK is usable at all (RFC 7517 §4).
 type jwkFields struct {
-	kty, kid, use, alg, crv string
-	verify, private         bool
+	kty, kid, use, alg string
+	verify, private    bool
 }
 
 func readFields(raw string) (f jwkFields, err error) {
 	d := strictjson.New(raw)
-	f.verify = true
+	d.RefuseFoldedNames() // jwk.ParseKey looks for kty and d in any case
+	f.use, f.verify = "sig", true
 	for name := range d.Object {
 		switch name {
 		case "kty":
@@ -127,9 +131,9 @@ func readFields(raw string) (f jwkFields, err error) {
 		case "use":
 			f.use = d.String()
 		case "alg":
-			f.alg = d.String()
-		case "crv":
-			f.crv = d.String()
+			if f.alg = d.String(); f.alg == "" {
+				d.Fail("alg is empty")
+			}
 		case "key_ops":
 			f.verify = false
 			for range d.Array {
@@ -157,7 +161,7 @@ func parseKey(raw string, allowed []string) (key *Key, id string, err error) {
 		return nil, f.kid, errors.New("unknown kty")
 	case f.private:
 		return nil, f.kid, errors.New("private key in a public set")
-	case f.use != "" && f.use != "sig":
+	case f.use != "sig":
 		return nil, f.kid, errors.New("use is not sig")
 	case !f.verify:
 		return nil, f.kid, errors.New("key_ops lacks verify")
@@ -169,6 +173,10 @@ func parseKey(raw string, allowed []string) (key *Key, id string, err error) {
 	var public any
 	if err := parsed.Raw(&public); err != nil {
 		return nil, f.kid, errors.New("malformed key")
+	}
+	// jwx makes an int of the exponent's last 64 bits, so a longer one would become another one.
+	if r, ok := parsed.(jwk.RSAPublicKey); ok && new(big.Int).SetBytes(r.E()).BitLen() > 31 {
+		return nil, f.kid, errExponent
 	}
 	key = &Key{ID: f.kid, Public: public, JSON: raw}
 	fits, err := key.examine()
@@ -204,8 +212,8 @@ func (k *Key) examine() (fits []string, err error) {
 			return nil, fmt.Errorf("RSA key of more than %d bits", maxRSABits)
 		case public.N.Bit(0) == 0:
 			return nil, errors.New("RSA modulus is even")
-		case public.E < 3 || public.E%2 == 0 || public.E > 1<<31-1:
-			return nil, errors.New("RSA exponent is not odd, at least 3 and below 2^31")
+		case public.E < 3 || public.E%2 == 0:
+			return nil, errExponent
 		}
 		return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}, nil
 	case *ecdsa.PublicKey:

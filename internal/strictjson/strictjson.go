@@ -246,7 +246,7 @@ func (d *Decoder) unique(name string, outer int, many *map[string]struct{}) bool
 }
 
 // foldName maps all spellings that encoding/json holds equal to one, by taking for each rune the
-// least of those that fold to it: ς and Σ are σ, the Kelvin sign is K.
+// least of those that fold to it: ς and σ become Σ, k and the Kelvin sign K.
 func foldName(name string) string {
 	return strings.Map(func(r rune) rune {
 		for {
