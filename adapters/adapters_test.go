@@ -1,0 +1,280 @@
+// Package adapters_test holds all adapters to the same behaviour: what one router lets through or
+// refuses, the others do too, with the same bytes.
+package adapters_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/labstack/echo/v4"
+
+	"github.com/parajwt/parajwt/adapters/paraecho"
+	"github.com/parajwt/parajwt/adapters/paragin"
+	"github.com/parajwt/parajwt/adapters/parahttp"
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+// adapter is one router's. mount guards h with Require or Optional, for every method and path.
+type adapter struct {
+	name  string
+	mount func(require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) http.Handler
+}
+
+// all is the only place where a further adapter has to be named.
+var all = []adapter{
+	{"parahttp", func(require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) http.Handler {
+		if require {
+			return parahttp.Require(v, opts...)(h)
+		}
+		return parahttp.Optional(v, opts...)(h)
+	}},
+	{"paraecho", func(require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) http.Handler {
+		e := echo.New()
+		if require {
+			e.Use(paraecho.Require(v, opts...))
+		} else {
+			e.Use(paraecho.Optional(v, opts...))
+		}
+		e.Any("/*", echo.WrapHandler(h))
+		return e
+	}},
+	{"paragin", func(require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) http.Handler {
+		gin.SetMode(gin.TestMode)
+		r := gin.New()
+		if require {
+			r.Use(paragin.Require(v, opts...))
+		} else {
+			r.Use(paragin.Optional(v, opts...))
+		}
+		r.Any("/*path", gin.WrapH(h))
+		return r
+	}},
+}
+
+// forAll runs a test under every adapter.
+func forAll(t *testing.T, test func(t *testing.T, a adapter)) {
+	for _, a := range all {
+		t.Run(a.name, func(t *testing.T) { test(t, a) })
+	}
+}
+
+// epoch is when these tests take place. Their clocks stand still unless they are set.
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func now() time.Time { return epoch }
+
+// para is shared by the tests that do nothing to it.
+var para = sync.OnceValue(func() *paratest.Para {
+	p, err := paratest.Start(paratest.Config{Now: now})
+	if err != nil {
+		panic(err)
+	}
+	return p
+})
+
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // a guard without a validator has no other
+	os.Exit(m.Run())
+}
+
+// journal is a log that is kept, down to debug level.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+// take returns what was written since the last time.
+func (j *journal) take() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.text.String()
+	j.text.Reset()
+	return s
+}
+
+func (j *journal) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// newValidator returns a validator whose clock is now, unless cfg has another.
+func newValidator(t testing.TB, cfg middleware.Config) *middleware.Validator {
+	t.Helper()
+	if cfg.APIKeyIDs == nil {
+		cfg.APIKeyIDs = []string{paratest.APIKeyID}
+	}
+	if cfg.Now == nil {
+		cfg.Now = now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.Keys.FetchTimeout = time.Minute // a busy machine is no outage
+	v, err := middleware.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { v.Close() })
+	return v
+}
+
+// site is a server on loopback behind an adapter.
+type site struct {
+	addr  string
+	calls atomic.Int64 // of the guarded handler
+}
+
+// serve starts a site. A nil handler is one that says who the user is.
+func serve(t *testing.T, a adapter, require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) *site {
+	t.Helper()
+	if h == nil {
+		h = http.HandlerFunc(whoami)
+	}
+	s := new(site)
+	counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.calls.Add(1)
+		h.ServeHTTP(w, r)
+	})
+	s.listen(t, a.mount(require, v, opts, counted))
+	return s
+}
+
+func (s *site) listen(t *testing.T, h http.Handler) {
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	s.addr = server.Listener.Addr().String()
+}
+
+func whoami(w http.ResponseWriter, r *http.Request) {
+	if user, ok := claims.FromContext(r.Context()); ok {
+		fmt.Fprintln(w, user.UserID, user.AuthType)
+	} else {
+		fmt.Fprintln(w, "anonymous")
+	}
+}
+
+var date = regexp.MustCompile(`(?m)^Date: .*\r\n`)
+
+// ask sends a request with these header lines byte for byte, which net/http's client would not do
+// with every one of them, and returns the answer byte for byte, but for the date.
+func (s *site) ask(t *testing.T, method string, lines ...string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	w := bufio.NewWriter(conn)
+	fmt.Fprintf(w, "%s /here HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n", method)
+	for _, line := range lines {
+		w.WriteString(line + "\r\n")
+	}
+	w.WriteString("\r\n")
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return date.ReplaceAllString(string(answer), "")
+}
+
+// get is ask with a bearer token.
+func (s *site) get(t *testing.T, token string) string {
+	t.Helper()
+	return s.ask(t, "GET", "Authorization: Bearer "+token)
+}
+
+// passes demands that the request reaches the handler, and that the answer ends with body.
+func (s *site) passes(t *testing.T, body string, lines ...string) {
+	t.Helper()
+	before := s.calls.Load()
+	answer := s.ask(t, "GET", lines...)
+	if !strings.HasPrefix(answer, "HTTP/1.1 200 OK\r\n") || !strings.HasSuffix(answer, "\r\n\r\n"+body+"\n") || s.calls.Load() != before+1 {
+		t.Errorf("%.200q:\n got %q\nwant 200 and %q", lines, answer, body)
+	}
+}
+
+// refuses demands that the answer is just this one, and that the handler is not called.
+func (s *site) refuses(t *testing.T, want string, lines ...string) {
+	t.Helper()
+	before := s.calls.Load()
+	if answer := s.ask(t, "GET", lines...); answer != want {
+		t.Errorf("%.200q:\n got %q\nwant %q", lines, answer, want)
+	}
+	if s.calls.Load() != before {
+		t.Errorf("%.200q: the handler was called", lines)
+	}
+}
+
+// The answers to a refusal, as they are on the wire.
+func answer401(challenge string) string {
+	const body = `{"type":"about:blank","title":"Unauthorized","status":401}` + "\n"
+	return "HTTP/1.1 401 Unauthorized\r\n" +
+		"Cache-Control: no-store\r\n" +
+		"Content-Type: application/problem+json\r\n" +
+		"Www-Authenticate: " + challenge + "\r\n" +
+		"Content-Length: 59\r\n" +
+		"Connection: close\r\n\r\n" + body
+}
+
+const (
+	answer403 = "HTTP/1.1 403 Forbidden\r\n" +
+		"Cache-Control: no-store\r\n" +
+		"Content-Type: application/problem+json\r\n" +
+		"Www-Authenticate: Bearer error=\"insufficient_scope\"\r\n" +
+		"Content-Length: 56\r\n" +
+		"Connection: close\r\n\r\n" +
+		`{"type":"about:blank","title":"Forbidden","status":403}` + "\n"
+	answer500 = "HTTP/1.1 500 Internal Server Error\r\n" +
+		"Cache-Control: no-store\r\n" +
+		"Content-Type: application/problem+json\r\n" +
+		"Content-Length: 68\r\n" +
+		"Connection: close\r\n\r\n" +
+		`{"type":"about:blank","title":"Internal Server Error","status":500}` + "\n"
+	answer503 = "HTTP/1.1 503 Service Unavailable\r\n" +
+		"Cache-Control: no-store\r\n" +
+		"Content-Type: application/problem+json\r\n" +
+		"Retry-After: 2\r\n" + // a second, and what is added so that not everybody comes back at once
+		"Content-Length: 66\r\n" +
+		"Connection: close\r\n\r\n" +
+		`{"type":"about:blank","title":"Service Unavailable","status":503}` + "\n"
+)
+
+var (
+	noToken = answer401("Bearer")
+	forged  = answer401(`Bearer error="invalid_token"`)
+)
+
+// keyless is a validator whose Para is down.
+func keyless(t *testing.T) *middleware.Validator {
+	t.Helper()
+	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(down.Close)
+	return newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "down", URL: down.URL}})
+}
