@@ -1,0 +1,110 @@
+package claims_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/parajwt/parajwt/claims"
+)
+
+// private has a canary in everything that is not for logs.
+func private(t testing.TB) *claims.Claims {
+	c := read(t, edit(t, `"canary-member":["canary"],"userId":"canary-user"`, `"role":"canary-role",
+		"wallets":[{"id":"canary-w","type":"EVM","address":"canary-a","publicKey":"canary-k"}],
+		"connectedWallets":[{"id":"canary-c","type":"EVM","address":"canary-ca","provider":"canary-p"}],
+		"externalWallet":{"address":"canary-e","type":"EVM","provider":"canary-p"},
+		"email":"canary@example.com","phone":"canary-phone","telegramUserId":"canary-t","farcasterUsername":"canary-f",
+		"externalWalletAddress":"canary-x","identifier":"canary-i","authType":"email","userId":"canary-user"`))
+	// What the user is named by must not look like what is to be hidden.
+	c.UserID, c.Subject, c.Environment, c.KeyID = "user-1", "user-1", "BETA", "key-1"
+	return c
+}
+
+func TestAUserPrintsWithoutPersonalData(t *testing.T) {
+	c := private(t)
+	const want = "para user user-1 (email, BETA)"
+	type holder struct {
+		Pointer *claims.Claims
+		User    claims.Claims
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		for _, v := range []any{c, *c} {
+			if got := fmt.Sprintf(verb, v); got != want {
+				t.Errorf("%s of %T: got %q, want %q", verb, v, got, want)
+			}
+		}
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
+		for _, v := range []any{c, *c, &c, []*claims.Claims{c}, []claims.Claims{*c}, map[string]*claims.Claims{"a": c}, holder{c, *c}, &holder{c, *c}} {
+			if got := fmt.Sprintf(verb, v); hasCanary(got) {
+				t.Errorf("%s of %T shows personal data: %q", verb, v, got)
+			}
+		}
+	}
+	for _, got := range []string{c.String(), c.GoString(), fmt.Sprint(c), fmt.Sprintln(*c), fmt.Errorf("handler: %v", c).Error()} {
+		if !strings.Contains(got, want) || hasCanary(got) {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
+// hasCanary finds canaries as they are and in hex.
+func hasCanary(text string) bool {
+	text = strings.ToLower(text)
+	return strings.Contains(text, "canary") || strings.Contains(text, fmt.Sprintf("%x", "canary"))
+}
+
+func TestAUserIsLoggedWithoutPersonalData(t *testing.T) {
+	c := private(t)
+	for name, handler := range map[string]func(*bytes.Buffer) slog.Handler{
+		"text": func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },
+		"JSON": func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) },
+	} {
+		for _, v := range []any{c, *c} {
+			var b bytes.Buffer
+			logger := slog.New(handler(&b))
+			logger.With("before", v).WithGroup("g").Info(fmt.Sprint(v), "user", v)
+			got := b.String()
+			if hasCanary(got) {
+				t.Errorf("%s, %T: personal data in the log: %s", name, v, got)
+			}
+			for _, want := range []string{"user-1", "email", "BETA", "key-1"} {
+				if !strings.Contains(got, want) {
+					t.Errorf("%s, %T: %s is not in the log: %s", name, v, want, got)
+				}
+			}
+		}
+	}
+}
+
+func TestLogValueSaysWhoHowAndFromWhere(t *testing.T) {
+	var got []string
+	for _, attr := range private(t).LogValue().Group() {
+		got = append(got, attr.String())
+	}
+	if want := "userId=user-1 authType=email environment=BETA kid=key-1"; strings.Join(got, " ") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestJSONHasTheFieldsAndNotThePayload(t *testing.T) {
+	b, err := json.Marshal(private(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Whoever asks for JSON asks for the fields; what is not typed stays inside.
+	if got := string(b); !strings.Contains(got, "canary@example.com") || strings.Contains(got, "canary-role") || strings.Contains(got, "canary-claim") {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestANilUserPrints(t *testing.T) {
+	// As behind Optional, where a handler may print what FromContext returned without asking for ok.
+	if got := fmt.Sprintf("%v %+v", (*claims.Claims)(nil), (*claims.Claims)(nil)); got != "<nil> <nil>" {
+		t.Errorf("got %q", got)
+	}
+}
