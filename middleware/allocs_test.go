@@ -1,0 +1,123 @@
+//go:build !race
+
+package middleware_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+	"github.com/labstack/echo/v4"
+
+	"github.com/parajwt/parajwt/adapters/paraecho"
+	"github.com/parajwt/parajwt/adapters/paragin"
+	"github.com/parajwt/parajwt/adapters/parahttp"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+// TestAllocations holds the hot paths to their figures. Allocations are exact, where times are not.
+// The race detector makes sync.Pool forget on purpose, so this is for builds without it.
+func TestAllocations(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	validator := func(cacheSize int) *middleware.Validator {
+		v, err := middleware.New(middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, CacheSize: cacheSize})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { v.Close() })
+		if err := v.Warm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	user := paratest.EmailUser()
+	rs256 := para.Token(user)
+	para.RotateES256()
+	es256 := para.Token(user)
+	first, repeat := validator(-1), validator(0)
+
+	for _, test := range []struct {
+		name  string
+		v     *middleware.Validator
+		token string
+		good  bool
+		most  float64
+	}{
+		{"first sight, RS256", first, rs256, true, 15},
+		{"first sight, ES256", first, es256, true, 27},
+		{"repeat, RS256", repeat, rs256, true, 0},
+		{"repeat, ES256", repeat, es256, true, 0},
+		{"unknown key", repeat, para.Token(user, paratest.UnknownKey("nobody's")), false, 5},
+		{"alg none", repeat, para.Token(user, paratest.WithHeader("alg", "none")), false, 6},
+		{"garbage", repeat, strings.Repeat("x", 1000), false, 2},
+		{"too large", repeat, strings.Repeat("x", 1<<20), false, 2},
+		{"a million dots", repeat, strings.Repeat(".", 1<<20), false, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := testing.AllocsPerRun(200, func() {
+				if _, err := test.v.Validate(t.Context(), test.token); (err == nil) != test.good {
+					t.Fatal(err)
+				}
+			})
+			if got > test.most {
+				t.Errorf("%v allocations, at most %v", got, test.most)
+			}
+		})
+	}
+
+	ok := func(http.ResponseWriter, *http.Request) {}
+	netHTTP := func(v *middleware.Validator) http.Handler {
+		if v == nil {
+			return http.HandlerFunc(ok)
+		}
+		return parahttp.Require(v)(http.HandlerFunc(ok))
+	}
+	withEcho := func(v *middleware.Validator) http.Handler {
+		e := echo.New()
+		if v != nil {
+			e.Use(paraecho.Require(v))
+		}
+		e.GET("/", func(echo.Context) error { return nil })
+		return e
+	}
+	withGin := func(v *middleware.Validator) http.Handler {
+		gin.SetMode(gin.ReleaseMode)
+		r := gin.New()
+		if v != nil {
+			r.Use(paragin.Require(v))
+		}
+		r.GET("/", func(*gin.Context) {})
+		return r
+	}
+	for name, test := range map[string]struct {
+		handler func(*middleware.Validator) http.Handler
+		most    float64
+	}{
+		"net/http": {netHTTP, 2},
+		"Echo":     {withEcho, 3},
+		"Gin":      {withGin, 2},
+	} {
+		t.Run("above the validator, "+name, func(t *testing.T) {
+			r, err := http.NewRequest(http.MethodGet, "/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer "+rs256)
+			measure := func(h http.Handler) float64 {
+				return testing.AllocsPerRun(200, func() { h.ServeHTTP(nowhere{}, r) })
+			}
+			if got := measure(test.handler(repeat)) - measure(test.handler(nil)); got > test.most {
+				t.Errorf("%v allocations, at most %v", got, test.most)
+			}
+		})
+	}
+}
+
+// nowhere is a response that nobody reads.
+type nowhere struct{}
+
+func (nowhere) Header() http.Header         { return http.Header{} }
+func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (nowhere) WriteHeader(int)             {}

@@ -1,0 +1,303 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+// clock is a wall clock that a test moves.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func newClock() *clock { return &clock{at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
+
+func (c *clock) now() time.Time          { c.mu.Lock(); defer c.mu.Unlock(); return c.at }
+func (c *clock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.at = c.at.Add(d) }
+
+// remembering returns a validator whose clock the test moves, and the Para behind it.
+func remembering(t *testing.T, change func(*Config)) (*Validator, *paratest.Para, *clock) {
+	t.Helper()
+	at := newClock()
+	para := paratest.New(t, paratest.Config{Now: at.now})
+	cfg := Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Now: at.now}
+	if change != nil {
+		change(&cfg)
+	}
+	v, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { v.Close() })
+	return v, para, at
+}
+
+func accept(t *testing.T, v *Validator, token string) *claims.Claims {
+	t.Helper()
+	c, err := v.Validate(t.Context(), token)
+	if err != nil {
+		t.Fatalf("refused: %v", err)
+	}
+	return c
+}
+
+func refuse(t *testing.T, v *Validator, token string, code Code) {
+	t.Helper()
+	if c, err := v.Validate(t.Context(), token); !errors.Is(err, code) || c != nil {
+		t.Fatalf("got %v, %v; want %v", c, err, code)
+	}
+}
+
+func TestARepeatedTokenIsLookedUp(t *testing.T) {
+	v, para, _ := remembering(t, nil)
+	token := para.Token(paratest.EmailUser())
+	first := accept(t, v, token)
+	if v.cache.get(token) == nil {
+		t.Fatal("the token is not remembered")
+	}
+	if again := accept(t, v, strings.Clone(token)); again != first {
+		t.Error("a repeat got claims of its own: it was verified anew")
+	}
+	if want := token[strings.LastIndexByte(token, '.')+1:][:32]; first.TokenID != want {
+		t.Errorf("TokenID = %q, want the signature's beginning", first.TokenID)
+	}
+}
+
+func TestCacheSizeNegativeRemembersNothing(t *testing.T) {
+	v, para, _ := remembering(t, func(cfg *Config) { cfg.CacheSize = -1 })
+	token := para.Token(paratest.EmailUser())
+	if accept(t, v, token) == accept(t, v, token) {
+		t.Error("a repeat was looked up")
+	}
+}
+
+func TestARememberedTokenIsRefusedOnce(t *testing.T) {
+	t.Run("it expires", func(t *testing.T) {
+		v, para, at := remembering(t, nil)
+		token := para.Token(paratest.EmailUser())
+		accept(t, v, token)
+		at.advance(30*time.Minute + 29*time.Second)
+		accept(t, v, token) // within the leeway
+		at.advance(time.Second)
+		refuse(t, v, token, ErrExpired)
+	})
+	t.Run("it is older than MaxTokenAge", func(t *testing.T) {
+		v, para, at := remembering(t, func(cfg *Config) { cfg.MaxTokenAge = 10 * time.Minute; cfg.Leeway = -1 })
+		token := para.Token(paratest.EmailUser())
+		accept(t, v, token)
+		at.advance(10 * time.Minute)
+		accept(t, v, token)
+		at.advance(time.Second)
+		refuse(t, v, token, ErrExpired)
+	})
+	t.Run("the clock goes back before its iat", func(t *testing.T) {
+		v, para, at := remembering(t, nil)
+		token := para.Token(paratest.EmailUser())
+		accept(t, v, token)
+		at.advance(-31 * time.Second)
+		refuse(t, v, token, ErrNotYetValid)
+	})
+	t.Run("its key is withdrawn", func(t *testing.T) {
+		v, para, at := remembering(t, nil)
+		token := para.Token(paratest.EmailUser())
+		accept(t, v, token)
+		para.Withdraw(para.KeyIDs()[1])
+		at.advance(5*time.Minute + 5*time.Second) // an interval and a fetch's time-out
+		refuse(t, v, token, ErrUnknownKey)
+	})
+	t.Run("its user is revoked", func(t *testing.T) {
+		var out Revocations
+		v, para, at := remembering(t, func(cfg *Config) { cfg.Revoked = out.Revoked })
+		out.Now = at.now
+		token := para.Token(paratest.EmailUser())
+		user := accept(t, v, token)
+		if err := out.RevokeUser(user.UserID); err != nil {
+			t.Fatal(err)
+		}
+		refuse(t, v, token, ErrRevoked)
+	})
+	t.Run("revocation cannot be told", func(t *testing.T) {
+		var down error
+		v, para, _ := remembering(t, func(cfg *Config) {
+			cfg.Revoked = func(context.Context, *claims.Claims) (bool, error) { return false, down }
+		})
+		token := para.Token(paratest.EmailUser())
+		accept(t, v, token)
+		down = errors.New("store is down")
+		refuse(t, v, token, ErrRevocationUnknown)
+	})
+}
+
+func TestAnotherTokenNeverGetsARememberedVerdict(t *testing.T) {
+	v, para, _ := remembering(t, nil)
+	token := para.Token(paratest.EmailUser())
+	accept(t, v, token)
+	cut := strings.LastIndexByte(token, '.')
+	other := para.Token(paratest.PhoneUser())
+	for name, forged := range map[string]string{
+		"another payload under the same signature": other[:strings.LastIndexByte(other, '.')] + token[cut:],
+		"one character of the payload":             flip(token, cut-20),
+		"one character of the header":              flip(token, 5),
+		"one character of the signature's start":   flip(token, cut+3),
+		"the signature's end only":                 flip(token, len(token)-5),
+		"shortened at the front":                   token[1:],
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c, err := v.Validate(t.Context(), forged); err == nil {
+				t.Errorf("accepted as %v", c)
+			}
+		})
+	}
+	accept(t, v, token)
+}
+
+func flip(s string, at int) string {
+	other := byte('A')
+	if s[at] == other {
+		other = 'B'
+	}
+	return s[:at] + string(other) + s[at+1:]
+}
+
+func TestValidatorsShareNoVerdicts(t *testing.T) {
+	at := newClock()
+	para := paratest.New(t, paratest.Config{Now: at.now})
+	validator := func(apiKeyID string) *Validator {
+		v, err := New(Config{Environment: para.Environment(), APIKeyIDs: []string{apiKeyID}, Now: at.now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { v.Close() })
+		return v
+	}
+	ours, theirs := validator(para.APIKeyID()), validator("another-app")
+	token := para.Token(paratest.EmailUser())
+	accept(t, ours, token)
+	refuse(t, theirs, token, ErrAudience)
+	accept(t, ours, token)
+}
+
+// fill puts n tokens of one user into a cache, without verifying them.
+func fill(c *tokenCache, n int, now time.Time) {
+	for i := range n {
+		user := &claims.Claims{ExpiresAt: now.Add(time.Hour)}
+		c.put(fmt.Sprintf("%s.%d.%064d", strings.Repeat("h", 100), i, i), user, jwks.Key{}, now)
+	}
+}
+
+func kept(c *tokenCache) (entries, bytes int) {
+	for i := range c.sets {
+		for j := range c.sets[i].entries {
+			if e := c.sets[i].entries[j].Load(); e != nil {
+				entries++
+				bytes += entryBytes(e.token, e.claims)
+			}
+		}
+	}
+	return entries, bytes
+}
+
+func TestCacheSizeBoundsEntriesAndBytes(t *testing.T) {
+	c := newTokenCache(1000)
+	fill(c, 1_000_000, time.Now())
+	if entries, bytes := kept(c); entries > 1000 || bytes > 1000*maxEntryBytes {
+		t.Errorf("%d entries of %d bytes for a CacheSize of 1000", entries, bytes)
+	}
+}
+
+func TestWhatIsTooLargeIsVerifiedAnew(t *testing.T) {
+	v, para, _ := remembering(t, nil)
+	user := paratest.EmailUser()
+	many := make([]claims.Wallet, 200) // short in JSON, long in memory
+	for name, token := range map[string]string{
+		"a long claim":      para.Token(user, paratest.WithData("note", strings.Repeat("x", maxEntryBytes))),
+		"very many wallets": para.Token(&claims.Claims{UserID: user.UserID, Wallets: many}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			accept(t, v, token)
+			if v.cache.get(token) != nil {
+				t.Error("it is remembered")
+			}
+		})
+	}
+}
+
+func TestARememberedTokenKeepsNoRequestAlive(t *testing.T) {
+	c := newTokenCache(8)
+	header := "Bearer " + strings.Repeat("x", 100) + ".y.zzzz"
+	token := header[len("Bearer "):]
+	c.put(token, &claims.Claims{ExpiresAt: time.Now().Add(time.Hour)}, jwks.Key{}, time.Now())
+	if e := c.get(token); e == nil || unsafe.StringData(e.token) == unsafe.StringData(token) {
+		t.Error("the cache holds on to the request's own string")
+	}
+}
+
+func TestExpiredEntriesMakeRoomFirst(t *testing.T) {
+	now := time.Now()
+	c := newTokenCache(ways)
+	live := func(i int) string { return fmt.Sprintf("h.p.%064d", i) }
+	for i := range ways {
+		exp := now.Add(time.Hour)
+		if i == 3 {
+			exp = now.Add(-time.Second)
+		}
+		c.put(live(i), &claims.Claims{ExpiresAt: exp}, jwks.Key{}, now.Add(-time.Minute))
+		for range maxHits {
+			c.get(live(i))
+		}
+	}
+	c.put(live(100), &claims.Claims{ExpiresAt: now.Add(time.Hour)}, jwks.Key{}, now)
+	for i := range ways {
+		if got := c.get(live(i)) != nil; got != (i != 3) {
+			t.Errorf("entry %d is there: %v", i, got)
+		}
+	}
+}
+
+func TestWhatIsHitStays(t *testing.T) {
+	now := time.Now()
+	c := newTokenCache(ways)
+	favourite := fmt.Sprintf("h.p.%064d", 0)
+	c.put(favourite, &claims.Claims{ExpiresAt: now.Add(time.Hour)}, jwks.Key{}, now)
+	for i := range 1000 {
+		if c.get(favourite) == nil {
+			t.Fatalf("gone after %d other tokens", i)
+		}
+		c.put(fmt.Sprintf("h.p.%064d", i+1), &claims.Claims{ExpiresAt: now.Add(time.Hour)}, jwks.Key{}, now)
+	}
+}
+
+// TestCacheConcurrently is for the race detector, and shows that whatever is found is whole.
+func TestCacheConcurrently(t *testing.T) {
+	c := newTokenCache(2 * ways)
+	now := time.Now()
+	var work sync.WaitGroup
+	for g := range 4 {
+		work.Go(func() {
+			for i := range 20_000 {
+				n := (i*7 + g) % 64
+				token := fmt.Sprintf("h.p.%064d", n)
+				if e := c.get(token); e != nil {
+					if e.token != token || e.claims.UserID != fmt.Sprint(n) {
+						t.Errorf("asked for %d, got %s", n, e.claims.UserID)
+						return
+					}
+					continue
+				}
+				c.put(token, &claims.Claims{UserID: fmt.Sprint(n), ExpiresAt: now.Add(time.Hour)}, jwks.Key{}, now)
+			}
+		})
+	}
+	work.Wait()
+}
