@@ -79,6 +79,21 @@ func (e Environment) normalize() (Environment, error) {
 	return e, nil
 }
 
+// APIBase returns the base of the environment's REST API, which is beside its key set: the scheme and
+// host of URL, such as https://api.getpara.com. Its errors are those of an environment that [New]
+// would refuse.
+func (e Environment) APIBase() (string, error) {
+	e, err := e.normalize()
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(e.URL)
+	if err != nil {
+		return "", err
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
