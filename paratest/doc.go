@@ -12,6 +12,14 @@
 //	good := para.Token(paratest.EmailUser())
 //	late := para.Token(paratest.EmailUser(), paratest.Expired())
 //
+// It keeps sessions as well, and answers the endpoints that a server uses with them, as Para's own Node
+// client expects: a login gives an exported session and a verification token, and can be ended.
+//
+//	login := para.Login(paratest.EmailUser())
+//	login.Exported()          // for session.Client.Import, or importSession in Node
+//	login.VerificationToken() // for session.Client.VerifyToken
+//	login.Expire()
+//
 // A handler's own test needs none of that: [WithUser] puts a user straight into a request.
 //
 // It signs for anybody who asks and listens on loopback only. It is no part of a production program.

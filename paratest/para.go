@@ -28,7 +28,10 @@ type Config struct {
 	APIKeyID string
 	// Addr is where it listens; loopback only. Default "127.0.0.1:0", a port of the system's choice.
 	Addr string
-	// Now is the clock of the tokens. Default time.Now.
+	// SessionLength is how long a session lives from its login or its last extension, and a token that
+	// the session issues. Default 30 minutes.
+	SessionLength time.Duration
+	// Now is the clock of the tokens and sessions. Default time.Now.
 	Now func() time.Time
 }
 
@@ -49,6 +52,7 @@ type Para struct {
 	status    int
 	down      bool
 	fetches   int
+	logins    logins
 }
 
 type key struct {
@@ -79,10 +83,13 @@ func Start(cfg Config) (*Para, error) {
 	if cfg.Addr == "" {
 		cfg.Addr = "127.0.0.1:0"
 	}
+	if cfg.SessionLength == 0 {
+		cfg.SessionLength = 30 * time.Minute
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	p := &Para{cfg: cfg}
+	p := &Para{cfg: cfg, logins: newLogins()}
 	var work sync.WaitGroup
 	made := make([]key, 3)
 	errs := make([]error, 4)
@@ -106,7 +113,8 @@ func Start(cfg Config) (*Para, error) {
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/jwks.json", p.serveKeys)
-	p.server = &http.Server{Handler: p.faults(mux), ReadHeaderTimeout: 10 * time.Second}
+	p.serveSessions(mux)
+	p.server = &http.Server{Handler: p.counted(mux, p.faults(mux)), ReadHeaderTimeout: 10 * time.Second}
 	p.base = "http://" + listener.Addr().String()
 	go p.server.Serve(listener)
 	return p, nil
