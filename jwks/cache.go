@@ -236,10 +236,10 @@ func (c *Cache) initial() (*keySet, error) {
 	case from.Environment != "" && from.URL != c.env.URL:
 		return nil, fmt.Errorf("jwks: Initial: the snapshot is of another URL than environment %q has", c.env.Name)
 	}
-	now := c.cfg.Now()
-	s := &keySet{keys: keys, skipped: skipped, fetchedAt: now.Round(0)}
+	now := c.cfg.Now().Round(0).UTC()
+	s := &keySet{keys: keys, skipped: skipped, fetchedAt: now}
 	if !from.FetchedAt.IsZero() && from.FetchedAt.Before(now) {
-		s.fetchedAt = from.FetchedAt
+		s.fetchedAt = from.FetchedAt.UTC()
 	}
 	if c.cfg.Offline {
 		const forever = 1<<63 - 1
@@ -436,7 +436,7 @@ func (c *Cache) begin(now int64, id string) *flight {
 
 // finish takes over what a fetch brought and plans the next one. The caller holds mu.
 func (c *Cache) finish(f *flight, a answer, err error) {
-	at := c.cfg.Now()
+	at := c.cfg.Now().Round(0).UTC()
 	now := at.UnixNano()
 	c.flight = nil
 	s := *c.set.Load()
@@ -458,7 +458,7 @@ func (c *Cache) finish(f *flight, a answer, err error) {
 
 	if err != nil {
 		c.failures++
-		c.lastErr, c.lastErrAt = err, at.Round(0)
+		c.lastErr, c.lastErrAt = err, at
 		backoff := maxBackoff
 		if n := c.failures - 1; n < 9 {
 			backoff = min(minBackoff<<n, maxBackoff)
@@ -478,7 +478,7 @@ func (c *Cache) finish(f *flight, a answer, err error) {
 		if a.fresh >= 0 {
 			fresh = min(max(a.fresh, minFresh), fresh)
 		}
-		s.fetchedAt = at.Round(0)
+		s.fetchedAt = at
 		s.since = now - clockSlack
 		s.overdueAt = now + int64(fresh+c.cfg.FetchTimeout)
 		s.staleAt = now + int64(c.cfg.StaleLimit)
@@ -587,7 +587,7 @@ func (c *Cache) Snapshot() ([]byte, error) {
 	if !s.usable(c.cfg.Now().UnixNano()) {
 		return nil, c.unavailable()
 	}
-	return snapshot(s.keys, origin{c.env.Name, c.env.URL, s.fetchedAt.UTC()})
+	return snapshot(s.keys, origin{c.env.Name, c.env.URL, s.fetchedAt})
 }
 
 // Close ends a fetch under way and stops the refreshing. When it returns, no goroutine, timer or

@@ -38,7 +38,6 @@ func newClient(from *http.Client) (client *http.Client, owned bool) {
 	if owned = client.Transport == nil; owned {
 		client.Transport = &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
-			ForceAttemptHTTP2:      true,
 			MaxResponseHeaderBytes: 64 << 10,
 			// One request in minutes: a connection kept for the next one would only idle.
 			DisableKeepAlives: true,
