@@ -1,0 +1,323 @@
+package jwks_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parajwt/parajwt/jwks"
+)
+
+// New tells every mistake at once, so that nobody has to start five times.
+func TestEveryMistakeAtOnce(t *testing.T) {
+	c, err := jwks.New(jwks.Environment{Name: "mine", URL: "http://keys.example.com"}, jwks.Config{
+		RefreshInterval: 2 * time.Hour,
+		Cooldown:        time.Millisecond,
+		StaleLimit:      31 * 24 * time.Hour,
+		FetchTimeout:    time.Hour,
+		Algorithms:      []string{"RS256", "HS256", "none"},
+		Initial:         jwks.FromBytes([]byte("junk")),
+	})
+	if c != nil || err == nil {
+		t.Fatalf("got %v, %v", c, err)
+	}
+	for _, part := range []string{"not https", "RefreshInterval is 2h", "Cooldown is 1ms", "StaleLimit is 744h", "FetchTimeout is 1h", `"HS256"`, `"none"`, "Initial"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("nothing about %s", part)
+		}
+	}
+	if n := strings.Count(err.Error(), "\n") + 1; n != 8 {
+		t.Errorf("%d mistakes, want 8:\n%v", n, err)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		low, high time.Duration
+		set       func(*jwks.Config, time.Duration)
+	}{
+		{"RefreshInterval", time.Second, time.Hour, func(c *jwks.Config, d time.Duration) { c.RefreshInterval = d }},
+		{"Cooldown", time.Second, 10 * time.Minute, func(c *jwks.Config, d time.Duration) { c.Cooldown = d }},
+		{"StaleLimit", 5 * time.Minute, 30 * 24 * time.Hour, func(c *jwks.Config, d time.Duration) { c.StaleLimit = d }},
+		{"FetchTimeout", 10 * time.Millisecond, time.Minute, func(c *jwks.Config, d time.Duration) { c.FetchTimeout = d }},
+	} {
+		for d, valid := range map[time.Duration]bool{0: true, test.low: true, test.high: true, test.low - 1: false, test.high + 1: false, -1: false} {
+			var cfg jwks.Config
+			test.set(&cfg, d)
+			c, err := jwks.New(jwks.Prod, cfg)
+			if valid != (err == nil) {
+				t.Errorf("%s of %v: %v", test.name, d, err)
+			}
+			if err != nil && (c != nil || !strings.Contains(err.Error(), test.name)) {
+				t.Errorf("%s of %v: %v, %v", test.name, d, c, err)
+			}
+			if c != nil {
+				c.Close()
+			}
+		}
+	}
+}
+
+// New touches no network and starts nothing, for Para's own environments neither.
+func TestNewDoesNothing(t *testing.T) {
+	idle := runtime.NumGoroutine()
+	offNetwork := &http.Client{Transport: noNetwork{t}}
+	for _, env := range []jwks.Environment{jwks.Prod, jwks.Beta, jwks.Sandbox} {
+		for _, cfg := range []jwks.Config{
+			{HTTPClient: offNetwork},
+			{HTTPClient: offNetwork, Initial: jwks.FromBytes([]byte(setOf(keyA())))},
+		} {
+			c, err := jwks.New(env, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Environment() != env {
+				t.Errorf("environment: %+v", c.Environment())
+			}
+			if st := c.Status(); st.Fetches != 0 || !st.NextFetch.IsZero() {
+				t.Errorf("status: %+v", st)
+			}
+		}
+	}
+	if n := runtime.NumGoroutine(); n > idle {
+		t.Errorf("%d goroutines were begun", n-idle)
+	}
+}
+
+type noNetwork struct{ t *testing.T }
+
+func (n noNetwork) RoundTrip(*http.Request) (*http.Response, error) {
+	n.t.Error("the network was used")
+	return nil, errors.New("no network")
+}
+
+// What a caller does to its Config afterwards changes nothing.
+func TestConfigIsCopied(t *testing.T) {
+	l := newLab(t)
+	l.serves(keyA())
+	algorithms, data := []string{"ES256"}, []byte(setOf(keyB()))
+	c := l.cache(t, jwks.Config{Algorithms: algorithms, Initial: jwks.FromBytes(data)})
+	initial := jwks.FromBytes(data)
+	algorithms[0] = "RS256"
+	clear(data)
+	if !c.Allows("ES256") || c.Allows("RS256") {
+		t.Error("Algorithms are the caller's")
+	}
+	if err := c.Warm(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := initial.Inspect(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAlgorithms(t *testing.T) {
+	pairs := rsaPairs()
+	named := `{"kid":"named","alg":"RS512",` + pairs[0].public + `}`
+	wrong := `{"kid":"wrong","alg":"ES256",` + pairs[0].public + `}`
+	text := set(named, wrong, pairs[0].jwk(), keyA().jwk())
+	for _, test := range []struct {
+		algorithms []string
+		want       map[string]string
+	}{
+		{nil, map[string]string{"rsa0": "RS256", "a": "ES256"}},
+		{[]string{"ES256"}, map[string]string{"a": "ES256"}},
+		{[]string{"RS512", "RS256"}, map[string]string{"rsa0": "RS512", "named": "RS512"}},
+		{[]string{"RS256", "RS512"}, map[string]string{"rsa0": "RS256", "named": "RS512"}},
+		{[]string{"PS256"}, map[string]string{"rsa0": "PS256"}},
+	} {
+		l := newLab(t)
+		l.does(body(text))
+		c := l.cache(t, jwks.Config{Algorithms: test.algorithms})
+		for _, id := range []string{"rsa0", "named", "wrong", "a"} {
+			key, err := c.Key(t.Context(), id)
+			want, there := test.want[id]
+			if there != (err == nil) || there && key.Algorithm() != want {
+				t.Errorf("%v: %s: %v", test.algorithms, id, err)
+			}
+		}
+		for _, alg := range []string{"RS256", "ES256", "PS256", "RS512", "none", "HS256", ""} {
+			allowed := test.algorithms
+			if allowed == nil {
+				allowed = []string{"RS256", "ES256"}
+			}
+			if c.Allows(alg) != slices.Contains(allowed, alg) {
+				t.Errorf("%v: Allows(%q) is %v", test.algorithms, alg, c.Allows(alg))
+			}
+		}
+	}
+}
+
+// The keys of a set verify what was signed with them, and nothing else.
+func TestVerify(t *testing.T) {
+	const input = "header.payload"
+	signers := []pair{rsaPairs()[0], rsaPairs()[1], ecPairs()[0], ecPairs()[1]}
+	l := newLab(t)
+	l.serves(signers...)
+	c := l.cache(t, jwks.Config{})
+	for _, holder := range signers {
+		key := found(t, c, holder.id)
+		for _, signer := range signers {
+			if err := key.Verify([]byte(input), signer.sign(input)); (err == nil) != (signer.id == holder.id) {
+				t.Errorf("%s's signature under the key %s: %v", signer.id, holder.id, err)
+			}
+		}
+		if key.Verify([]byte(input+"x"), holder.sign(input)) == nil {
+			t.Errorf("%s verifies what was not signed", holder.id)
+		}
+	}
+}
+
+// KeyAt takes the caller's reading of the clock instead of one of its own.
+func TestKeyAt(t *testing.T) {
+	l := newLab(t)
+	l.serves(keyA())
+	now := newClock()
+	readings := 0
+	c := l.cache(t, jwks.Config{Now: func() time.Time { readings++; return now.Now() }})
+	found(t, c, "a")
+	before := readings
+	for range 10 {
+		if _, err := c.KeyAt(t.Context(), "a", now.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if readings != before {
+		t.Errorf("%d readings of the clock", readings-before)
+	}
+	if n := testing.AllocsPerRun(100, func() { c.KeyAt(t.Context(), "a", now.Now()) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if _, err := c.KeyAt(t.Context(), "a", now.Now().Add(refresh)); err != nil {
+		t.Error(err)
+	}
+	settle(c)
+	l.fetched(t, 2)
+}
+
+// Keys that are there before Para answers are used without waiting, and until Para answers.
+func TestInitial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := bubbleLab(t)
+		l.does(after(time.Second, body(setOf(keyB()))))
+		c := l.cache(t, jwks.Config{Initial: jwks.FromBytes([]byte(setOf(keyA())))})
+		atOnce(t, func() { found(t, c, "a") })
+		time.Sleep(time.Second)
+		synctest.Wait()
+		refused(t, c, "a", jwks.ErrUnknownKey)
+		found(t, c, "b")
+	})
+	t.Run("Warm waits for Para", func(t *testing.T) {
+		l := newLab(t)
+		l.serves(keyB())
+		c := l.cache(t, jwks.Config{Initial: jwks.FromBytes([]byte(setOf(keyA())))})
+		if err := c.Warm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, c, "a", jwks.ErrUnknownKey)
+	})
+	t.Run("Para is down", func(t *testing.T) {
+		l := newLab(t)
+		l.does(status(500))
+		now := newClock()
+		c := l.cache(t, jwks.Config{Now: now.Now, Initial: jwks.FromBytes([]byte(setOf(keyA())))})
+		if err := c.Warm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			age           time.Duration
+			usable, stale bool
+		}{
+			{0, true, false},
+			{refresh + timeout - 1, true, false},
+			{refresh + timeout, true, true},
+			{72*time.Hour - 1, true, true},
+			{72 * time.Hour, false, true},
+		} {
+			at := newClock()
+			at.advance(step.age)
+			now.set(at.Now())
+			settle(c)
+			if st := c.Status(); st.Usable != step.usable || st.Stale != step.stale {
+				t.Errorf("at %v: %+v", step.age, st)
+			}
+		}
+		refused(t, c, "a", jwks.ErrUnavailable)
+	})
+}
+
+// Offline there is no network, and no end.
+func TestOffline(t *testing.T) {
+	now := newClock()
+	c, err := jwks.New(jwks.Prod, jwks.Config{
+		Offline:    true,
+		Initial:    jwks.FromBytes([]byte(setOf(keyA()))),
+		HTTPClient: &http.Client{Transport: noNetwork{t}},
+		Now:        now.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := found(t, c, "a")
+	for range 10 {
+		now.advance(365 * 24 * time.Hour)
+		if found(t, c, "a") != key {
+			t.Error("another key")
+		}
+		refused(t, c, "b", jwks.ErrUnknownKey)
+		if err := c.Warm(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	now.set(time.Date(1971, 1, 1, 0, 0, 0, 0, time.UTC)) // a board without a battery
+	found(t, c, "a")
+	st := c.Status()
+	if !st.Usable || st.Stale || !st.StaleAt.IsZero() || !st.NextFetch.IsZero() || st.Fetches != 0 {
+		t.Errorf("status: %+v", st)
+	}
+	c.Close()
+	found(t, c, "a")
+
+	if c, err := jwks.New(jwks.Prod, jwks.Config{Offline: true}); err == nil || c != nil || !strings.Contains(err.Error(), "Offline without Initial") {
+		t.Errorf("Offline without keys: %v", err)
+	}
+}
+
+// The default logger is slog's at the time of New.
+func TestDefaultLogger(t *testing.T) {
+	var out bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
+	defer slog.SetDefault(before)
+	l := newLab(t)
+	l.does(status(500))
+	c, err := jwks.New(jwks.Environment{Name: "lab", URL: l.url}, jwks.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, c, "a", jwks.ErrUnavailable)
+	c.Close()
+	if !strings.Contains(out.String(), "parajwt: no keys") || !strings.Contains(out.String(), "environment=lab") {
+		t.Error(out.String())
+	}
+}
+
+func TestUnavailableError(t *testing.T) {
+	cause := errors.New("cause")
+	var err error = &jwks.UnavailableError{RetryAfter: time.Second, Cause: cause}
+	if !errors.Is(err, jwks.ErrUnavailable) || !errors.Is(err, cause) || errors.Is(err, jwks.ErrUnknownKey) || err.Error() != "jwks: keys are unavailable: cause" {
+		t.Errorf("%v", err)
+	}
+	err = &jwks.UnavailableError{}
+	if !errors.Is(err, jwks.ErrUnavailable) || errors.Is(err, cause) || err.Error() != "jwks: keys are unavailable" {
+		t.Errorf("%v", err)
+	}
+}

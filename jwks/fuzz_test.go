@@ -1,0 +1,72 @@
+package jwks_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/parajwt/parajwt/jwks"
+)
+
+// FuzzSource gives New anything at all. It must not panic, what it takes must have a key, and what it
+// saves it must take back.
+func FuzzSource(f *testing.F) {
+	online, err := offline(jwks.Beta, jwks.FromBytes([]byte(setOf(keyA(), keyB()))))
+	if err != nil {
+		f.Fatal(err)
+	}
+	saved, err := online.Snapshot()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(saved)
+	for _, text := range []string{
+		"", "{}", "null", "[]", "\xef\xbb\xbf{}", `{"keys":[]}`, `{"keys":null}`,
+		setOf(keyA()), setOf(keyA(), keyA()), setOf(keyA(), keyB()),
+		setOf(rsaPairs()[0]),
+		set(`{"kid":"x","kty":"oct","k":"c2VjcmV0"}`, keyA().jwk()),
+		set(`{"kid":"x","kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`),
+		`{"parajwt":{"environment":"beta","url":"` + jwks.Beta.URL + `","fetchedAt":"1066-10-14T09:00:00Z"},` + setOf(keyA())[1:],
+		`{"parajwt":null,` + setOf(keyA())[1:],
+		`{"parajwt":[],"parajwt":{},"keys":[]}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		source := jwks.FromBytes(data)
+		environment, ids, inspectErr := source.Inspect()
+		c, err := offline(jwks.Beta, source)
+		if err != nil {
+			if c != nil {
+				t.Fatal("a cache came with the error", err)
+			}
+			return
+		}
+		st := c.Status()
+		switch {
+		case len(st.KeyIDs) == 0 || !st.Usable:
+			t.Fatalf("accepted without a key: %+v", st)
+		case inspectErr != nil || environment != "" && environment != "beta":
+			t.Fatalf("accepted, though Inspect says %q, %v", environment, inspectErr)
+		}
+		for _, id := range st.KeyIDs {
+			key := found(t, c, id)
+			if key.ID() != id || !c.Allows(key.Algorithm()) || !slices.Contains(ids, id) {
+				t.Fatalf("key %q of %q: %q, %q", id, ids, key.ID(), key.Algorithm())
+			}
+			if key.Verify(nil, nil) == nil || key.Verify([]byte("x"), make([]byte, 64)) == nil {
+				t.Fatalf("key %q verifies nothing at all", id)
+			}
+		}
+		saved, err := c.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := offline(jwks.Beta, jwks.FromBytes(saved))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, saved)
+		}
+		if got := again.Status(); !slices.Equal(got.KeyIDs, st.KeyIDs) || !got.FetchedAt.Equal(st.FetchedAt) || len(got.Skipped) != 0 {
+			t.Fatalf("saved %+v\ntook back %+v", st, got)
+		}
+	})
+}

@@ -1,0 +1,543 @@
+package jwks_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parajwt/parajwt/jwks"
+)
+
+// The outage laboratory: a key server that can be made to fail in every way a server fails, and that
+// counts how often it was asked.
+
+// pair is a key pair that Para may sign with.
+type pair struct {
+	id      string
+	private crypto.Signer
+	public  string // the JWK's members but for kid, use and alg
+}
+
+var rsaPairs = sync.OnceValue(func() (pairs [2]pair) {
+	for i := range pairs {
+		private, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			panic(err)
+		}
+		pairs[i] = pair{"rsa" + fmt.Sprint(i), private, fmt.Sprintf(`"kty":"RSA","n":%q,"e":"AQAB"`, b64(private.N.Bytes()))}
+	}
+	return pairs
+})
+
+var ecPairs = sync.OnceValue(func() (pairs [2]pair) {
+	for i := range pairs {
+		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			panic(err)
+		}
+		public, err := private.PublicKey.ECDH()
+		if err != nil {
+			panic(err)
+		}
+		point := public.Bytes()[1:] // the first byte says: uncompressed
+		pairs[i] = pair{"ec" + fmt.Sprint(i), private, fmt.Sprintf(`"kty":"EC","crv":"P-256","x":%q,"y":%q`, b64(point[:32]), b64(point[32:]))}
+	}
+	return pairs
+})
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// named returns the same key under another ID.
+func (p pair) named(id string) pair { p.id = id; return p }
+
+func (p pair) jwk() string { return fmt.Sprintf(`{"kid":%q,"use":"sig",%s}`, p.id, p.public) }
+
+// sign signs as RFC 7518 §3.3 and §3.4 say.
+func (p pair) sign(input string) []byte {
+	digest := sha256.Sum256([]byte(input))
+	switch private := p.private.(type) {
+	case *rsa.PrivateKey:
+		signature, err := rsa.SignPKCS1v15(nil, private, crypto.SHA256, digest[:])
+		if err != nil {
+			panic(err)
+		}
+		return signature
+	case *ecdsa.PrivateKey:
+		r, s, err := ecdsa.Sign(rand.Reader, private, digest[:])
+		if err != nil {
+			panic(err)
+		}
+		signature := make([]byte, 64)
+		r.FillBytes(signature[:32])
+		s.FillBytes(signature[32:])
+		return signature
+	}
+	panic("unknown type of key")
+}
+
+// set is the key set of these JWKs.
+func set(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
+
+func setOf(pairs ...pair) string {
+	var keys []string
+	for _, p := range pairs {
+		keys = append(keys, p.jwk())
+	}
+	return set(keys...)
+}
+
+// Three keys for tests that only look them up. P-256, because their sets are parsed often.
+var (
+	keyA = func() pair { return ecPairs()[0].named("a") }
+	keyB = func() pair { return ecPairs()[1].named("b") }
+	keyC = func() pair { return ecPairs()[0].named("c") }
+)
+
+// lab is Para's key server.
+type lab struct {
+	url     string
+	client  *http.Client // nil where the cache's own reaches the server
+	fetches atomic.Int64 // requests that arrived
+
+	mu     sync.Mutex
+	answer http.HandlerFunc
+	refuse bool // connections, in a bubble
+	open   map[net.Conn]bool
+	asked  []time.Time   // when requests arrived
+	header []http.Header // what they said
+	ended  []time.Time   // when their connections broke or their handlers returned
+}
+
+// newLab starts a server on loopback.
+func newLab(t testing.TB) *lab {
+	l := &lab{open: make(map[net.Conn]bool)}
+	server := httptest.NewUnstartedServer(l)
+	server.Config.ConnState = l.connState
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0) // panics that cut answers off
+	server.Start()
+	t.Cleanup(server.Close)
+	l.url = server.URL
+	return l
+}
+
+// bubbleLab starts a server inside a synctest bubble, where time is fake and sockets are pipes. All
+// else is net/http's real client and server.
+func bubbleLab(t testing.TB) *lab {
+	l := &lab{url: "http://127.0.0.1", open: make(map[net.Conn]bool)}
+	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	server := &http.Server{Handler: l, ConnState: l.connState, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	l.client = &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			l.mu.Lock()
+			refuse := l.refuse
+			l.mu.Unlock()
+			if refuse {
+				return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+			}
+			near, far := net.Pipe()
+			select {
+			case listener.conns <- far:
+				return near, nil
+			case <-listener.closed:
+				return nil, net.ErrClosed
+			}
+		},
+	}}
+	return l
+}
+
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
+
+func (l *lab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.fetches.Add(1)
+	l.mu.Lock()
+	answer := l.answer
+	l.asked = append(l.asked, time.Now())
+	l.header = append(l.header, r.Header.Clone())
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.ended = append(l.ended, time.Now())
+		l.mu.Unlock()
+	}()
+	answer(w, r)
+}
+
+func (l *lab) connState(conn net.Conn, state http.ConnState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		l.open[conn] = true
+	case http.StateClosed:
+		delete(l.open, conn)
+	}
+}
+
+func (l *lab) connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
+}
+
+// times returns when requests arrived.
+func (l *lab) times() []time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.asked)
+}
+
+// lastEnd returns when the last request ended.
+func (l *lab) lastEnd() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended[len(l.ended)-1]
+}
+
+// sent returns the header of the last request.
+func (l *lab) sent() http.Header {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.header[len(l.header)-1]
+}
+
+// does makes the server answer so from now on.
+func (l *lab) does(answer http.HandlerFunc) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answer, l.refuse = answer, false
+}
+
+// refuses makes it refuse connections. Only in a bubble.
+func (l *lab) refuses() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refuse = true
+}
+
+// serves is does with a key set.
+func (l *lab) serves(pairs ...pair) { l.does(body(setOf(pairs...))) }
+
+// body answers 200 with a text, and with header fields in pairs.
+func body(text string, fields ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		for f := range slices.Chunk(fields, 2) {
+			w.Header().Add(f[0], f[1])
+		}
+		io.WriteString(w, text)
+	}
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, http.StatusText(code), code) }
+}
+
+func html(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html")
+	io.WriteString(w, "<!doctype html><title>We'll be back soon</title>")
+}
+
+// hang never answers. It ends when the client gives up.
+func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// hangUntil answers only once it is released, unless the client gives up before.
+func hangUntil(release <-chan struct{}, answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+			answer(w, r)
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// after answers late. Only in a bubble.
+func after(d time.Duration, answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(d):
+			answer(w, r)
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// stall sends a status and half a body, and no more.
+func stall(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, text[:len(text)/2])
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+}
+
+// drip sends a byte a second. Only in a bubble.
+func drip(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		for i := range len(text) {
+			io.WriteString(w, text[i:i+1])
+			http.NewResponseController(w).Flush()
+			select {
+			case <-time.After(time.Second):
+			case <-r.Context().Done():
+				return
+			}
+		}
+	}
+}
+
+// cutOff ends the connection in the middle of the body.
+func cutOff(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(text)))
+		io.WriteString(w, text[:len(text)/2])
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// endless streams up to 100 MiB that begin like a key set, and counts what it could send.
+func endless(written *atomic.Int64) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"keys":[`)
+		chunk := []byte(strings.Repeat(" ", 4<<10))
+		for range 100 << 20 / len(chunk) {
+			n, err := w.Write(chunk)
+			written.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	}
+}
+
+func redirect(code int, to string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", to)
+		w.WriteHeader(code)
+	}
+}
+
+// conditional answers 304 to whoever has this version already. Its validator is an ETag or a
+// Last-Modified date.
+func conditional(field, version string, answer http.HandlerFunc) http.HandlerFunc {
+	condition := map[string]string{"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}[field]
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(field, version)
+		if r.Header.Get(condition) == version {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		answer(w, r)
+	}
+}
+
+// cache returns a cache of the lab's keys that is closed at the end of the test.
+func (l *lab) cache(t testing.TB, cfg jwks.Config) *jwks.Cache {
+	t.Helper()
+	if cfg.HTTPClient == nil {
+		cfg.HTTPClient = l.client
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	c, err := jwks.New(jwks.Environment{Name: "lab", URL: l.url}, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// clock is a clock that a test moves.
+type clock struct{ ns atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.set(time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC))
+	return c
+}
+
+func (c *clock) Now() time.Time          { return time.Unix(0, c.ns.Load()) }
+func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
+func (c *clock) set(t time.Time)         { c.ns.Store(t.UnixNano()) }
+
+// settle waits for the fetch under way, if there is one.
+func settle(c *jwks.Cache) { _ = c.Warm(context.Background()) }
+
+// found fails the test unless the cache has the key.
+func found(t testing.TB, c *jwks.Cache, id string) jwks.Key {
+	t.Helper()
+	key, err := c.Key(t.Context(), id)
+	if err != nil {
+		t.Fatalf("key %q: %v", id, err)
+	}
+	return key
+}
+
+// refused fails the test unless looking the key up fails with this error.
+func refused(t testing.TB, c *jwks.Cache, id string, want error) {
+	t.Helper()
+	key, err := c.Key(t.Context(), id)
+	if !errors.Is(err, want) {
+		t.Fatalf("key %q: got %v, want %v", id, err, want)
+	}
+	if key != (jwks.Key{}) {
+		t.Fatalf("key %q: a key came with the error %v", id, err)
+	}
+}
+
+// fetched fails the test unless the server has been asked this often.
+func (l *lab) fetched(t testing.TB, want int64) {
+	t.Helper()
+	if n := l.fetches.Load(); n != want {
+		t.Fatalf("%d fetches, want %d", n, want)
+	}
+}
+
+// atOnce fails the test if what happens in do takes any time. Only in a bubble, where time passes if
+// and only if everybody waits.
+func atOnce(t testing.TB, do func()) {
+	t.Helper()
+	before := time.Now()
+	do()
+	if waited := time.Since(before); waited != 0 {
+		t.Fatalf("waited %v", waited)
+	}
+}
+
+// eventually waits for what other goroutines are about to do. The limit is only there to end a test
+// that has failed.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(20 * time.Second); !is(); runtime.Gosched() {
+		if time.Now().After(limit) {
+			stacks := make([]byte, 1<<16)
+			t.Fatalf("not %s\n%s", what, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
+
+// logbook is a logger that keeps what it is told.
+type logbook struct {
+	mu    sync.Mutex
+	lines []logLine
+}
+
+type logLine struct {
+	level slog.Level
+	msg   string
+	attrs map[string]string
+}
+
+func (b *logbook) logger() *slog.Logger { return slog.New(b) }
+
+func (b *logbook) Enabled(context.Context, slog.Level) bool { return true }
+func (b *logbook) WithAttrs([]slog.Attr) slog.Handler       { return b }
+func (b *logbook) WithGroup(string) slog.Handler            { return b }
+
+func (b *logbook) Handle(_ context.Context, r slog.Record) error {
+	line := logLine{r.Level, r.Message, make(map[string]string)}
+	r.Attrs(func(a slog.Attr) bool {
+		line.attrs[a.Key] = a.Value.String()
+		return true
+	})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lines = append(b.lines, line)
+	return nil
+}
+
+// with returns the lines whose message contains this.
+func (b *logbook) with(part string) (lines []logLine) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, line := range b.lines {
+		if strings.Contains(line.msg, part) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// messages returns each message once, sorted.
+func (b *logbook) messages() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make(map[string]bool)
+	for _, line := range b.lines {
+		all[line.msg] = true
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// The laboratory itself: pipes are a network to net/http, and time in a bubble is fake.
+func TestBubbleLab(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := bubbleLab(t)
+		l.does(after(time.Hour, body("late")))
+		before := time.Now()
+		res, err := l.client.Get(l.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if text, err := io.ReadAll(res.Body); string(text) != "late" || err != nil {
+			t.Fatal(string(text), err)
+		}
+		if waited := time.Since(before); waited != time.Hour {
+			t.Fatalf("an hour took %v", waited)
+		}
+		l.refuses()
+		if _, err := l.client.Get(l.url); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Fatalf("not refused: %v", err)
+		}
+	})
+}

@@ -1,0 +1,256 @@
+package jwks_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/parajwt/parajwt/jwks"
+)
+
+// offline reads a source the way a program does.
+func offline(env jwks.Environment, source jwks.Source) (*jwks.Cache, error) {
+	return jwks.New(env, jwks.Config{Offline: true, Initial: source})
+}
+
+func TestSources(t *testing.T) {
+	files := fstest.MapFS{
+		"keys.json":  {Data: []byte(setOf(keyA(), keyB()))},
+		"empty":      {},
+		"junk":       {Data: []byte("junk")},
+		"no-keys":    {Data: []byte(`{"keys":[]}`)},
+		"huge":       {Data: []byte(setOf(keyA()) + strings.Repeat(" ", 1<<20))},
+		"dir/x.json": {Data: []byte(setOf(keyA()))},
+		"origin":     {Data: []byte(`{"parajwt":17,` + setOf(keyA())[1:])},
+		"bad-date":   {Data: []byte(`{"parajwt":{"environment":"prod","fetchedAt":"yesterday"},` + setOf(keyA())[1:])},
+	}
+	for name, reason := range map[string]string{
+		"keys.json": "",
+		"missing":   "not exist",
+		"dir":       "dir",
+		"empty":     "not a key set",
+		"junk":      "not a key set",
+		"no-keys":   "no usable key",
+		"huge":      "larger than 256 KiB",
+		"origin":    "origin",
+		"bad-date":  "origin",
+	} {
+		sources := map[string]jwks.Source{"FromFile": jwks.FromFile(files, name)}
+		if file, ok := files[name]; ok {
+			sources["FromBytes"] = jwks.FromBytes(file.Data)
+		}
+		for how, source := range sources {
+			c, err := offline(jwks.Prod, source)
+			switch {
+			case reason == "":
+				if err != nil {
+					t.Errorf("%s %s: %v", how, name, err)
+					continue
+				}
+				found(t, c, "a")
+				if environment, ids, err := source.Inspect(); environment != "" || !slices.Equal(ids, []string{"a", "b"}) || err != nil {
+					t.Errorf("%s %s: Inspect: %q %q %v", how, name, environment, ids, err)
+				}
+			case c != nil || err == nil || !strings.Contains(err.Error(), reason):
+				t.Errorf("%s %s: %v", how, name, err)
+			}
+			// Not usable is New's finding; a set without keys can be looked at.
+			if _, ids, err := source.Inspect(); reason != "" && name != "no-keys" && (err == nil || ids != nil) {
+				t.Errorf("%s %s: Inspect: %q", how, name, ids)
+			}
+		}
+	}
+	if _, err := offline(jwks.Prod, jwks.FromFile(files, "missing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+// A file that could not be read, its error unheeded, is no reason to start with nothing to go by.
+func TestNoBytesAreAMistake(t *testing.T) {
+	for _, data := range [][]byte{nil, {}} {
+		if c, err := jwks.New(jwks.Prod, jwks.Config{Initial: jwks.FromBytes(data)}); err == nil {
+			c.Close()
+			t.Errorf("FromBytes(%#v) was taken for no source", data)
+		}
+	}
+}
+
+func TestFileIsReadAtOnceAndClosed(t *testing.T) {
+	file := &countingFile{Reader: strings.NewReader(strings.Repeat(" ", 1<<20))}
+	_ = jwks.FromFile(oneFile{file}, "x")
+	if !file.closed {
+		t.Error("not closed")
+	}
+	if left := file.Len(); left < 700<<10 {
+		t.Errorf("only %d KiB of a MiB are left", left>>10)
+	}
+	broken := jwks.FromFile(oneFile{&countingFile{Reader: strings.NewReader("x"), err: errors.New("disk on fire")}}, "x")
+	if _, err := offline(jwks.Prod, broken); err == nil || !strings.Contains(err.Error(), "disk on fire") {
+		t.Errorf("a file that cannot be read: %v", err)
+	}
+}
+
+type oneFile struct{ file fs.File }
+
+func (o oneFile) Open(string) (fs.File, error) { return o.file, nil }
+
+type countingFile struct {
+	*strings.Reader
+	err    error
+	closed bool
+}
+
+func (f *countingFile) Read(p []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return f.Reader.Read(p)
+}
+func (f *countingFile) Stat() (fs.FileInfo, error) { return nil, fs.ErrInvalid }
+func (f *countingFile) Close() error               { f.closed = true; return nil }
+
+func TestSnapshot(t *testing.T) {
+	pairs := rsaPairs()
+	l := newLab(t)
+	private := `{"kid":"private",` + keyC().public + `,"d":"` + b64([]byte("canary-private")) + `"}`
+	symmetric := `{"kid":"symmetric","kty":"oct","k":"` + b64([]byte("canary-symmetric")) + `"}`
+	named := `{"kid":"named", "alg":"RS256",` + pairs[1].public + `,"x5t":"<&>"}`
+	l.does(body(set(private, pairs[0].jwk(), symmetric, named, keyA().jwk())))
+	now := newClock()
+	first := l.cache(t, jwks.Config{Now: now.Now})
+	if _, err := first.Snapshot(); !errors.Is(err, jwks.ErrUnavailable) {
+		t.Errorf("a snapshot of nothing: %v", err)
+	}
+	if err := first.Warm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	fetchedAt := now.Now()
+	data, err := first.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for _, canary := range []string{`"d"`, `"k"`, "private", "symmetric", b64([]byte("canary-private")), b64([]byte("canary-symmetric"))} {
+		if strings.Contains(string(data), canary) {
+			t.Errorf("%s is in the snapshot", canary)
+		}
+	}
+	if !strings.Contains(string(data), named) {
+		t.Error("a key is not as Para wrote it")
+	}
+	var asJWKS struct {
+		Keys []struct{ Kid string }
+	}
+	if err := json.Unmarshal(data, &asJWKS); err != nil || len(asJWKS.Keys) != 3 {
+		t.Errorf("as a plain JWK Set: %v, %+v", err, asJWKS)
+	}
+	environment, ids, err := jwks.FromBytes(data).Inspect()
+	if environment != "lab" || !slices.Equal(ids, []string{"a", "named", "rsa0"}) || err != nil {
+		t.Errorf("Inspect: %q %q %v", environment, ids, err)
+	}
+
+	// The next start has no network.
+	l.does(status(503))
+	now.advance(time.Hour)
+	second := l.cache(t, jwks.Config{Now: now.Now, Initial: jwks.FromFile(fstest.MapFS{"keys.json": {Data: data}}, "keys.json")})
+	const input = "header.payload"
+	for _, p := range []pair{pairs[0], pairs[1].named("named"), keyA()} {
+		if err := found(t, second, p.id).Verify([]byte(input), p.sign(input)); err != nil {
+			t.Errorf("%s: %v", p.id, err)
+		}
+	}
+	st := second.Status()
+	if !st.FetchedAt.Equal(fetchedAt) || !st.StaleAt.Equal(fetchedAt.Add(72*time.Hour)) {
+		t.Errorf("status: %+v", st)
+	}
+	again, err := second.Snapshot()
+	if err != nil || string(again) != string(data) {
+		t.Errorf("a snapshot of a snapshot differs (%v):\n%s\n%s", err, data, again)
+	}
+
+	// Its age counts.
+	settle(second)
+	now.set(fetchedAt.Add(72*time.Hour - 1))
+	found(t, second, "a")
+	settle(second)
+	now.set(fetchedAt.Add(72 * time.Hour))
+	refused(t, second, "a", jwks.ErrUnavailable)
+}
+
+func TestSnapshotAge(t *testing.T) {
+	now := newClock()
+	snapshotOf := func(fetchedAt string) jwks.Source {
+		return jwks.FromBytes([]byte(`{"parajwt":{"environment":"lab","url":"http://127.0.0.1:1/.well-known/jwks.json","fetchedAt":"` + fetchedAt + `"},` + setOf(keyA())[1:]))
+	}
+	for _, test := range []struct {
+		name, fetchedAt string
+		usable          bool
+		want            time.Time
+	}{
+		{"fresh", now.Now().Format(time.RFC3339Nano), true, now.Now()},
+		{"old", now.Now().Add(-71 * time.Hour).Format(time.RFC3339Nano), true, now.Now().Add(-71 * time.Hour)},
+		{"stale", now.Now().Add(-72 * time.Hour).Format(time.RFC3339Nano), false, now.Now().Add(-72 * time.Hour)},
+		{"older than nanoseconds can say", "1066-10-14T09:00:00Z", false, time.Date(1066, 10, 14, 9, 0, 0, 0, time.UTC)},
+		{"from the future", now.Now().Add(24 * time.Hour).Format(time.RFC3339Nano), true, now.Now()}, // gains no time
+		{"undated", "0001-01-01T00:00:00Z", true, now.Now()},
+	} {
+		c := (&lab{url: "http://127.0.0.1:1"}).cache(t, jwks.Config{Now: now.Now, Initial: snapshotOf(test.fetchedAt)})
+		if st := c.Status(); st.Usable != test.usable || st.Stale == test.usable || !st.FetchedAt.Equal(test.want) {
+			t.Errorf("%s: %+v", test.name, st)
+		}
+	}
+}
+
+// A snapshot is of one environment and one URL. It is not for another, whatever the key IDs are.
+func TestSnapshotOfAnotherEnvironment(t *testing.T) {
+	prod, err := offline(jwks.Prod, jwks.FromBytes([]byte(setOf(keyA()))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := prod.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		env    jwks.Environment
+		reason string
+	}{
+		{jwks.Prod, ""},
+		{jwks.Beta, `of environment "prod", not of "beta"`},
+		{jwks.Environment{Name: "prod", URL: jwks.Beta.URL}, "of another URL"},
+		{jwks.Environment{Name: "beta", URL: jwks.Prod.URL}, `of environment "prod", not of "beta"`},
+	} {
+		for _, isOffline := range []bool{true, false} {
+			c, err := jwks.New(test.env, jwks.Config{Offline: isOffline, Initial: jwks.FromBytes(data)})
+			if test.reason == "" && err != nil || test.reason != "" && (c != nil || err == nil || !strings.Contains(err.Error(), test.reason)) {
+				t.Errorf("for %+v: %v", test.env, err)
+			}
+		}
+	}
+}
+
+// The largest set that is fetched makes a snapshot that can be read.
+func TestLargestSnapshot(t *testing.T) {
+	key := `{"kid":"a","x5c":["` + strings.Repeat("<", 100<<10) + `"],` + keyA().public + `}`
+	odd := strings.TrimSuffix(keyB().jwk(), "}") + `,"other":[` + strings.Repeat("0,", 70<<10) + `0]}`
+	text := set(key, odd)
+	if len(text) > 256<<10 {
+		t.Fatalf("%d bytes", len(text))
+	}
+	l := newLab(t)
+	l.does(body(text))
+	c := l.cache(t, jwks.Config{})
+	found(t, c, "a")
+	data, err := c.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ids, err := jwks.FromBytes(data).Inspect(); err != nil || len(ids) != 2 {
+		t.Errorf("%d KiB of keys became a snapshot of %d KiB: %v", len(text)>>10, len(data)>>10, err)
+	}
+}

@@ -1,0 +1,114 @@
+package jwks_test
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/jwks"
+)
+
+// Dashboards read this: names and shapes stay as they are.
+func TestStatusJSON(t *testing.T) {
+	now := newClock()
+	c := (&lab{url: "http://127.0.0.1:1"}).cache(t, jwks.Config{Now: now.Now})
+	marshal := func() string {
+		t.Helper()
+		text, err := json.Marshal(c.Status())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	const cold = `{"environment":"lab","url":"http://127.0.0.1:1/.well-known/jwks.json","usable":false,"stale":false,"kids":[],"fetches":0,"failures":0}`
+	if got := marshal(); got != cold {
+		t.Errorf("cold:\n%s\n%s", got, cold)
+	}
+
+	l := newLab(t)
+	l.does(body(set(keyB().jwk(), keyA().jwk(), `{"kid":"x","kty":"LWE"}`), "Cache-Control", "max-age=60"))
+	c = l.cache(t, jwks.Config{Now: now.Now})
+	found(t, c, "a")
+	next := c.Status().NextFetch.Format(time.RFC3339Nano)
+	warm := `{"environment":"lab","url":"` + l.url + `/.well-known/jwks.json","usable":true,"stale":false,"kids":["a","b"],` +
+		`"skipped":[{"index":2,"kid":"x","reason":"unknown kty"}],"fetchedAt":"2026-02-03T04:05:06Z","nextFetch":"` + next + `",` +
+		`"staleAt":"2026-02-06T04:05:06Z","fetches":1,"failures":0}`
+	if got := marshal(); got != warm {
+		t.Errorf("warm:\n%s\n%s", got, warm)
+	}
+
+	l.does(status(503))
+	now.advance(time.Minute + timeout)
+	settle(c)
+	found(t, c, "a")
+	next = c.Status().NextFetch.Format(time.RFC3339Nano)
+	stale := strings.NewReplacer(`"stale":false`, `"stale":true`, `"fetches":1,"failures":0`,
+		`"fetches":2,"failures":1,"lastError":"key set's server answered 503","errorAt":"2026-02-03T04:06:11Z"`,
+		warm[strings.Index(warm, `"nextFetch"`):strings.Index(warm, `"staleAt"`)], `"nextFetch":"`+next+`",`).Replace(warm)
+	if got := marshal(); got != stale {
+		t.Errorf("stale:\n%s\n%s", got, stale)
+	}
+}
+
+// Stale is about the age of the keys, not about a failure that is being retried in time.
+func TestStatusStale(t *testing.T) {
+	l := newLab(t)
+	l.serves(keyA())
+	now := newClock()
+	c := l.cache(t, jwks.Config{Now: now.Now})
+	found(t, c, "a")
+	start := now.Now()
+	l.does(status(500))
+	now.set(start.Add(refresh + timeout - 1))
+	settle(c)
+	if st := c.Status(); st.Failures != 1 || st.Stale {
+		t.Errorf("before its time: %+v", st)
+	}
+	now.set(start.Add(refresh + timeout))
+	if st := c.Status(); !st.Stale || !st.Usable {
+		t.Errorf("at its time: %+v", st)
+	}
+	l.serves(keyA())
+	now.advance(time.Minute)
+	settle(c)
+	if st := c.Status(); st.Stale || st.Failures != 0 || st.LastError != "" || st.ErrorAt.IsZero() {
+		t.Errorf("after it: %+v", st)
+	}
+	now.advance(time.Hour) // a suspended process: nobody has failed
+	if st := c.Status(); st.Stale {
+		t.Errorf("in a process that was suspended: %+v", st)
+	}
+}
+
+// docs/outages.md names every line of the log, word by word, so that one can alert on it.
+func TestEveryLogLineIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/outages.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLab(t)
+	now := newClock()
+	var log logbook
+	c := l.cache(t, jwks.Config{Now: now.Now, Logger: log.logger()})
+	for _, text := range []string{`{}`, setOf(keyA()), `{"keys":[]}`, `{"keys":[]}`, `{"keys":[]}`, `{"keys":[]}`, set(keyB().jwk(), `{}`)} {
+		l.does(body(text))
+		now.advance(6 * time.Minute)
+		settle(c)
+	}
+	messages := log.messages()
+	if len(messages) != 6 {
+		t.Errorf("%d messages: %q", len(messages), messages)
+	}
+	for _, message := range messages {
+		if !strings.Contains(string(page), "`"+message+"`") {
+			t.Errorf("not documented: %s", message)
+		}
+	}
+	for _, line := range log.lines {
+		if line.attrs["environment"] != "lab" {
+			t.Errorf("of which environment? %+v", line)
+		}
+	}
+}
