@@ -422,9 +422,9 @@ func TestFromHeader(t *testing.T) {
 // sessions is a VerificationTokenVerifier that knows two tokens.
 type sessions struct{ asked atomic.Int64 }
 
-type refused struct{ error }
+type over struct{ error }
 
-func (refused) Refused() bool { return true }
+func (over) Refused() bool { return true }
 
 func (s *sessions) VerifyVerificationToken(_ context.Context, token string) (*claims.Claims, error) {
 	s.asked.Add(1)
@@ -438,7 +438,7 @@ func (s *sessions) VerifyVerificationToken(_ context.Context, token string) (*cl
 	case "down":
 		return nil, errors.New("Para cannot be asked")
 	}
-	return nil, fmt.Errorf("wrapped: %w", refused{errors.New("session over")})
+	return nil, fmt.Errorf("wrapped: %w", over{errors.New("session over")})
 }
 
 // TestVerificationTokens: only where they were asked for, only beside a JWT, and held to the same rules.

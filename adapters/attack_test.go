@@ -1,0 +1,231 @@
+package adapters_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/parajwt/parajwt/middleware"
+)
+
+// TestCatalogue: nothing in the catalogue gets in, each is refused for the reason it should be, its
+// sibling gets in, and no word of a token gets out. Every token comes several times, before and
+// after its sibling, because a verdict must not depend on what was asked before.
+func TestCatalogue(t *testing.T) {
+	f := newForge(t)
+	total := 0
+	for _, c := range catalogue(f) {
+		total += len(c.attacks)
+		t.Run(c.name, func(t *testing.T) {
+			t.Run("validator", func(t *testing.T) { attackValidator(t, f, c) })
+			for _, a := range all {
+				t.Run(a.name, func(t *testing.T) { attackAdapter(t, f, c, a) })
+			}
+		})
+	}
+	if n := f.dialled.Load(); n != 0 {
+		t.Errorf("the attacker's server was asked %d times", n)
+	}
+	t.Logf("%d attacks", total)
+}
+
+func (a attack) sibling(f *forge) string {
+	if a.good == "" {
+		return f.good
+	}
+	return a.good
+}
+
+func attackValidator(t *testing.T, f *forge, c class) {
+	var log journal
+	for _, cacheSize := range []int{0, -1} {
+		before := f.fetches.Load()
+		v := f.validator(t, cacheSize, &log)
+		for _, a := range c.attacks {
+			good := a.sibling(f)
+			refused(t, v, c, a, a.bad)
+			refused(t, v, c, a, a.bad)
+			accepted(t, v, a, good)
+			accepted(t, v, a, good)
+			refused(t, v, c, a, a.bad)
+			accepted(t, v, a, good)
+
+			// The order of the checks, seen from outside: a header is refused whatever the signature is, so
+			// no cryptography was done for it; a payload is not even read before the signature is good.
+			junk := withSignature(a.bad, strings.Repeat("A", len(last(a.bad))/4*4))
+			switch c.stage {
+			case header:
+				refused(t, v, c, a, junk)
+			case payload:
+				refused(t, v, class{stage: signature}, attack{name: a.name + ", and a wrong signature", want: wrong}, junk)
+			}
+		}
+		// One fetch at the start, and one for the first unknown kid: the clock stands still.
+		if n := f.fetches.Load() - before; n > 2 {
+			t.Errorf("%d fetches of the key set", n)
+		}
+	}
+	unleaked(t, c.name, log.take(), f.good)
+}
+
+func accepted(t *testing.T, v *middleware.Validator, a attack, token string) {
+	t.Helper()
+	if user, err := v.Validate(t.Context(), token); err != nil || user == nil {
+		t.Errorf("%s: its sibling is refused: %v", a.name, err)
+	}
+}
+
+func refused(t *testing.T, v *middleware.Validator, c class, a attack, token string) {
+	t.Helper()
+	user, err := v.Validate(t.Context(), token)
+	switch {
+	case err == nil:
+		t.Errorf("%s: accepted", a.name)
+		return
+	case user != nil:
+		t.Errorf("%s: an error and a user", a.name)
+	case !errors.Is(err, a.want):
+		t.Errorf("%s: refused as %v, want %v", a.name, err, a.want)
+	}
+	var e *middleware.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("%s: a %T", a.name, err)
+	}
+	if e.Signed != (c.stage == payload) {
+		t.Errorf("%s: Signed is %t", a.name, e.Signed)
+	}
+	inJSON, _ := json.Marshal(e)
+	for _, text := range []string{
+		err.Error(), fmt.Sprintf("%v %+v %#v %s %q", err, err, err, err, err), fmt.Sprintf("%v %+v %#v", *e, *e, *e),
+		fmt.Sprintf("%#v", e.Cause), string(inJSON), e.Hint, e.LogValue().String(), http.StatusText(e.Status()),
+	} {
+		unleaked(t, a.name, text, token)
+	}
+}
+
+// unleaked demands that nothing in a text is of the token: no 16 characters of it, and not the canary inside it.
+func unleaked(t *testing.T, name, text, token string) {
+	t.Helper()
+	token = token[:min(len(token), 8<<10)]
+	for i := range max(0, len(text)-15) {
+		if strings.Contains(token, text[i:i+16]) {
+			t.Errorf("%s: %q of the token is in %q", name, text[i:i+16], text)
+			return
+		}
+	}
+	for _, secret := range []string{canary, "canary", enc(canary)[:20]} {
+		if strings.Contains(text, secret) {
+			t.Errorf("%s: what the token says is in %q", name, text)
+		}
+	}
+}
+
+func attackAdapter(t *testing.T, f *forge, c class, a adapter) {
+	var log journal
+	v := f.validator(t, 0, &log)
+	s := new(site)
+	guarded := a.mount(true, v, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.calls.Add(1); whoami(w, r) }))
+	s.listen(t, guarded)
+
+	for _, attack := range c.attacks {
+		want := forged
+		if c.stage == payload && !strings.ContainsAny(attack.bad, " \t,") { // those do not get past the header
+			want = answer401(`Bearer error="invalid_token", error_description="` + strings.TrimPrefix(attack.want.Error(), "parajwt: ") + `"`)
+		}
+		refuse := func() {
+			t.Helper()
+			before := s.calls.Load()
+			switch {
+			case strings.HasPrefix(attack.bad, " "):
+				return // more than one space before the token is fine in a header
+			case sendable(attack.bad):
+				answer := s.get(t, attack.bad)
+				if answer != want {
+					t.Errorf("%s:\n got %q\nwant %q", attack.name, answer, want)
+				}
+				unleaked(t, attack.name, answer, attack.bad)
+			default:
+				// The server would turn this away itself, or take it for the end of the line.
+				w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/here", nil)
+				r.Header["Authorization"] = []string{"Bearer " + attack.bad}
+				guarded.ServeHTTP(w, r)
+				if _, body, _ := strings.Cut(want, "\r\n\r\n"); w.Code != http.StatusUnauthorized || w.Body.String() != body {
+					t.Errorf("%s: %d %q", attack.name, w.Code, w.Body)
+				}
+			}
+			if s.calls.Load() != before {
+				t.Errorf("%s: the handler was called", attack.name)
+			}
+			lines := log.take()
+			if !strings.Contains(lines, `"msg":"parajwt: request refused"`) || !strings.Contains(lines, `"code":"`+strings.TrimPrefix(attack.want.Error(), "parajwt: ")+`"`) {
+				t.Errorf("%s: logged as %q", attack.name, lines)
+			}
+			unleaked(t, attack.name, lines, attack.bad)
+		}
+		refuse()
+		s.lets(t, attack.name, attack.sibling(f))
+		refuse()
+	}
+}
+
+// lets demands that a token gets a request to the handler.
+func (s *site) lets(t *testing.T, name, token string) {
+	t.Helper()
+	before := s.calls.Load()
+	if answer := s.get(t, token); !strings.HasPrefix(answer, "HTTP/1.1 200 ") || s.calls.Load() != before+1 {
+		t.Errorf("%s: its sibling is answered %q", name, answer)
+	}
+}
+
+// sendable reports whether a token can be sent in a header, and arrives as it is.
+func sendable(token string) bool {
+	for _, b := range []byte(token) {
+		if b < ' ' || b == 0x7f {
+			return false
+		}
+	}
+	return strings.TrimRight(token, " ") == token
+}
+
+// TestTooLargeCostsNothing: what is too large, or a million dots, is refused without so much as
+// being copied.
+func TestTooLargeCostsNothing(t *testing.T) {
+	f := newForge(t)
+	v := f.validator(t, 0, new(journal))
+	good := f.good
+	if _, err := v.Validate(t.Context(), good); err != nil {
+		t.Fatal(err)
+	}
+	for name, token := range map[string]string{
+		"1 MiB of letters":                strings.Repeat("A", 1<<20),
+		"a million dots":                  strings.Repeat(".", 1_000_000),
+		"1 MiB of dots":                   strings.Repeat(".", 1<<20),
+		"16 KiB of dots":                  strings.Repeat(".", 16<<10),
+		"16 KiB of letters":               strings.Repeat("A", 16<<10),
+		"16 KiB of letters and two dots":  strings.Repeat("A", 16<<10-4) + ".A.A",
+		"a good token and a million dots": good + strings.Repeat(".", 1_000_000),
+		"a good token, padded to 1 MiB":   good + strings.Repeat("A", 1<<20-len(good)),
+		"a good header and 1 MiB":         good[:strings.IndexByte(good, '.')] + strings.Repeat(".A", 1<<19-512),
+		"1 MiB of zero bytes":             strings.Repeat("\x00", 1<<20),
+		"1 MiB of white space":            strings.Repeat(" ", 1<<20),
+		"one byte too large, well signed": sized(f, 16<<10+1),
+	} {
+		const runs = 50
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range runs {
+			if _, err := v.Validate(t.Context(), token); !errors.Is(err, middleware.ErrMalformed) {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		if bytes := (after.TotalAlloc - before.TotalAlloc) / runs; bytes > 4<<10 {
+			t.Errorf("%s: %d bytes allocated for each", name, bytes)
+		}
+	}
+}
