@@ -33,6 +33,8 @@ type Config struct {
 	SessionLength time.Duration
 	// Now is the clock of the tokens and sessions. Default time.Now.
 	Now func() time.Time
+	// Handler answers where Para has nothing. Default: 404.
+	Handler http.Handler
 }
 
 // APIKeyID is the API key ID of Para's documentation.
@@ -114,6 +116,9 @@ func Start(cfg Config) (*Para, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/jwks.json", p.serveKeys)
 	p.serveSessions(mux)
+	if cfg.Handler != nil {
+		mux.Handle("/", cfg.Handler)
+	}
 	p.server = &http.Server{Handler: p.counted(mux, p.faults(mux)), ReadHeaderTimeout: 10 * time.Second}
 	p.base = "http://" + listener.Addr().String()
 	go p.server.Serve(listener)
