@@ -1,0 +1,113 @@
+package paragin_test
+
+import (
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/parajwt/parajwt/adapters/paragin"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+func ExampleRequire() {
+	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID of your API key.
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer para.Close()
+	validator, err := middleware.New(middleware.Config{
+		Environment: para.Environment(),
+		APIKeyIDs:   []string{para.APIKeyID()},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	r := gin.New()
+	r.Use(paragin.Require(validator))
+	r.GET("/me", func(c *gin.Context) {
+		user, _ := paragin.User(c) // always there behind Require
+		c.JSON(http.StatusOK, gin.H{"id": user.UserID, "email": user.Email})
+	})
+
+	req := httptest.NewRequest("GET", "/me", nil)
+	req.Header.Set("Authorization", "Bearer "+para.Token(paratest.EmailUser()))
+	w := httptest.NewRecorder()
+	r.ServeHTTP(w, req)
+	fmt.Println(w.Code, w.Body)
+
+	w = httptest.NewRecorder()
+	r.ServeHTTP(w, httptest.NewRequest("GET", "/me", nil))
+	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
+	// Output:
+	// 200 {"email":"email@example.com","id":"d5358219-38d3-4650-91a8-e338131d1c5e"}
+	// 401 Bearer
+}
+
+// Why a request was refused stands in c.Errors, for a middleware around it.
+func ExampleRequire_errors() {
+	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID of your API key.
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer para.Close()
+	validator, err := middleware.New(middleware.Config{
+		Environment: para.Environment(),
+		APIKeyIDs:   []string{para.APIKeyID()},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	r := gin.New()
+	r.Use(func(c *gin.Context) {
+		c.Next()
+		if err := c.Errors.Last(); err != nil {
+			fmt.Println(err, errors.Is(err, middleware.ErrNoToken))
+		}
+	})
+	r.Use(paragin.Require(validator))
+
+	r.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/me", nil))
+	// Output: parajwt: no token true
+}
+
+func ExampleOptional() {
+	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID of your API key.
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer para.Close()
+	validator, err := middleware.New(middleware.Config{
+		Environment: para.Environment(),
+		APIKeyIDs:   []string{para.APIKeyID()},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	r := gin.New()
+	r.GET("/", paragin.Optional(validator), func(c *gin.Context) {
+		if user, ok := paragin.User(c); ok {
+			c.String(http.StatusOK, "Hello "+user.Identifier)
+		} else {
+			c.String(http.StatusOK, "Hello stranger")
+		}
+	})
+
+	w := httptest.NewRecorder()
+	r.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	fmt.Println(w.Code, w.Body)
+	// Output: 200 Hello stranger
+}

@@ -1,0 +1,108 @@
+package paratest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+// In a test, New starts a Para, and closes it with the test.
+func ExampleNew() {
+	_ = func(t *testing.T) {
+		para := paratest.New(t, paratest.Config{})
+		validator, err := middleware.New(middleware.Config{
+			Environment: para.Environment(),
+			APIKeyIDs:   []string{para.APIKeyID()},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer validator.Close()
+
+		late := para.Token(paratest.EmailUser(), paratest.Expired())
+		if _, err := validator.Validate(t.Context(), late); !errors.Is(err, middleware.ErrExpired) {
+			t.Errorf("an expired token: %v", err)
+		}
+	}
+}
+
+// Outside of tests, Start does the same: for demonstrations, or a development server without an account.
+func ExampleStart() {
+	para, err := paratest.Start(paratest.Config{Environment: "dev"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer para.Close()
+
+	res, err := http.Get(para.Environment().URL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	res.Body.Close()
+	fmt.Println(para.Environment().Name, res.StatusCode, len(para.KeyIDs()))
+	// Output: dev 200 2
+}
+
+// A user is claims like any other, and options say what is to be wrong with the token.
+func ExamplePara_Token() {
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer para.Close()
+	validator, err := middleware.New(middleware.Config{
+		Environment: para.Environment(),
+		APIKeyIDs:   []string{para.APIKeyID()},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	user := paratest.EmailUser()
+	user.UserID = "0fb8c2a1-1111-4222-8333-444455556666"
+	for _, token := range []string{
+		para.Token(user),
+		para.Token(user, paratest.Lived(-time.Hour, 10*time.Minute)),
+		para.Token(user, paratest.ForApp("another app")),
+		para.Token(user, paratest.WithData("wallets", "none")),
+		para.Token(user, paratest.BadSignature()),
+	} {
+		user, err := validator.Validate(context.Background(), token)
+		var refusal *middleware.Error
+		if errors.As(err, &refusal) {
+			fmt.Println("refused:", string(refusal.Code))
+		} else {
+			fmt.Println("welcome", user.UserID)
+		}
+	}
+	// Output:
+	// welcome 0fb8c2a1-1111-4222-8333-444455556666
+	// refused: token expired
+	// refused: token is for another app
+	// refused: unacceptable claims
+	// refused: wrong signature
+}
+
+// A handler's own test needs neither a Para nor a token.
+func ExampleWithUser() {
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		user, _ := claims.FromContext(r.Context())
+		fmt.Fprint(w, "Hello ", user.Identifier)
+	}
+
+	r := paratest.WithUser(httptest.NewRequest("GET", "/", nil), paratest.PhoneUser())
+	w := httptest.NewRecorder()
+	handler(w, r)
+	fmt.Println(w.Body)
+	// Output: Hello +13105551234
+}
