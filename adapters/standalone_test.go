@@ -69,7 +69,13 @@ func outsideProgram(t *testing.T, adapter, use string) (dir, program string) {
 			t.Fatal(err)
 		}
 	}
-	write("go.mod", "module example.com/app\n\ngo 1.25.0\n\nrequire github.com/parajwt/parajwt v0.0.0\n\nreplace github.com/parajwt/parajwt => "+root+"\n")
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// With this module's own requirements listed, the go command looks for no others.
+	write("go.mod", strings.Replace(string(mod), "module github.com/parajwt/parajwt\n", "module example.com/app\n", 1)+
+		"\nrequire github.com/parajwt/parajwt v0.0.0\n\nreplace github.com/parajwt/parajwt => `"+root+"`\n")
 	write("main.go", `package main
 
 import (
@@ -105,7 +111,7 @@ func run(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off", "GOTOOLCHAIN=local")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOPROXY=off", "GOWORK=off", "GOTOOLCHAIN=local")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
