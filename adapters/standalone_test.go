@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -75,7 +76,7 @@ func outsideProgram(t *testing.T, adapter, use string) (dir, program string) {
 	}
 	// With this module's own requirements listed, the go command looks for no others.
 	write("go.mod", strings.Replace(string(mod), "module github.com/parajwt/parajwt\n", "module example.com/app\n", 1)+
-		"\nrequire github.com/parajwt/parajwt v0.0.0\n\nreplace github.com/parajwt/parajwt => `"+root+"`\n")
+		"\nrequire github.com/parajwt/parajwt v0.0.0\n\nreplace github.com/parajwt/parajwt => "+strconv.Quote(root)+"\n")
 	write("main.go", `package main
 
 import (
