@@ -231,8 +231,24 @@ func (k *Key) examine() (fits []string, err error) {
 		}
 	case ed25519.PublicKey:
 		if k.size = ed25519.SignatureSize; len(public) == ed25519.PublicKeySize {
+			if anybodySigns(public) {
+				return nil, errors.New("Ed25519 key of small order")
+			}
 			return []string{"EdDSA"}, nil
 		}
 	}
 	return nil, errors.New("unsupported key")
+}
+
+// anybodySigns finds the 14 Ed25519 keys that need no private one, all zeros among them: their order
+// divides 8, so that the neutral element and a zero sign about every eighth message. Of these 16,
+// each of the 14 passes one at least.
+func anybodySigns(public ed25519.PublicKey) bool {
+	neutral := append([]byte{1}, make([]byte, ed25519.SignatureSize-1)...)
+	for message := range byte(16) {
+		if ed25519.Verify(public, []byte{message}, neutral) {
+			return true
+		}
+	}
+	return false
 }

@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -357,6 +358,23 @@ func TestParseSetSkips(t *testing.T) {
 		tests = append(tests,
 			row{name + " null", double(`"` + name + `":null`), all, "k", private},
 			row{name + " empty", double(`"` + name + `":""`), all, "k", private})
+	}
+	// All texts of points whose order divides 8, by RFC 8032 §5.1.3 and by readers that do not mind
+	// a coordinate that is not reduced. Anybody can sign for them.
+	for _, y := range []string{
+		"0000000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	} {
+		for _, sign := range []byte{0, 0x80} {
+			point := must(hex.DecodeString(y))
+			point[31] |= sign
+			tests = append(tests, row{"Ed25519 of small order " + b64(point), ed.with("x", b64(point)).String(), all, "k", "Ed25519 key of small order"})
+		}
 	}
 	rk := rsaKey()
 	tests = append(tests,
