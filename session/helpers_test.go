@@ -1,0 +1,199 @@
+package session_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/paratest"
+	"github.com/parajwt/parajwt/session"
+)
+
+// clock is set by hand, so that minutes pass at once.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func newClock() *clock { return &clock{at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
+
+func (c *clock) now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.at }
+
+func (c *clock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.at = c.at.Add(d) }
+
+// shared is one Para for all tests that neither set its clock nor count its calls: its keys take a while to make.
+var shared = sync.OnceValue(func() *paratest.Para {
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		panic(err)
+	}
+	return para
+})
+
+// newClient is a client of an embedded Para, with both of its keys.
+func newClient(t testing.TB, para *paratest.Para, change ...func(*session.Config)) *session.Client {
+	t.Helper()
+	cfg := session.Config{
+		Environment: para.Environment(), SecretAPIKey: para.SecretAPIKey(), APIKey: para.APIKey(),
+		Logger: slog.New(slog.DiscardHandler),
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	c, err := session.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func importSession(t testing.TB, c *session.Client, exported string, opts ...session.ImportOption) *session.Session {
+	t.Helper()
+	s, err := c.Import(exported, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// fakePara answers in memory: each request by the next of its answers, the last of which repeats.
+type fakePara struct {
+	mu       sync.Mutex
+	answers  []func(*http.Request) (*http.Response, error)
+	requests []*http.Request
+	bodies   []string
+	at       []time.Time
+}
+
+func (f *fakePara) RoundTrip(r *http.Request) (*http.Response, error) {
+	var body []byte
+	if r.Body != nil {
+		body, _ = io.ReadAll(r.Body)
+		r.Body.Close()
+	}
+	f.mu.Lock()
+	f.requests, f.bodies, f.at = append(f.requests, r), append(f.bodies, string(body)), append(f.at, time.Now())
+	next := f.answers[0]
+	if len(f.answers) > 1 {
+		f.answers = f.answers[1:]
+	}
+	f.mu.Unlock()
+	return next(r)
+}
+
+func (f *fakePara) calls() int { f.mu.Lock(); defer f.mu.Unlock(); return len(f.requests) }
+
+// says answers with a status, a body and, in pairs, headers.
+func says(status int, body string, header ...string) func(*http.Request) (*http.Response, error) {
+	return func(r *http.Request) (*http.Response, error) {
+		res := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}
+		for i := 0; i < len(header); i += 2 {
+			res.Header.Set(header[i], header[i+1])
+		}
+		return res, nil
+	}
+}
+
+// hangs answers nothing until the request is given up.
+func hangs(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+func breaks(*http.Request) (*http.Response, error) {
+	return nil, errors.New("connection reset by peer")
+}
+
+// fake is a client of Para's BETA whose answers are made up.
+func fake(t testing.TB, answers ...func(*http.Request) (*http.Response, error)) (*session.Client, *fakePara) {
+	t.Helper()
+	f := &fakePara{answers: answers}
+	c, err := session.New(session.Config{
+		Environment: jwks.Beta, SecretAPIKey: "beta_secret-canary", APIKey: "beta_public-canary",
+		HTTPClient: &http.Client{Transport: f}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, f
+}
+
+const userID = paratest.UserID
+
+// export is an exported session as Para's SDK gives it, changed by edits of pairs: what, and by what it is replaced.
+func export(t testing.TB, edits ...string) string {
+	t.Helper()
+	text := `{"authInfo":{"auth":{"email":"email@example.com"},"authType":"email","identifier":"email@example.com"},` +
+		`"userId":"` + userID + `","wallets":{` +
+		`"w-sol":{"id":"w-sol","type":"SOLANA","address":"So1","publicKey":"","scheme":"ED25519","signer":"canary-share-1","userId":"` + userID + `"},` +
+		`"w-evm":{"id":"w-evm","type":"EVM","address":"0xAb","publicKey":"0x04","scheme":"DKLS","signer":"canary-share-2","userId":"` + userID + `"}},` +
+		`"currentWalletIds":{"SOLANA":["w-sol"],"EVM":["w-evm"]},"sessionCookie":"canary-cookie","externalWallets":{}}`
+	for i := 0; i < len(edits); i += 2 {
+		if !strings.Contains(text, edits[i]) {
+			t.Fatalf("nothing to edit: %s", edits[i])
+		}
+		text = strings.Replace(text, edits[i], edits[i+1], 1)
+	}
+	return base64.StdEncoding.EncodeToString([]byte(text))
+}
+
+func encode(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+
+// content decodes an export.
+func content(t testing.TB, exported string) map[string]any {
+	t.Helper()
+	raw, err := base64.StdEncoding.DecodeString(exported)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(raw, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// touch is an answer to /touch, changed by edits.
+func touch(edits ...string) string {
+	text := `{"userId":"` + userID + `","sessionId":"sid","sessionLookupId":"lookup-1","partnerId":"p-1","isAuthenticated":true,` +
+		`"currentWalletIds":{"EVM":["w-evm"]},"supportedWalletTypes":[{"type":"EVM","optional":false}],"cosmosPrefix":"cosmos"}`
+	for i := 0; i < len(edits); i += 2 {
+		text = strings.Replace(text, edits[i], edits[i+1], 1)
+	}
+	return text
+}
+
+// is checks that an error is an *Error of this code, and of none of the others that would be a different verdict.
+func is(t testing.TB, err error, want session.Code) *session.Error {
+	t.Helper()
+	var e *session.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error is %v (%T), want an *Error of %q", err, err, want)
+	}
+	if e.Code != want || !errors.Is(err, want) {
+		t.Fatalf("error is %v, want %q", err, want)
+	}
+	return e
+}
+
+// recorder keeps what is logged.
+func recorder() (*slog.Logger, *bytes.Buffer) {
+	var b bytes.Buffer
+	return slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
+}
+
+func serve(h http.Handler, r *http.Request) *http.Response {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result()
+}

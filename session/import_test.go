@@ -1,0 +1,281 @@
+package session_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/paratest"
+	"github.com/parajwt/parajwt/session"
+)
+
+func TestImportKeepsWhatTheSessionSays(t *testing.T) {
+	c, _ := fake(t, says(500, ""))
+	s := importSession(t, c, export(t))
+	if s.UserID() != userID || s.AuthType() != claims.AuthEmail || s.Identifier() != "email@example.com" || s.Mode() != session.ModeNone {
+		t.Errorf("%s %s %s %s", s.UserID(), s.AuthType(), s.Identifier(), s.Mode())
+	}
+	sol := claims.Wallet{ID: "w-sol", Type: claims.WalletSolana, Address: "So1"}
+	evm := claims.Wallet{ID: "w-evm", Type: claims.WalletEVM, Address: "0xAb", PublicKey: "0x04"}
+	if got := s.Wallets(); !slices.Equal(got, []claims.Wallet{sol, evm}) {
+		t.Errorf("wallets are %v", got)
+	}
+	if got := s.CurrentWallets(); !slices.Equal(got, []claims.Wallet{sol, evm}) {
+		t.Errorf("current wallets are %v", got)
+	}
+	if got := s.ExternalWallets(); got != nil {
+		t.Errorf("external wallets are %v", got)
+	}
+	s.Wallets()[0].Address = "changed"
+	if s.Wallets()[0] != sol {
+		t.Error("Wallets is not the caller's own")
+	}
+
+	// The current ones are those of the list, in its order, each once, embedded and known.
+	s = importSession(t, c, export(t, `{"SOLANA":["w-sol"],"EVM":["w-evm"]}`, `{"EVM":["w-evm","w-gone"],"COSMOS":["w-evm"],"SOLANA":null}`))
+	if got := s.CurrentWallets(); !slices.Equal(got, []claims.Wallet{evm}) {
+		t.Errorf("current wallets are %v", got)
+	}
+}
+
+func TestEveryKindOfUserIsImported(t *testing.T) {
+	para := shared()
+	c := newClient(t, para)
+	for kind, user := range paratest.Users() {
+		login := para.Login(user)
+		for _, exported := range []string{login.Exported(), login.ExportedWithoutSigners()} {
+			s := importSession(t, c, exported)
+			if s.UserID() != user.UserID || s.AuthType() != user.AuthType || s.Identifier() != user.Identifier || len(s.Wallets()) != len(user.Wallets) || len(s.CurrentWallets()) != 2 {
+				t.Errorf("%s: %v", kind, s)
+			}
+			if want := exported == login.Exported(); s.SignersDropped() != want {
+				t.Errorf("%s: SignersDropped is not %v", kind, want)
+			}
+		}
+	}
+}
+
+func TestWhatIsNotAnExportIsRefused(t *testing.T) {
+	b64 := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+	deep := strings.Repeat("[", 17) + strings.Repeat("]", 17)
+	for _, tc := range []struct {
+		name, exported string
+		want           session.Code
+		hint           string
+	}{
+		{"nothing", "", session.ErrSessionNotBase64, "empty"},
+		{"no base64", "hello, world", session.ErrSessionNotBase64, "white space"},
+		{"other characters", "aGVsbG8$", session.ErrSessionNotBase64, "other characters"},
+		{"broken off", export(t)[:101], session.ErrSessionNotBase64, "breaks off"},
+		{"without its padding", strings.TrimRight(b64(`{"a":1}`), "="), session.ErrSessionNotBase64, "breaks off"},
+		{"bits that are not used", "e30=e31=", session.ErrSessionNotBase64, "breaks off"},
+		{"unused bits that are set", "e31=", session.ErrSessionNotBase64, "breaks off"},
+		{"a line break", export(t)[:76] + "\n" + export(t)[76:], session.ErrSessionNotBase64, "white space"},
+		{"the alphabet for URLs", "eyJ-_w==", session.ErrSessionNotBase64, "standard"},
+		{"JSON itself", `{"userId":"u"}`, session.ErrSessionNotBase64, "exportSession"},
+		{"a JWT", "eyJh.eyJz.c2ln", session.ErrSessionNotBase64, "JWT"},
+		{"no JSON", b64("hello"), session.ErrSessionNotJSON, "unexpected character"},
+		{"broken off JSON", b64(`{"userId":"u"`), session.ErrSessionNotJSON, "unexpected end"},
+		{"two values", b64(`{}{}`), session.ErrSessionNotJSON, "after"},
+		{"a duplicate name", export(t, `"sessionCookie"`, `"userId":"victim","sessionCookie"`), session.ErrSessionNotJSON, "duplicate"},
+		{"a byte order mark", b64("\xef\xbb\xbf{}"), session.ErrSessionNotJSON, ""},
+		{"invalid UTF-8", export(t, "email@example.com", "\xff"), session.ErrSessionNotJSON, "UTF-8"},
+		{"too deep", export(t, `"authInfo"`, `"x":`+deep+`,"authInfo"`), session.ErrSessionNotJSON, "levels"},
+		{"not an object", b64(`[]`), session.ErrSessionMalformed, "the whole: not an object"},
+		{"null", b64(`null`), session.ErrSessionMalformed, "the whole"},
+		{"no user", export(t, `"userId":"`+userID+`","wallets"`, `"wallets"`), session.ErrSessionNoUser, "userId"},
+		{"an empty user", export(t, `"userId":"`+userID+`","wallets"`, `"userId":"","wallets"`), session.ErrSessionNoUser, "userId"},
+		{"a null user", export(t, `"userId":"`+userID+`","wallets"`, `"userId":null,"wallets"`), session.ErrSessionNoUser, "userId"},
+		{"a user that is a number", export(t, `"userId":"`+userID+`","wallets"`, `"userId":1,"wallets"`), session.ErrSessionMalformed, "userId: not a string"},
+		{"a user that is a path", export(t, `"userId":"`+userID+`","wallets"`, `"userId":"../victim","wallets"`), session.ErrSessionMalformed, "userId"},
+		{"a user that is a query", export(t, `"userId":"`+userID+`","wallets"`, `"userId":"u?x=1","wallets"`), session.ErrSessionMalformed, "userId"},
+		{"no cookie", export(t, `"sessionCookie":"canary-cookie",`, ``), session.ErrSessionNoCookie, "sessionCookie"},
+		{"an empty cookie", export(t, `canary-cookie`, ``), session.ErrSessionNoCookie, "sessionCookie"},
+		{"a null cookie", export(t, `"canary-cookie"`, `null`), session.ErrSessionNoCookie, "sessionCookie"},
+		{"a cookie that is two headers", export(t, `canary-cookie`, `canary\r\nX-Evil: 1`), session.ErrSessionMalformed, "sessionCookie"},
+		{"a cookie of spaces", export(t, `canary-cookie`, ` `), session.ErrSessionMalformed, "sessionCookie"},
+		{"a cookie that is too long", export(t, `canary-cookie`, strings.Repeat("a", 8<<10+1)), session.ErrSessionMalformed, "sessionCookie"},
+		{"a cookie that is an object", export(t, `"canary-cookie"`, `{}`), session.ErrSessionMalformed, "sessionCookie"},
+		{"wallets in a list", export(t, `{"w-sol":{"id":"w-sol"`, `[{"w-sol":{"id":"w-sol"`, `}},"currentWalletIds"`, `}}],"currentWalletIds"`), session.ErrSessionMalformed, "wallets"},
+		{"a wallet that is a string", export(t, `"wallets":{`, `"wallets":{"w":"w",`), session.ErrSessionMalformed, "wallets"},
+		{"a wallet with two IDs", export(t, `{"id":"w-evm"`, `{"id":"w-other"`), session.ErrSessionMalformed, "two IDs"},
+		{"a key share that is an object", export(t, `"canary-share-1"`, `{"share":"canary-share-1"}`), session.ErrSessionMalformed, "wallets"},
+		{"current wallets in a list", export(t, `{"SOLANA":["w-sol"],"EVM":["w-evm"]}`, `["w-sol"]`), session.ErrSessionMalformed, "currentWalletIds"},
+		{"an authInfo that is a string", export(t, `"authInfo":{"auth":{"email":"email@example.com"},"authType":"email","identifier":"email@example.com"}`, `"authInfo":"email"`), session.ErrSessionMalformed, "authInfo"},
+		{"a mode that is a word", export(t, `"authType":"email"`, `"externalWallet":{"withVerification":"no"}`), session.ErrSessionMalformed, "authInfo: not true or false"},
+	} {
+		c, _ := fake(t, says(500, ""))
+		s, err := c.Import(tc.exported)
+		e := is(t, err, tc.want)
+		if s != nil || !errors.Is(err, session.ErrSessionMalformed) || !e.Refused() || e.Status != 0 {
+			t.Errorf("%s: %v with %v", tc.name, s, err)
+		}
+		if !strings.Contains(err.Error(), tc.hint) {
+			t.Errorf("%s: error does not speak of %q: %v", tc.name, tc.hint, err)
+		}
+		if strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "victim") {
+			t.Errorf("%s: error quotes the session: %v", tc.name, err)
+		}
+	}
+}
+
+func TestSizeIsBounded(t *testing.T) {
+	c, _ := fake(t, says(500, ""))
+	fill := func(bytes int) string { // an export of so many bytes, in base64
+		missing := bytes/4*3 - base64.StdEncoding.DecodedLen(len(export(t, `"userId"`, `"x":"","userId"`))) + 2
+		for pad := missing; pad > missing-4; pad-- {
+			if e := export(t, `"userId"`, `"x":"`+strings.Repeat("a", pad)+`","userId"`); len(e) == bytes {
+				return e
+			}
+		}
+		t.Fatal("cannot be filled")
+		return ""
+	}
+	importSession(t, c, fill(1<<20))
+	for _, tooLarge := range []string{fill(1<<20 + 4), strings.Repeat("A", 10<<20)} {
+		// No work is done on it: the error, and room for what it says.
+		n := testing.AllocsPerRun(3, func() {
+			_, err := c.Import(tooLarge)
+			is(t, err, session.ErrSessionTooLarge)
+		})
+		if n > 10 {
+			t.Errorf("%d bytes: %v allocations", len(tooLarge), n)
+		}
+	}
+}
+
+func TestUnknownMembersAreAcceptedAndNotKept(t *testing.T) {
+	c, _ := fake(t, says(500, ""))
+	s := importSession(t, c, export(t,
+		`"userId"`, `"enclaveJwt":"canary-secret","loginEncryptionKeyPair":{"privateKey":"canary-secret"},"userId"`,
+		`"type":"SOLANA"`, `"type":"SOLANA","backupKey":"canary-secret","partner":{"id":"p","wallets":[{"signer":"canary-secret"}]}`,
+		`{"email":`, `{"code":"canary-secret","email":`,
+		`"authType":"email"`, `"authType":"email","session":"canary-secret"`))
+	text := decoded(t, exportOf(t, s))
+	for _, secret := range []string{"canary-secret", "canary-share", "signer"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("%s is kept: %s", secret, text)
+		}
+	}
+	// What only describes a wallet does not spoil a login, whatever it is.
+	importSession(t, c, export(t, `"type":"SOLANA"`, `"type":"SOLANA","createdAt":1745877709,"name":{},"lastUsedAt":null,"pregenIdentifier":[1]`))
+}
+
+func exportOf(t testing.TB, s *session.Session) string {
+	t.Helper()
+	text, err := s.Export()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func decoded(t testing.TB, exported string) string {
+	t.Helper()
+	raw, err := base64.StdEncoding.DecodeString(exported)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func TestKeySharesAreDroppedUnlessAskedFor(t *testing.T) {
+	logger, log := recorder()
+	para := shared()
+	c := newClient(t, para, func(cfg *session.Config) { cfg.Logger = logger })
+
+	dropped := importSession(t, c, export(t))
+	if !dropped.SignersDropped() || !strings.Contains(log.String(), "key shares") || strings.Contains(log.String(), "canary") {
+		t.Errorf("dropped is %v, log is %s", dropped.SignersDropped(), log)
+	}
+	if text := decoded(t, exportOf(t, dropped)); strings.Contains(text, "canary-share") || strings.Contains(text, "signer") {
+		t.Errorf("the export has key shares: %s", text)
+	}
+
+	log.Reset()
+	kept := importSession(t, c, export(t), session.KeepSignersThisServerCannotUse())
+	if kept.SignersDropped() || log.Len() > 0 {
+		t.Errorf("dropped is %v, log is %s", kept.SignersDropped(), log)
+	}
+	back := content(t, exportOf(t, kept))["wallets"].(map[string]any)
+	for id, share := range map[string]string{"w-sol": "canary-share-1", "w-evm": "canary-share-2"} {
+		if got := back[id].(map[string]any)["signer"]; got != share {
+			t.Errorf("%s has %v", id, got)
+		}
+	}
+
+	// An external wallet's is empty: there is nothing to drop.
+	none := importSession(t, c, export(t, `"canary-share-1"`, `""`, `"canary-share-2"`, `null`))
+	if none.SignersDropped() || log.Len() > 0 {
+		t.Error("something was dropped")
+	}
+}
+
+func TestExportIsWhatWasImported(t *testing.T) {
+	c, _ := fake(t, says(500, ""))
+	original := export(t)
+	back := exportOf(t, importSession(t, c, original, session.KeepSignersThisServerCannotUse()))
+	want, got := content(t, original), content(t, back)
+	if ours := got["parajwt"]; !reflect.DeepEqual(ours, map[string]any{"environment": "beta", "url": "https://api.beta.getpara.com"}) {
+		t.Errorf("origin is %v", ours)
+	}
+	delete(got, "parajwt")
+	if !maps.EqualFunc(got, want, func(a, b any) bool { return reflect.DeepEqual(a, b) }) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	// The order counts: Para's SDK signs with the first wallet.
+	if text := decoded(t, back); strings.Index(text, `"SOLANA":[`) > strings.Index(text, `"EVM":[`) || strings.Index(text, `"w-sol":{`) > strings.Index(text, `"w-evm":{`) {
+		t.Errorf("the order is lost: %s", text)
+	}
+	again := exportOf(t, importSession(t, c, back, session.KeepSignersThisServerCannotUse()))
+	if again != back {
+		t.Error("an export of an export differs")
+	}
+
+	para := shared()
+	c = newClient(t, para)
+	for kind, user := range paratest.Users() {
+		for mode, opts := range map[string][]paratest.LoginOption{"": nil, " verified": {paratest.Verification()}, " connected": {paratest.ConnectionOnly()}} {
+			if mode != "" && kind != "External Wallet" {
+				continue
+			}
+			s := importSession(t, c, para.Login(user, opts...).Exported(), session.KeepSignersThisServerCannotUse())
+			once := exportOf(t, s)
+			s2 := importSession(t, c, once, session.KeepSignersThisServerCannotUse())
+			if exportOf(t, s2) != once || s2.Mode() != s.Mode() || s2.UserID() != s.UserID() {
+				t.Errorf("%s%s: lost on the way", kind, mode)
+			}
+		}
+	}
+}
+
+func TestASessionOfAnotherEnvironmentIsToldWhereItSaysSo(t *testing.T) {
+	client := func(env jwks.Environment) *session.Client {
+		c, err := session.New(session.Config{Environment: env, APIKey: "k"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	ofBeta := exportOf(t, importSession(t, client(jwks.Beta), export(t, "canary-share-1", "", "canary-share-2", "")))
+	for _, env := range []jwks.Environment{jwks.Prod, jwks.Sandbox, {Name: "beta", URL: "https://api.example.com"}, {Name: "prod", URL: jwks.Beta.URL}} {
+		_, err := client(env).Import(ofBeta)
+		if e := is(t, err, session.ErrSessionEnvironment); !strings.Contains(e.Hint, `"beta"`) || errors.Is(err, session.ErrSessionMalformed) || !e.Refused() {
+			t.Errorf("%s: %v", env.Name, err)
+		}
+	}
+	importSession(t, client(jwks.Beta), ofBeta)
+
+	// Where it does not say so, Para finds out.
+	here, there := shared(), paratest.New(t, paratest.Config{})
+	s := importSession(t, newClient(t, here), there.Login(paratest.EmailUser()).Exported())
+	if active, err := s.IsActive(t.Context()); active || err != nil {
+		t.Errorf("active %v, %v", active, err)
+	}
+}

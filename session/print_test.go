@@ -1,0 +1,188 @@
+package session_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/session"
+)
+
+// leaks returns the secrets that are in a text, as they are or in another writing.
+func leaks(text string) []string {
+	var found []string
+	text = strings.ToLower(text)
+	for _, form := range []string{"canary", hex.EncodeToString([]byte("canary")), base64.RawStdEncoding.EncodeToString([]byte("canary")), "63 61 6e 61 72 79", "99 97 110 97 114 121"} {
+		if strings.Contains(text, strings.ToLower(form)) {
+			found = append(found, form)
+		}
+	}
+	return found
+}
+
+// printed is all that a careless program might write of a value.
+func printed(v any) string {
+	var b bytes.Buffer
+	for _, verb := range strings.Split("v +v #v s q x X d t T c U e", " ") {
+		fmt.Fprintf(&b, "%"+verb+"\n", v)
+	}
+	fmt.Fprintln(&b, v, []any{v}, map[string]any{"k": v}, struct{ V any }{v})
+	fmt.Fprintf(&b, "%+v %#v\n", []any{v}, struct{ V any }{v})
+	text, err := json.Marshal(v)
+	fmt.Fprintln(&b, string(text), err)
+	for _, h := range []slog.Handler{slog.NewTextHandler(&b, nil), slog.NewJSONHandler(&b, nil)} {
+		slog.New(h).Info("x", "v", v, slog.Group("g", "v", v))
+	}
+	return b.String()
+}
+
+func TestNothingSecretIsPrinted(t *testing.T) {
+	cfg := session.Config{Environment: jwks.Beta, SecretAPIKey: "beta_secret-canary", APIKey: "beta_public-canary"}
+	c, _ := fake(t, says(200, touch("lookup-1", "lookup-canary"), "X-Capsule-Sid", "refreshed-canary"))
+	s := importSession(t, c, export(t, "email@example.com", "canary@example.com"), session.KeepSignersThisServerCannotUse())
+	token, err := s.VerificationToken(t.Context())
+	if err != nil || string(token) != "lookup-canary" || cookieOf(t, s) != "refreshed-canary" {
+		t.Fatal("the canaries are not where they should be")
+	}
+	jwt := session.JWT{Token: "canary.canary.canary", KeyID: "kid-1"}
+	id := session.Identity{AuthType: "email", Identifier: "canary@example.com"}
+	tokens := newTokens(t, c, session.TokensConfig{})
+
+	for name, v := range map[string]any{
+		"Config": cfg, "*Config": &cfg, "Client": *c, "*Client": c, "Session": *s, "*Session": s, "Token": token, "*Token": &token,
+		"JWT": jwt, "*JWT": &jwt, "*VerificationTokens": tokens,
+		"a holder of them": struct {
+			Config  session.Config
+			Client  *session.Client
+			Session *session.Session
+			Token   session.Token
+			JWT     session.JWT
+		}{cfg, c, s, token, jwt},
+		"a holder that hides them": struct {
+			client  *session.Client
+			session *session.Session
+			copied  session.Session
+			tokens  *session.VerificationTokens
+		}{c, s, *s, tokens},
+	} {
+		text := printed(v)
+		switch v.(type) {
+		case *session.Client, *session.Session, *session.VerificationTokens:
+			// For these two verbs fmt asks no method. What it then shows is addresses.
+			for _, verb := range []string{"p", "w"} {
+				text += fmt.Sprintf("%"+verb, v)
+			}
+		}
+		if found := leaks(text); found != nil {
+			t.Errorf("%s: %q is in\n%s", name, found, text)
+		}
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} { // what is said of a person is data, and only not for logs
+		if text := fmt.Sprintf(verb, id); leaks(text) != nil {
+			t.Errorf("Identity with %s: %s", verb, text)
+		}
+	}
+	for name, want := range map[string]string{
+		fmt.Sprint(s):                "Para session of user \"" + userID + "\" (NONE, beta)",
+		fmt.Sprintf("%#v", c):        "Para session client for beta",
+		fmt.Sprintf("%s", jwt):       `Para JWT (kid "kid-1")`,
+		fmt.Sprint(token):            "[hidden]",
+		fmt.Sprintf("%+v", cfg):      `session.Config{Environment: "beta", SecretAPIKey: [hidden], APIKey: [hidden]}`,
+		fmt.Sprint(id):               "Para identity (email)",
+		fmt.Sprint(session.Config{}): `session.Config{Environment: "", SecretAPIKey: not set, APIKey: not set}`,
+	} {
+		if name != want {
+			t.Errorf("got  %s\nwant %s", name, want)
+		}
+	}
+	if text, err := json.Marshal(map[string]any{"s": s, "t": token, "j": jwt}); err != nil || string(text) !=
+		`{"j":{"kid":"kid-1"},"s":"Para session of user \"`+userID+`\" (NONE, beta)","t":"[hidden]"}` {
+		t.Errorf("%s, %v", text, err)
+	}
+	var none *session.Session
+	if got := none.String(); got != "no Para session" {
+		t.Error(got)
+	}
+}
+
+// Para, a proxy or a transport may give back all that it was sent, in every place there is.
+func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
+	echo := func(status int, media string) func(*http.Request) (*http.Response, error) {
+		return func(r *http.Request) (*http.Response, error) {
+			all := fmt.Sprint(r.Header, " lookup-canary")
+			return says(status, all, "Content-Type", media, "Location", "https://example.com/?"+all, "X-Capsule-Sid", "canary canary",
+				"Retry-After", "canary", "Set-Cookie", all)(r)
+		}
+	}
+	answers := map[string]func(*http.Request) (*http.Response, error){
+		"200 JSON with a canary for each name": says(200, `{"canary":1,"userId":{"canary":"canary"},"token":["canary"],"walletId":{},"authType":[]}`),
+		"200 broken JSON":                      says(200, `{"canary`),
+		"a reset":                              breaks,
+		"a body that breaks off": func(r *http.Request) (*http.Response, error) {
+			res, err := says(200, "")(r)
+			res.Body = io.NopCloser(io.MultiReader(strings.NewReader("canary"), &broken{}))
+			return res, err
+		},
+	}
+	for _, status := range []int{200, 201, 302, 400, 401, 403, 404, 429, 500} {
+		answers[fmt.Sprint(status)] = echo(status, "text/plain")
+		answers[fmt.Sprint(status, " HTML")] = says(status, "<html>canary", "Content-Type", "text/html; canary=canary")
+	}
+	for name, answer := range answers {
+		synctest.Test(t, func(t *testing.T) {
+			logger, log := recorder()
+			c, err := session.New(session.Config{
+				Environment: jwks.Beta, SecretAPIKey: "beta_secret-canary", APIKey: "beta_public-canary",
+				HTTPClient: &http.Client{Transport: &fakePara{answers: []func(*http.Request) (*http.Response, error){answer}}}, Logger: logger,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx := t.Context()
+			s := importSession(t, c, export(t, userID, "user-1"))
+			var errs []error
+			note := func(err error) { errs = append(errs, err) }
+			_, err = c.VerifyToken(ctx, "vt-canary")
+			note(err)
+			_, err = c.VerifyToken(ctx, "vt canary")
+			note(err)
+			_, err = c.VerifyWallet(ctx, "0xcanary")
+			note(err)
+			_, err = newTokens(t, c, session.TokensConfig{}).VerifyVerificationToken(ctx, "vt-canary")
+			note(err)
+			_, err = s.IsActive(ctx)
+			note(err)
+			note(s.KeepAlive(ctx))
+			_, err = s.IssueJWT(ctx)
+			note(err)
+			_, err = s.VerificationToken(ctx)
+			note(err)
+			_, err = s.Partner(ctx)
+			note(err)
+			for _, bad := range []string{"canary", encode(`{"canary"`), encode(`{"userId":"canary","sessionCookie":"canary canary"}`), export(t, `"SOLANA"`, `{"canary":1}`)} {
+				_, err = c.Import(bad)
+				note(err)
+			}
+			text := log.String()
+			for _, err := range errs {
+				text += printed(err)
+				for ; err != nil; err = errors.Unwrap(err) {
+					text += printed(err)
+				}
+			}
+			if found := leaks(text); found != nil {
+				t.Errorf("%s: %q is in\n%s", name, found, text)
+			}
+		})
+	}
+}

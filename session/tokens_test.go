@@ -1,0 +1,310 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parajwt/parajwt/adapters/parahttp"
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+	"github.com/parajwt/parajwt/session"
+)
+
+var _ middleware.VerificationTokenVerifier = (*session.VerificationTokens)(nil)
+
+func newTokens(t testing.TB, c *session.Client, cfg session.TokensConfig) *session.VerificationTokens {
+	t.Helper()
+	v, err := c.VerificationTokens(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestClaimsHoldWhatParaSaysAndNoMore(t *testing.T) {
+	para := shared()
+	v := newTokens(t, newClient(t, para), session.TokensConfig{})
+	for kind, user := range paratest.Users() {
+		got, err := v.VerifyVerificationToken(t.Context(), para.Login(user).VerificationToken())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &claims.Claims{
+			AuthType: user.AuthType, Identifier: user.Identifier, OAuthMethod: user.OAuthMethod, Environment: "paratest",
+			Email: user.Email, Phone: user.Phone, TelegramUserID: user.TelegramUserID,
+			FarcasterUsername: user.FarcasterUsername, ExternalWalletAddress: user.ExternalWalletAddress,
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %#v", kind, got)
+		}
+	}
+	c, _ := fake(t, says(200, `{"authType":"starship","identifier":"a"}`))
+	got, err := newTokens(t, c, session.TokensConfig{}).VerifyVerificationToken(t.Context(), "vt")
+	if want := (&claims.Claims{AuthType: "starship", Identifier: "a", Environment: "beta"}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%#v, %v", got, err)
+	}
+}
+
+func TestAChattyClientIsOneCallToPara(t *testing.T) {
+	clock := newClock()
+	para := paratest.New(t, paratest.Config{SessionLength: time.Hour, Now: clock.now})
+	c := newClient(t, para, func(cfg *session.Config) { cfg.Now = clock.now })
+	v := newTokens(t, c, session.TokensConfig{})
+	login := para.Login(paratest.EmailUser())
+	ask := func(wantCalls int) (*claims.Claims, error) {
+		t.Helper()
+		user, err := v.VerifyVerificationToken(t.Context(), login.VerificationToken())
+		if n := para.Calls("POST /sessions/verify"); n != wantCalls {
+			t.Fatalf("%d calls, want %d", n, wantCalls)
+		}
+		if (user == nil) == (err == nil) {
+			t.Fatalf("%v with %v", user, err)
+		}
+		return user, err
+	}
+	first, _ := ask(1)
+	for range 100 {
+		if again, _ := ask(1); again != first {
+			t.Fatal("another user")
+		}
+	}
+	clock.advance(30*time.Second - 1)
+	ask(1)
+	clock.advance(1)
+	ask(2) // and the time does not slide with use
+	clock.advance(-time.Minute)
+	ask(3) // what comes from the future is not believed
+
+	login.Expire()
+	ask(3) // for as long as TTL
+	clock.advance(30 * time.Second)
+	for n := 4; n < 7; n++ { // a no is not kept: the user may log in again
+		_, err := ask(n)
+		is(t, err, session.ErrSessionExpired)
+	}
+}
+
+func TestWithoutATTLNothingIsKept(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	v := newTokens(t, newClient(t, para), session.TokensConfig{TTL: -1})
+	login := para.Login(paratest.EmailUser())
+	for n := 1; n < 4; n++ {
+		if _, err := v.VerifyVerificationToken(t.Context(), login.VerificationToken()); err != nil || para.Calls("POST /sessions/verify") != n {
+			t.Errorf("%v after %d calls", err, para.Calls("POST /sessions/verify"))
+		}
+	}
+}
+
+func TestEntriesAreBounded(t *testing.T) {
+	c, para := fake(t, says(200, verified))
+	v := newTokens(t, c, session.TokensConfig{Entries: 2})
+	for _, step := range []struct {
+		token string
+		calls int
+	}{{"a", 1}, {"b", 2}, {"a", 2}, {"b", 2}, {"c", 3}, {"c", 3}, {"b", 3}, {"a", 4}, {"c", 4}, {"b", 5}} {
+		if _, err := v.VerifyVerificationToken(t.Context(), step.token); err != nil || para.calls() != step.calls {
+			t.Fatalf("%s: %v after %d calls, want %d", step.token, err, para.calls(), step.calls)
+		}
+	}
+}
+
+func TestTokensAreToldApartByAllOfThem(t *testing.T) {
+	c, para := fake(t, says(200, verified))
+	v := newTokens(t, c, session.TokensConfig{})
+	long := strings.Repeat("a", 1024)
+	for i, token := range []string{"a", "A", "aa", long, long[1:], long[:1023] + "b"} {
+		if _, err := v.VerifyVerificationToken(t.Context(), token); err != nil || para.calls() != i+1 {
+			t.Errorf("token %d: %v after %d calls", i, err, para.calls())
+		}
+	}
+	for _, bad := range []string{"", " a", long + "a"} {
+		_, err := v.VerifyVerificationToken(t.Context(), bad)
+		is(t, err, session.ErrNotAToken)
+	}
+}
+
+func TestEqualCallsAtTheSameTimeAreOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, para := fake(t, func(r *http.Request) (*http.Response, error) {
+			time.Sleep(time.Second)
+			return says(200, verified)(r)
+		})
+		v := newTokens(t, c, session.TokensConfig{})
+		gone, goAway := context.WithCancelCause(t.Context())
+		reason := errors.New("the browser has gone")
+		var wg sync.WaitGroup
+		wg.Go(func() { // the one who begins it goes away, and the others get their answer
+			_, err := v.VerifyVerificationToken(gone, "vt")
+			if is(t, err, session.ErrUnavailable); !errors.Is(err, reason) {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		for range 50 {
+			wg.Go(func() {
+				if _, err := v.VerifyVerificationToken(t.Context(), "vt"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		goAway(reason)
+		wg.Wait()
+		if n := para.calls(); n != 1 {
+			t.Errorf("%d calls", n)
+		}
+
+		// When nobody waits any more, the call ends, and the next one is a new one.
+		c, para = fake(t, hangs, says(200, verified))
+		v = newTokens(t, c, session.TokensConfig{})
+		gone, goAway = context.WithCancelCause(t.Context())
+		began := time.Now()
+		wg.Go(func() { v.VerifyVerificationToken(gone, "vt") })
+		wg.Go(func() { v.VerifyVerificationToken(gone, "vt") })
+		synctest.Wait()
+		goAway(reason)
+		synctest.Wait()
+		wg.Wait()
+		if err := para.requests[0].Context().Err(); err == nil || time.Since(began) != 0 {
+			t.Error("the call goes on for nobody")
+		}
+		if _, err := v.VerifyVerificationToken(t.Context(), "vt"); err != nil || para.calls() != 2 {
+			t.Errorf("%v after %d calls", err, para.calls())
+		}
+	})
+}
+
+func TestGraceOutlivesAnOutage(t *testing.T) {
+	for name, outage := range map[string]func(*http.Request) (*http.Response, error){"503": says(503, ""), "a page": says(200, "<html>"), "a hang": hangs} {
+		synctest.Test(t, func(t *testing.T) {
+			para := says(200, verified)
+			f := &fakePara{answers: []func(*http.Request) (*http.Response, error){
+				func(r *http.Request) (*http.Response, error) { return para(r) },
+			}}
+			logger, log := recorder()
+			c, err := session.New(session.Config{Environment: jwks.Beta, SecretAPIKey: "k", HTTPClient: &http.Client{Transport: f}, Logger: logger, Timeout: time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := newTokens(t, c, session.TokensConfig{TTL: time.Minute, Grace: time.Hour})
+			without := newTokens(t, c, session.TokensConfig{TTL: time.Minute})
+			ask := func(v *session.VerificationTokens, token string) error {
+				_, err := v.VerifyVerificationToken(t.Context(), token)
+				return err
+			}
+			unknown := func(err error) {
+				t.Helper()
+				var e *session.Error
+				if !errors.As(err, &e) || e.Refused() {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			for _, token := range []string{"good", "ended"} {
+				if err := errors.Join(ask(v, token), ask(without, token)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			learned := time.Now()
+			time.Sleep(time.Minute)
+			para = outage
+			if err := ask(v, "good"); err != nil || !strings.Contains(log.String(), "last answer") {
+				t.Errorf("%s: %v; log is %s", name, err, log)
+			}
+			unknown(ask(without, "good"))
+			unknown(ask(v, "never-seen-before"))
+			time.Sleep(time.Until(learned.Add(time.Hour)))
+			if err := ask(v, "good"); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+
+			// Para's no ends it.
+			para = says(403, "")
+			is(t, ask(v, "ended"), session.ErrSessionExpired)
+			para = outage
+			unknown(ask(v, "ended"))
+
+			time.Sleep(time.Until(learned.Add(time.Hour + time.Minute)))
+			unknown(ask(v, "good"))
+		})
+	}
+}
+
+func TestTokensConfig(t *testing.T) {
+	c, _ := fake(t, says(200, verified))
+	for _, bad := range []session.TokensConfig{
+		{TTL: time.Millisecond}, {TTL: 5*time.Minute + 1}, {Grace: -1}, {Grace: time.Hour + 1}, {TTL: -1, Grace: time.Minute},
+		{Entries: -1}, {Entries: 1_000_001},
+	} {
+		if v, err := c.VerificationTokens(bad); err == nil || v != nil {
+			t.Errorf("%+v is accepted", bad)
+		}
+	}
+	noSecret, err := session.New(session.Config{Environment: jwks.Beta, APIKey: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = noSecret.VerificationTokens(session.TokensConfig{TTL: 1, Grace: -1, Entries: -1})
+	for _, want := range []string{"SecretAPIKey", "TTL", "Grace", "Entries"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error does not speak of %s: %v", want, err)
+		}
+	}
+	newTokens(t, c, session.TokensConfig{TTL: time.Second, Grace: time.Hour, Entries: 1})
+}
+
+// Through the middleware: Para's no is a 401, anything else that is not a yes a 503.
+func TestBehindTheMiddleware(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	quiet := slog.New(slog.DiscardHandler)
+	validator, err := middleware.New(middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer validator.Close()
+	c := newClient(t, para)
+	guard := parahttp.Require(validator, middleware.AcceptVerificationTokensWithoutUserID(
+		newTokens(t, c, session.TokensConfig{TTL: -1}), middleware.FromHeader("X-Para-Verification-Token")))
+	handler := guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, _ := claims.FromContext(r.Context())
+		w.Header().Set("User", user.Email+" "+user.UserID)
+	}))
+	login := para.Login(paratest.EmailUser())
+	ask := func(token string) *http.Response {
+		r, _ := http.NewRequest("GET", "/", nil)
+		if token != "" {
+			r.Header.Set("X-Para-Verification-Token", token)
+		}
+		return serve(handler, r)
+	}
+	if res := ask(login.VerificationToken()); res.StatusCode != 200 || res.Header.Get("User") != "email@example.com " {
+		t.Errorf("a good token: %d %v", res.StatusCode, res.Header)
+	}
+	if res := ask(""); res.StatusCode != 401 {
+		t.Errorf("no token: %d", res.StatusCode)
+	}
+	if res := ask("junk"); res.StatusCode != 401 {
+		t.Errorf("junk: %d", res.StatusCode)
+	}
+	if res := ask(strings.Repeat("a", 2000)); res.StatusCode != 401 {
+		t.Errorf("too long: %d", res.StatusCode)
+	}
+	para.Fail(500)
+	if res := ask(login.VerificationToken()); res.StatusCode != 503 {
+		t.Errorf("in an outage: %d", res.StatusCode)
+	}
+	para.Recover()
+	login.Expire()
+	if res := ask(login.VerificationToken()); res.StatusCode != 401 {
+		t.Errorf("an expired session: %d", res.StatusCode)
+	}
+}
