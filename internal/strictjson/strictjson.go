@@ -109,9 +109,6 @@ func (d *Decoder) Peek() byte {
 
 // expect is Peek for a reader that takes one type only.
 func (d *Decoder) expect(c byte, what string) bool {
-	if d.err != nil {
-		return false
-	}
 	switch d.Peek() {
 	case c:
 		return true
@@ -234,7 +231,7 @@ func (d *Decoder) unique(name string, outer int, many *map[string]struct{}) bool
 	case dup:
 		d.syntax("duplicate name")
 		return false
-	case *many == nil && d.named < len(d.names):
+	case d.named < len(d.names):
 		d.names[d.named] = name
 		d.named++
 	case *many == nil:
