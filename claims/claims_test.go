@@ -13,8 +13,9 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// The payloads of Para's documentation, "Session Management", and one with the connectedWallets that
-// later pages of it have.
+// The five payloads of Para's documentation, "Session Management", and connected_wallets.json, which is
+// the first of them with the member that later pages have. Its wallet from outside Para is made up,
+// because those pages show none.
 //
 //go:embed testdata/*.json
 var testdata embed.FS
@@ -108,7 +109,7 @@ func TestReadingADocumentedPayloadAllocatesOneUser(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if got > 2 { // the user, and the decoder
+	if got > 1 { // the usual audience and wallets find a place in the user
 		t.Errorf("%v allocations", got)
 	}
 }

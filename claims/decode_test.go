@@ -82,7 +82,7 @@ var verdicts = []verdict{
 	wallets("wallets"), wallets("connectedWallets"),
 	{"data.externalWallet is absent, null or an object", "data.externalWallet", `"userId":`,
 		[]string{`"userId":`, `"externalWallet":null,"userId":`, `"externalWallet":{},"userId":`, `"externalWallet":{"address":"a","type":"b","provider":"c","more":1},"userId":`},
-		[]string{`"externalWallet":"canary","userId":`, `"externalWallet":[],"userId":`, `"externalWallet":1,"userId":`, `"externalWallet":{"address":null},"userId":`, `"externalWallet":{"type":1},"userId":`, `"externalWallet":{"provider":{}},"userId":`}},
+		[]string{`"externalWallet":"canary","userId":`, `"externalWallet":[],"userId":`, `"externalWallet":1,"userId":`}},
 	optional("authType"), optional("oAuthMethod"), optional("identifier"), optional("email"), optional("phone"),
 	optional("telegramUserId"), optional("farcasterUsername"), optional("externalWalletAddress"),
 
@@ -124,7 +124,7 @@ func wallets(name string) verdict {
 		v.accepted = append(v.accepted, `"`+name+`":`+list+`,"userId":`)
 	}
 	for _, list := range []string{`{}`, `{"0":{}}`, `"canary"`, `1`, `true`, `[null]`, `["canary"]`, `[1]`, `[[]]`, `[[{}]]`, `[{},null]`, `[{},"canary"]`,
-		`[{"id":1}]`, `[{"type":null}]`, `[{"address":null}]`, `[{"address":["canary"]}]`, `[{"publicKey":null}]`, `[{"publicKey":{}}]`, `[{"provider":true}]`, `[{"id":"a"},{"id":1}]`} {
+		`[{"id":"a"},{"id":1}]`} {
 		v.refused = append(v.refused, `"`+name+`":`+list+`,"userId":`)
 	}
 	return v
@@ -184,6 +184,40 @@ func TestPayloadIsAnObject(t *testing.T) {
 		refused(t, payload, "")
 	}
 	refused(t, `{}`, "sub")
+}
+
+func TestWalletMembersAreStrings(t *testing.T) {
+	for claim, in := range map[string]string{
+		"data.wallets":          `"wallets":[{"id":"a"},{%}],`,
+		"data.connectedWallets": `"connectedWallets":[{%}],`,
+		"data.externalWallet":   `"externalWallet":{%},`,
+	} {
+		with := func(member, value string) string {
+			return edit(t, `"userId":`, strings.Replace(in, `%`, `"`+member+`":`+value, 1)+`"userId":`)
+		}
+		for _, member := range []string{"id", "type", "address", "publicKey", "provider"} {
+			read(t, with(member, `""`))
+			read(t, with(member, `"canary"`))
+			for _, value := range []string{`null`, `1`, `true`, `["canary"]`, `{"canary":""}`} {
+				refused(t, with(member, value), claim)
+			}
+		}
+		read(t, with("index", `1`)) // nobody knows it
+	}
+}
+
+func TestAClaimThatIsNoJSONIsNoClaim(t *testing.T) {
+	// The error blames the JSON, not the claim that it stands in.
+	for _, in := range [][2]string{
+		{`"sub":"canary-user"`, `"sub":%`}, {`"canary-app"`, `%`}, {`"canary-app"`, `["a",%]`}, {`1000`, `%`}, {`2000`, `%`},
+		{`"canary-claim":"canary"`, `"nbf":%`}, {`{"canary-member":["canary"],"userId":"canary-user"}`, `%`}, {`"userId":"canary-user"`, `"userId":%`},
+		{`"userId":`, `"email":%,"userId":`}, {`"userId":`, `"wallets":%,"userId":`}, {`"userId":`, `"wallets":[%],"userId":`}, {`"userId":`, `"wallets":[{"id":%}],"userId":`},
+		{`"userId":`, `"connectedWallets":%,"userId":`}, {`"userId":`, `"externalWallet":%,"userId":`},
+	} {
+		for _, text := range []string{`nope`, `tru`, `-`, `1.`, `'canary'`, `[,]`, `{"canary":1,"canary":2}`, `{"canary"}`, "\"\xff\"", `"\ud800"`} {
+			refused(t, edit(t, in[0], strings.Replace(in[1], `%`, text, 1)), "")
+		}
+	}
 }
 
 func TestWalletMembersAreSpeltExactly(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -170,7 +171,7 @@ func TestATextHasOneMeaningOrNone(t *testing.T) {
 		{"no invalid UTF-8 beside an escape", `"\u00e9é"`, []string{"\"\\u00e9\xff\"", "\"\xff\\u00e9\"", "\"\xc3\\u00a9\"", "\"\\n\xa9\""}, "invalid UTF-8"},
 		{"no invalid UTF-8 in a name", `{"é":1}`, []string{"{\"\xff\":1}", "{\"a\\n\xff\":1}"}, "invalid UTF-8"},
 
-		{"no half of a surrogate pair", `"\ud83d\ude00"`, []string{`"\ud83d"`, `"\ude00"`, `"\ud83dcanary"`, `"\ude00\ud83d"`, `"\ud83d\ud83d"`, `"\ud83d\ud83d\ude00"`, `"\ud83d\u0041"`, `"\ud83d\n"`, `"\ud83d\ude00\ude00"`, `"\udbff\ue000"`}, "half of a surrogate pair"},
+		{"no half of a surrogate pair", `"\ud83d\ude00"`, []string{`"\ud83d"`, `"\ude00"`, `"\ud83dcanary"`, `"\ude00\ud83d"`, `"\ude00\ude00"`, `"\ud83d\ud83d"`, `"\ud83d\ud83d\ude00"`, `"\ud83d\u0041"`, `"\ud83d\n"`, `"\ud83d\ude00\ude00"`, `"\udbff\ue000"`}, "half of a surrogate pair"},
 		{"no half of a surrogate pair in a name", `{"\uD83D\uDE00":1}`, []string{`{"\uD83D":1}`, `{"\udfff":1}`}, "half of a surrogate pair"},
 		{"the neighbours of the surrogates are letters", `["\ud7ff","\ue000","\udbff\udfff","\ud800\udc00","\ufffd","\uffff"]`, nil, ""},
 
@@ -183,7 +184,7 @@ func TestATextHasOneMeaningOrNone(t *testing.T) {
 
 		{"numbers", `[0,-0,1,10,-1,0.0,-0.10,1e1,1E+1,1e-1,1.5e00,1.0E-05,123456789012345678901234567890]`, []string{`[-]`, `[1.]`, `[-.5]`, `[1e]`, `[1e+]`, `[1.e1]`, `[1.5E-]`, `[--1]`, `[-a]`, `[-Infinity]`}, "not a number"},
 		{"numbers begin and end as numbers do", `[1]`, []string{`[01]`, `[-01]`, `[+1]`, `[.5]`, `[1_000]`, `[0x1]`, `[1e1.5]`, `[NaN]`, `[Infinity]`, `[1,000.]`, `[１]`, `[1a]`}, ""},
-		{"words", `[true,false,null]`, []string{`[True]`, `[TRUE]`, `[tru]`, `[truex]`, `[fals]`, `[nul]`, `[nil]`, `[undefined]`, `[nullnull]`, `[t]`}, "unexpected character"},
+		{"words", `[true,false,null]`, []string{`[True]`, `[TRUE]`, `[tru]`, `[truex]`, `[fals]`, `[nul]`, `[nil]`, `[undefined]`, `[nullnull]`, `[t]`, `[tRUE]`, `[fALSE]`, `[nULL]`}, "unexpected character"},
 		{"words end", `null`, []string{`nul`, `n`, `tru`, `fals`, `f`}, "unexpected character"},
 
 		{"one comma between elements", `[1,2]`, []string{`[1 2]`, `[1,,2]`, `[,1]`, `[,]`, `[1;2]`, `[1:2]`}, "unexpected character"},
@@ -211,11 +212,11 @@ func TestATextHasOneMeaningOrNone(t *testing.T) {
 }
 
 func TestUnlikeRefusesAKnownNameInAnotherCase(t *testing.T) {
-	known := []string{"sub", "userId", "publicKey", "x5t#S256"}
+	names := []string{"sub", "userId", "publicKey", "x5t#S256"}
 	read := func(text string) error {
 		d := New(text)
 		for name := range d.Object {
-			d.Unlike(name, known)
+			d.Unlike(name, names)
 		}
 		return d.End()
 	}
@@ -230,6 +231,8 @@ func TestUnlikeRefusesAKnownNameInAnotherCase(t *testing.T) {
 		var e *Error
 		if !errors.As(err, &e) || !e.Syntax {
 			t.Errorf("%q: got %v, want a mistake of syntax", name, err)
+		} else if known, ok := strings.CutPrefix(e.Reason, "a name in another case than "); !ok || !slices.Contains(names, known) {
+			t.Errorf("%q: got %q, want the name that is known, and none of the text", name, e.Reason)
 		}
 	}
 }
@@ -544,13 +547,16 @@ func TestAnotherTypeIsNoMistakeOfSyntax(t *testing.T) {
 func TestAValueThatIsNoJSONHasNoTypeToBeWrong(t *testing.T) {
 	for _, text := range []string{``, ` `, "\x00", `nope`, `tru`, `-`, `1.`, `"`, `"\ud800"`, `[`, `{"a":1,"a":2}`, `[1,]`, nest("arrays", 17, ``)} {
 		for wanted, read := range readers {
-			d := New(`[` + text)
-			for range d.Array {
-				read(d)
+			alone, inside := New(text), New(`[`+text)
+			read(alone)
+			for range inside.Array {
+				read(inside)
 			}
-			var e *Error
-			if err := d.End(); !errors.As(err, &e) || !e.Syntax {
-				t.Errorf("%.20q for %s: got %v, want a mistake of syntax", text, wanted, err)
+			for _, err := range []error{alone.End(), inside.End()} {
+				var e *Error
+				if !errors.As(err, &e) || !e.Syntax {
+					t.Errorf("%.20q for %s: got %v, want a mistake of syntax", text, wanted, err)
+				}
 			}
 		}
 	}
@@ -576,6 +582,17 @@ func TestTheFirstMistakeEndsTheReading(t *testing.T) {
 	var e *Error
 	if err := d.End(); !errors.As(err, &e) || e.Reason != "not a number" || e.Syntax || d.Err() != err {
 		t.Errorf("got %v, want the first mistake", err)
+	}
+
+	for _, text := range []string{`"a\qb"`, `"a\ud800b"`, `"a\u00"`, "\"a\xff\"", "\"\\n\xff\"", "\"a\x00b\"", `"ab`, `"a\nb`} {
+		if got := New(text).String(); got != "" {
+			t.Errorf("%q: got %q of a string that is none", text, got)
+		}
+	}
+	for _, text := range []string{`-`, `1.`, `1e`, `1.5e+`} {
+		if got := New(text).Number(); got != "" {
+			t.Errorf("%q: got %q of a number that is none", text, got)
+		}
 	}
 }
 
