@@ -1,0 +1,250 @@
+//go:build chromium
+
+// The page in a real browser. On Debian:
+//
+//	apt-get install chromium chromium-driver
+//	go test -tags chromium ./cmd/parajwt
+//
+// and, to look at it, with -screenshots DIR.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/parajwt/parajwt/adapters/parahttp"
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+)
+
+var screenshots = flag.String("screenshots", "", "a directory to save screenshots of the page in")
+
+// guarded is a server as a user of this library writes it, configured with what the page says.
+func guarded(t *testing.T, settings string) *httptest.Server {
+	t.Helper()
+	environment, id, _ := strings.Cut(settings, " ")
+	env, err := jwks.ParseEnvironment(strings.TrimPrefix(environment, "PARA_ENVIRONMENT="))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := middleware.New(middleware.Config{
+		Environment: env, APIKeyIDs: []string{strings.TrimPrefix(id, "PARA_API_KEY_ID=")}, Logger: quiet,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { v.Close() })
+	server := httptest.NewServer(parahttp.Require(v)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, _ := claims.FromContext(r.Context())
+		fmt.Fprint(w, user.AuthType)
+	})))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// making does what makes a token, and waits until the page has it.
+func (b *browser) making(do func()) {
+	b.t.Helper()
+	b.eval(`window.made = new Promise((resolve) => new MutationObserver((_, observer) => {
+		observer.disconnect();
+		resolve();
+	}).observe(document.getElementById("status"), { childList: true }));`, nil)
+	do()
+	b.eval(`return window.made;`, nil)
+}
+
+func TestPageHandsOutTokens(t *testing.T) {
+	url := serving(t)
+	b := newBrowser(t)
+	b.open(url)
+	server := guarded(t, b.text("#settings"))
+
+	ask := func(token string) (status int, challenge string) {
+		req, err := http.NewRequest("GET", server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode, res.Header.Get("WWW-Authenticate")
+	}
+	seen := make(map[string]bool)
+	make := func(user, kind string) {
+		t.Helper()
+		b.click(`input[name=user][value="` + user + `"]`)
+		b.click(`input[name=kind][value="` + kind + `"]`)
+		b.making(func() { b.click("#make") })
+		token := b.text("#token")
+		if seen[token] {
+			t.Errorf("%s, %s: the token did not change", user, kind)
+		}
+		seen[token] = true
+		status, challenge := ask(token)
+		want := http.StatusUnauthorized
+		if kind == "good" {
+			want = http.StatusOK
+		}
+		if status != want {
+			t.Errorf("%s, %s: the server answers %d %s", user, kind, status, challenge)
+		}
+		if said := b.text("#answer-status"); said != fmt.Sprint(status) {
+			t.Errorf("%s, %s: the page promises %s, the server answers %d", user, kind, said, status)
+		}
+		if said := b.text("#answer-challenge"); challenge == "" && said != "" || challenge != "" && said != "WWW-Authenticate: "+challenge {
+			t.Errorf("%s, %s: the page promises %q, the server answers %q", user, kind, said, challenge)
+		}
+		if curl := b.text("#curl"); curl != "curl -i 'http://localhost:8000/me' -H 'Authorization: Bearer "+token+"'" {
+			t.Errorf("%s, %s: %s", user, kind, curl)
+		}
+		if payload := b.text("#payload"); !strings.Contains(payload, `"sub": "d5358219`) {
+			t.Errorf("%s, %s: %s", user, kind, payload)
+		}
+	}
+	for _, p := range people {
+		make(p.Name, "good")
+	}
+	for _, k := range kinds[1:] {
+		make("Email", k.ID)
+	}
+
+	// The word is quoted for a shell.
+	b.write("#address", "http://localhost:8000/o'clock")
+	if curl := b.text("#curl"); !strings.HasPrefix(curl, `curl -i 'http://localhost:8000/o'\''clock' -H `) {
+		t.Error(curl)
+	}
+	if said := b.complaints(); len(said) > 0 {
+		t.Errorf("the console says %q", said)
+	}
+}
+
+func TestPageCopies(t *testing.T) {
+	url := serving(t)
+	b := newBrowser(t)
+	b.devtools("Browser.grantPermissions", map[string]any{"permissions": []string{"clipboardReadWrite", "clipboardSanitizedWrite"}})
+	b.open(url)
+	b.making(func() { b.click("#make") })
+	for _, what := range []string{"settings", "token", "curl"} {
+		b.making(func() { b.click("button[data-copy=" + what + "]") })
+		var copied string
+		b.eval(`return navigator.clipboard.readText();`, &copied)
+		if shown := b.text("#" + what); copied != shown || copied == "" {
+			t.Errorf("%s: copied %q, shown %q", what, copied, shown)
+		}
+	}
+}
+
+func TestPageWorksFromTheKeyboard(t *testing.T) {
+	url := serving(t)
+	b := newBrowser(t)
+	b.open(url)
+	var focus string
+	reach := func(want string) {
+		t.Helper()
+		for range 30 {
+			b.keys(tab)
+			if b.eval(`return document.activeElement.id || document.activeElement.name || "";`, &focus); focus == want {
+				return
+			}
+		}
+		t.Fatalf("Tab never reaches %s", want)
+	}
+	reach("user")
+	b.keys(down) // Phone
+	reach("kind")
+	b.keys(down) // Expired
+	reach("make")
+	b.making(func() { b.keys(enter) })
+	if payload := b.text("#payload"); !strings.Contains(payload, `"authType": "phone"`) || b.text("#answer-status") != "401" {
+		t.Errorf("%s %s", b.text("#answer-status"), payload)
+	}
+	if b.eval(`return document.activeElement.id;`, &focus); focus != "make" {
+		t.Errorf("the focus has gone to %q", focus)
+	}
+	reach("address")
+}
+
+func TestPageSaysWhenParaHasGone(t *testing.T) {
+	url, stop := servingUntil(t)
+	b := newBrowser(t)
+	b.open(url)
+	stop()
+	b.making(func() { b.click("#make") })
+	if said := b.text("#status"); said != "No answer. Is parajwt serve still running?" {
+		t.Error(said)
+	}
+}
+
+func TestPageFitsEveryScreen(t *testing.T) {
+	url := serving(t)
+	b := newBrowser(t)
+	defer func() { b.t = t }()
+	for _, screen := range []struct {
+		name, scheme  string
+		width, height int
+		phone         bool
+	}{
+		{"desktop light", "light", 1280, 900, false},
+		{"desktop dark", "dark", 1280, 900, false},
+		{"tablet light", "light", 820, 1180, true},
+		{"phone light", "light", 360, 740, true},
+		{"phone dark", "dark", 360, 740, true},
+	} {
+		t.Run(screen.name, func(t *testing.T) {
+			b.t = t
+			b.emulate(screen.scheme, screen.width, screen.height, screen.phone)
+			b.open(url)
+			b.screenshot(screen.name + " first")
+			b.click(`input[name=kind][value="expired"]`)
+			b.making(func() { b.click("#make") })
+			b.screenshot(screen.name)
+
+			var wide int
+			if b.eval(`return document.documentElement.scrollWidth - document.documentElement.clientWidth;`, &wide); wide > 0 {
+				t.Errorf("%d pixels stick out", wide)
+			}
+			var faint []string
+			if b.eval(faintText, &faint); len(faint) > 0 {
+				t.Errorf("too little contrast:\n%s", strings.Join(faint, "\n"))
+			}
+			for _, e := range b.all("input, button, pre[tabindex]") {
+				if label := b.label(e); label == "" {
+					t.Errorf("an element has no label")
+				}
+			}
+		})
+	}
+}
+
+// faintText lists texts with less contrast than WCAG 2.2 asks for (§1.4.3, level AA, 4.5:1).
+const faintText = `
+	const channels = (colour) => colour.match(/[\d.]+/g).map(Number);
+	const luminance = ([r, g, b]) => {
+		const linear = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+		return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+	};
+	const ground = (element) => {
+		for (let e = element; e; e = e.parentElement) {
+			const colour = channels(getComputedStyle(e).backgroundColor);
+			if (colour.length === 3 || colour[3] === 1) return colour;
+		}
+		return [255, 255, 255];
+	};
+	const faint = [];
+	const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	while (walker.nextNode()) {
+		const text = walker.currentNode.data.trim(), element = walker.currentNode.parentElement;
+		if (!text || !element.checkVisibility()) continue;
+		const a = luminance(channels(getComputedStyle(element).color)), b = luminance(ground(element));
+		const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+		if (contrast < 4.5) faint.push(contrast.toFixed(2) + " " + text.slice(0, 40));
+	}
+	return faint;`

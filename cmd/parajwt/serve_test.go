@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+// serving runs the command until the end of the test.
+func serving(t *testing.T, args ...string) (url string) {
+	url, _ = servingUntil(t, args...)
+	return url
+}
+
+// servingUntil runs it until stop is called, or the test ends.
+func servingUntil(t *testing.T, args ...string) (url string, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r, w := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0", "--json"}, args...), strings.NewReader(""), w, io.Discard)
+		w.Close()
+	}()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if status := <-ended; status != exitOK {
+			t.Errorf("serve ended with status %d", status)
+		}
+	}
+	var report serveReport
+	if err := json.NewDecoder(r).Decode(&report); err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(io.Discard, r)
+	t.Cleanup(stop)
+	if report.Page != report.URL+"/" || report.KeySet != report.URL+"/.well-known/jwks.json" || report.APIKeyID == "" {
+		t.Errorf("%+v", report)
+	}
+	return report.URL, stop
+}
+
+// post asks for a token, with header fields in pairs.
+func post(t *testing.T, url, body string, fields ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest("POST", url+"/parajwt/token", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(fields); i += 2 {
+		if fields[i] == "Host" {
+			req.Host = fields[i+1]
+		}
+		req.Header.Set(fields[i], fields[i+1])
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(text)
+}
+
+func TestServeIssuesTokens(t *testing.T) {
+	const id = "11111111-2222-4333-8444-555555555555"
+	url := serving(t, "--api-key-id", id)
+	codes := map[string]middleware.Code{
+		"expired": middleware.ErrExpired, "other-app": middleware.ErrAudience, "other-environment": middleware.ErrUnknownKey,
+		"unknown-key": middleware.ErrUnknownKey, "bad-signature": middleware.ErrSignature, "not-yet-valid": middleware.ErrNotYetValid,
+	}
+	if len(kinds) != len(codes)+1 {
+		t.Errorf("%d kinds", len(kinds))
+	}
+	for _, p := range people {
+		for _, k := range kinds {
+			res, body := post(t, url, `{"user": "`+p.Name+`", "kind": "`+k.ID+`"}`)
+			var got struct {
+				order
+				Token  string
+				Header struct{ Kid string }
+				// The rest of the payload is the library's to read.
+				Payload struct{ Sub string }
+				Answer  answer
+			}
+			if err := json.Unmarshal([]byte(body), &got); err != nil || res.StatusCode != http.StatusOK {
+				t.Fatalf("%d %v %s", res.StatusCode, err, body)
+			}
+			if got.User != p.Name || got.Kind != k.ID || got.Header.Kid == "" || got.Payload.Sub != paratest.UserID {
+				t.Errorf("%+v", got)
+			}
+			// The tool that explains and the tool that issues are of one mind.
+			var r verifyReport
+			call(t, got.Token, "verify", "--env", url, "--api-key-id", id, "--json").decode(t, &r)
+			if r.Accepted != (k.ID == "good") || r.Code != string(codes[k.ID]) || got.Answer.Code != r.Code {
+				t.Errorf("%s, %s: %q is promised, and it is %q", p.Name, k.ID, got.Answer.Code, r.Code)
+			}
+			if status := map[bool]int{true: 200, false: 401}[r.Accepted]; got.Answer.Status != status || (got.Answer.Challenge == "") != r.Accepted {
+				t.Errorf("%s, %s: %+v", p.Name, k.ID, got.Answer)
+			}
+			if r.Accepted && r.User.AuthType != p.new().AuthType {
+				t.Errorf("%s logs in by %s", p.Name, r.User.AuthType)
+			}
+		}
+	}
+}
+
+func TestPeopleAreThoseOfTheDocumentation(t *testing.T) {
+	var names []string
+	for _, p := range people {
+		names = append(names, p.Name)
+	}
+	slices.Sort(names)
+	if want := slices.Sorted(maps.Keys(paratest.Users())); !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
+	}
+}
+
+func TestServeRefuses(t *testing.T) {
+	url := serving(t)
+	const good = `{"user": "Email", "kind": "good"}`
+	host := strings.TrimPrefix(url, "http://")
+	_, port, err := net.SplitHostPort(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, body string
+		fields     []string
+		status     int
+	}{
+		{"from the page itself", good, []string{"Origin", url, "Sec-Fetch-Site", "same-origin"}, 200},
+		{"from no page", good, nil, 200},
+		{"an old browser on the page", good, []string{"Origin", url}, 200},
+		{"another name of loopback", good, []string{"Host", "localhost:" + port}, 200},
+		{"IPv6", good, []string{"Host", "[::1]:" + port}, 200},
+		{"IPv6 without a port", good, []string{"Host", "[::1]"}, 200},
+		{"with a charset", good, []string{"Content-Type", "application/json; charset=utf-8"}, 200},
+
+		{"from another site", good, []string{"Origin", "https://example.com", "Sec-Fetch-Site", "cross-site"}, 403},
+		{"from another site's subdomain", good, []string{"Sec-Fetch-Site", "same-site"}, 403},
+		{"an old browser on another site", good, []string{"Origin", "https://example.com"}, 403},
+		{"from another port", good, []string{"Origin", "http://127.0.0.1:1"}, 403},
+		{"rebound name", good, []string{"Host", "example.com:" + port, "Origin", "http://example.com:" + port, "Sec-Fetch-Site", "same-origin"}, 421},
+		{"rebound name without a port", good, []string{"Host", "example.com"}, 421},
+		{"an address that is not loopback", good, []string{"Host", "192.0.2.1:" + port}, 421},
+		{"a form's type", good, []string{"Content-Type", "text/plain"}, 400},
+		{"no type", good, []string{"Content-Type", ""}, 400},
+		{"no JSON", "user=Email", nil, 400},
+		{"an unknown member", `{"user": "Email", "kind": "good", "aud": "x"}`, nil, 400},
+		{"two objects", good + good, nil, 400},
+		{"no user", `{"kind": "good"}`, nil, 400},
+		{"nobody known", `{"user": "Root", "kind": "good"}`, nil, 400},
+		{"no kind", `{"user": "Email"}`, nil, 400},
+		{"too large", `{"user": "Email", "kind": "` + strings.Repeat("x", 2000) + `"}`, nil, 400},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			res, body := post(t, url, test.body, test.fields...)
+			if res.StatusCode != test.status {
+				t.Errorf("%d, want %d: %s", res.StatusCode, test.status, body)
+			}
+			var said struct{ Error, Token string }
+			if err := json.Unmarshal([]byte(body), &said); err != nil || (said.Error != "") != (test.status != 200) || (said.Token != "") != (test.status == 200) {
+				t.Errorf("%v: %s", err, body)
+			}
+			if res.Header.Get("Access-Control-Allow-Origin") != "" {
+				t.Error("other sites may read it")
+			}
+		})
+	}
+}
+
+func TestServeHasAPageOfItsOwn(t *testing.T) {
+	url := serving(t)
+	for path, want := range map[string]struct{ contentType, text string }{
+		"/":                      {"text/html; charset=utf-8", "PARA_ENVIRONMENT=" + url + " PARA_API_KEY_ID=" + paratest.APIKeyID},
+		"/parajwt/style.css":     {"text/css; charset=utf-8", "prefers-color-scheme: dark"},
+		"/parajwt/page.js":       {"text/javascript; charset=utf-8", "/parajwt/token"},
+		"/parajwt/icon.svg":      {"image/svg+xml", "<svg"},
+		"/.well-known/jwks.json": {"application/json", `"keys"`},
+	} {
+		res, err := http.Get(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode != 200 || res.Header.Get("Content-Type") != want.contentType || !strings.Contains(string(body), want.text) {
+			t.Errorf("%s: %d %s %v\n%s", path, res.StatusCode, res.Header.Get("Content-Type"), err, body)
+		}
+		if strings.HasPrefix(path, "/.well-known") {
+			continue
+		}
+		for field, want := range map[string]string{
+			"Content-Security-Policy": "default-src 'none'; script-src 'self';",
+			"X-Content-Type-Options":  "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+		} {
+			if got := res.Header.Get(field); !strings.HasPrefix(got, want) {
+				t.Errorf("%s: %s is %q", path, field, got)
+			}
+		}
+		if strings.Contains(res.Header.Get("Content-Security-Policy"), "unsafe") {
+			t.Error("the policy lets pass what it must not")
+		}
+		// Nothing of the page's comes from elsewhere.
+		for _, other := range []string{"https://", "//cdn", "@import"} {
+			if strings.Contains(string(body), other) {
+				t.Errorf("%s mentions %s", path, other)
+			}
+		}
+	}
+	for path, status := range map[string]int{"/nothing": 404, "/parajwt/token": 405, "/parajwt/index.html": 404} {
+		res, err := http.Get(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != status {
+			t.Errorf("%s: %d, want %d", path, res.StatusCode, status)
+		}
+	}
+}
+
+func TestServeListensOnLoopbackOnly(t *testing.T) {
+	call(t, "", "serve", "--addr", "0.0.0.0:0").has(t, exitRefused, "not a loopback address", "parajwt serve --addr 127.0.0.1:0")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	call(t, "", "serve", "--addr", taken.Addr().String()).has(t, exitRefused, "address already in use")
+}
+
+func TestServeSaysWhatToDo(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // it ends as soon as it has said everything
+	var out strings.Builder
+	status := run(ctx, []string{"serve", "--addr", "127.0.0.1:0"}, strings.NewReader(""), &out, &out)
+	o := outcome{status: status, stdout: out.String()}
+	o.has(t, exitOK, "page http://127.0.0.1:", "PARA_ENVIRONMENT=http://127.0.0.1:", "PARA_API_KEY_ID="+paratest.APIKeyID, "/parajwt/token", "has stopped")
+}

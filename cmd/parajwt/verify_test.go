@@ -1,0 +1,292 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/internal/jose"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+func TestVerifyNamesTheCheckThatRefuses(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	user := paratest.EmailUser()
+	good := para.Token(user)
+	payload := `{"sub":"u","aud":"` + para.APIKeyID() + `","iat":1,"exp":99999999999,"data":{"userId":"u"}}`
+	kid := para.KeyIDs()[1]
+	for _, test := range []struct {
+		name, token, check, code string
+		why                      []string
+	}{
+		{"large", good + strings.Repeat("A", maxToken), "form", "malformed token", []string{"larger than MaxTokenBytes"}},
+		{"two parts", "a.b", "form", "malformed token", []string{"it has 2 parts between dots"}},
+		{"padded header", "YQ==." + strings.SplitN(good, ".", 2)[1], "form", "malformed token", []string{"canonical base64url"}},
+		{"long header", strings.Repeat("A", 4097) + ".YQ.YQ", "form", "malformed token", []string{"header too large"}},
+		{"crit", para.Token(user, paratest.WithHeader("crit", []string{"exp"})), "header", "malformed token", []string{"crit is not supported"}},
+		{"no kid", para.Token(user, paratest.WithHeader("kid", nil)), "header", "malformed token", []string{"kid missing"}},
+		{"no alg", para.Token(user, paratest.WithHeader("alg", nil)), "header", "algorithm not allowed", []string{"has no alg"}},
+		{"HMAC", para.Token(user, paratest.WithHeader("alg", "HS256")), "header", "algorithm not allowed", []string{`alg "HS256" is not on the allow-list`, "issued by somebody else?"}},
+		{"not the key's alg", para.Token(user, paratest.WithHeader("alg", "ES256")), "key", "algorithm not allowed", []string{"not the algorithm of its key"}},
+		{"unknown key", para.Token(user, paratest.UnknownKey("nobody's")), "key", "unknown key", []string{"has no such key", "started anew"}},
+		{"other environment", para.Token(user, paratest.OtherEnvironment()), "key", "unknown key", nil},
+		{"padded signature", good + "=", "signature", "malformed token", []string{"canonical base64url"}},
+		{"bad signature", para.Token(user, paratest.BadSignature()), "signature", "wrong signature", []string{"copy it again"}},
+		{"payload is no JSON", para.SignRaw(`{"alg":"RS256","kid":"`+kid+`"}`, payload+"x"), "payload", "malformed token", []string{"data after the value"}},
+		{"no user", para.Token(user, paratest.WithData("userId", nil)), "payload", "unacceptable claims", []string{"data.userId: missing"}},
+		{"no audience", para.Token(user, paratest.With("aud", nil)), "audience", "token is for another app", []string{"aud: missing"}},
+		{"other app", para.Token(user, paratest.ForApp("somebody-else")), "audience", "token is for another app", []string{`its aud is ["somebody-else"]`, "if that app is yours"}},
+		{"expired", para.Token(user, paratest.Expired()), "time", "token expired", []string{"issueJwt"}},
+		{"early", para.Token(user, paratest.Lived(time.Hour, time.Hour)), "time", "token not yet valid", []string{"date -u"}},
+		{"nbf", para.Token(user, paratest.With("nbf", time.Now().Add(time.Hour).Unix())), "time", "token not yet valid", []string{"its nbf lies"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			args := []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID()}
+			at := slices.Index(checkNames[:], test.check)
+			var lines string
+			for i, name := range checkNames {
+				switch {
+				case i < at:
+					lines += name + " ok "
+				case i == at:
+					lines += name + " REFUSED: "
+				}
+			}
+			o := call(t, test.token, args...)
+			o.hides(t, test.token)
+			o.has(t, exitRefused, append(test.why, lines, "\nREFUSED: "+test.code)...)
+			if n := strings.Count(o.stdout, "not reached"); n != len(checkNames)-1-at {
+				t.Errorf("%d checks are not reached", n)
+			}
+
+			j := call(t, test.token, append(args, "--json")...)
+			j.hides(t, test.token)
+			var r verifyReport
+			j.decode(t, &r)
+			if j.status != exitRefused || r.Accepted || r.Code != test.code || r.User != nil || r.Checks[at].Verdict != refused || r.Checks[at].Why == "" {
+				t.Errorf("status %d, %+v", j.status, r)
+			}
+		})
+	}
+}
+
+func TestVerifyAccepts(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	for name, user := range paratest.Users() {
+		token := para.Token(user)
+		args := []string{"verify", "--api-key-id", "another", token, "--env", para.URL(), "--api-key-id", para.APIKeyID()}
+		o := call(t, "", args...)
+		o.hides(t, token)
+		o.has(t, exitOK, "form ok header ok key ok signature ok payload ok audience ok time ok",
+			"ACCEPTED: user "+paratest.UserID+", "+string(user.AuthType)+", until ", "and the API key IDs another, "+para.APIKeyID())
+
+		j := call(t, "", append(args, "--json")...)
+		j.hides(t, token)
+		var r verifyReport
+		j.decode(t, &r)
+		if j.status != exitOK || !r.Accepted || r.Code != "" || r.User.Identifier != user.Identifier || len(r.Wallets) != 2 ||
+			r.KeyID != para.KeyIDs()[1] || r.URL != para.Environment().URL || r.ExpiresAt.Sub(r.IssuedAt) != 30*time.Minute {
+			t.Errorf("%s: status %d, %+v", name, j.status, r)
+		}
+	}
+}
+
+// The largest token that is looked at is the library's to say.
+func TestMaxTokenIsTheLibrarys(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	for size, malformed := range map[int]bool{maxToken: false, maxToken + 1: true} {
+		token := para.Token(paratest.EmailUser(), paratest.UnknownKey("k"))
+		token += strings.Repeat("A", size-len(token))
+		o := call(t, token, "verify", "--env", para.URL(), "--api-key-id", "id")
+		if strings.Contains(o.stdout, "larger than MaxTokenBytes") != malformed {
+			t.Errorf("%d bytes:\n%s", size, o.stdout)
+		}
+	}
+}
+
+func TestVerifyReadsAServersSettings(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	t.Setenv(environmentVariable, para.URL())
+	t.Setenv(apiKeyIDVariable, para.APIKeyID())
+	token := para.Token(paratest.EmailUser())
+	call(t, token, "verify").has(t, exitOK, "ACCEPTED")
+	// A flag goes before the variable.
+	call(t, token, "verify", "--api-key-id", "another").has(t, exitRefused, "audience REFUSED")
+	call(t, "", "keys").has(t, exitOK, para.KeyIDs()[0])
+}
+
+func TestVerifyBendsTimeAsAsked(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	args := []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID()}
+	justExpired := para.Token(paratest.EmailUser(), paratest.Lived(-time.Hour-2*time.Second, time.Hour))
+	old := para.Token(paratest.EmailUser(), paratest.Lived(-2*time.Hour, 24*time.Hour))
+	for _, test := range []struct {
+		token  string
+		flags  []string
+		status int
+	}{
+		{justExpired, nil, exitOK},
+		{justExpired, []string{"--leeway", "0"}, exitRefused},
+		{justExpired, []string{"--leeway", "5m"}, exitOK},
+		{old, nil, exitOK},
+		{old, []string{"--max-age", "1h"}, exitRefused},
+		{old, []string{"--max-age=3h"}, exitOK},
+	} {
+		if o := call(t, test.token, append(args, test.flags...)...); o.status != test.status {
+			t.Errorf("%q: status %d\n%s%s", test.flags, o.status, o.stdout, o.stderr)
+		}
+	}
+}
+
+func TestVerifyOffline(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	file := filepath.Join(t.TempDir(), "keys.json")
+	call(t, "", "keys", "--env", para.URL(), "--save", file).has(t, exitOK)
+	args := []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID(), "--keys", file}
+	para.Down()
+	fetches := para.Fetches()
+	call(t, para.Token(paratest.EmailUser()), args...).has(t, exitOK, "ACCEPTED", "Keys: "+file+", fetched ", "withdrew since")
+	call(t, para.Token(paratest.EmailUser(), paratest.UnknownKey("k")), args...).has(t, exitRefused, "key REFUSED")
+	var r verifyReport
+	call(t, para.Token(paratest.EmailUser()), append(args, "--json")...).decode(t, &r)
+	if r.KeysFetchedAt.IsZero() {
+		t.Error("the age of the keys is not told")
+	}
+	if para.Fetches() != fetches {
+		t.Error("the network is used")
+	}
+
+	// A key set as it is served knows neither its age nor its environment.
+	plain := filepath.Join(t.TempDir(), "plain.json")
+	para.Recover()
+	writeFile(t, plain, get(t, para.Environment().URL))
+	args[len(args)-1] = plain
+	call(t, para.Token(paratest.EmailUser()), args...).has(t, exitOK, "ACCEPTED", "of unknown age")
+
+	// Another environment's is refused.
+	args[2], args[len(args)-1] = "beta", file
+	call(t, para.Token(paratest.EmailUser()), args...).has(t, exitUsage, "the snapshot is of environment")
+}
+
+func TestVerifyWithoutKeys(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	token := para.Token(paratest.EmailUser())
+	dir := t.TempDir()
+	empty, broken := filepath.Join(dir, "empty.json"), filepath.Join(dir, "broken.json")
+	writeFile(t, empty, `{"keys":[]}`)
+	writeFile(t, broken, `<html>`)
+	args := []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID()}
+	for file, want := range map[string]string{"no-such-file": "no such file", empty: "no usable key", broken: "not a key set"} {
+		o := call(t, token, append(args, "--keys", file)...)
+		o.has(t, exitNoKeys, want)
+		o.hides(t, token)
+	}
+
+	for _, status := range []int{0, 500, 302} {
+		para.Recover()
+		if status == 0 {
+			para.Down()
+		} else {
+			para.Fail(status)
+		}
+		o := call(t, token, args...)
+		o.hides(t, token)
+		o.has(t, exitNoKeys, "form ok header ok key CANNOT TELL: keys unavailable", "signature not reached", "\nCANNOT TELL: keys unavailable")
+		var r verifyReport
+		j := call(t, token, append(args, "--json")...)
+		if j.decode(t, &r); j.status != exitNoKeys || r.Checks[checkKey].Verdict != cannotTell || r.Code != "keys unavailable" {
+			t.Errorf("status %d, %+v", j.status, r)
+		}
+	}
+}
+
+// At one of Para's environments, the others are named, and nothing but named.
+func TestUnknownKeyNamesTheOtherEnvironments(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	// A snapshot of BETA, which is where this Para's keys will be taken to be from.
+	file := filepath.Join(t.TempDir(), "beta.json")
+	_, keys, _ := strings.Cut(get(t, para.Environment().URL), "{")
+	writeFile(t, file, fmt.Sprintf(`{"parajwt":{"environment":"beta","url":%q,"fetchedAt":"2026-01-01T00:00:00Z"},%s`, jwks.Beta.URL, keys))
+	args := []string{"verify", "--env", "beta", "--keys", file, "--api-key-id", para.APIKeyID()}
+	call(t, para.Token(paratest.EmailUser()), args...).has(t, exitOK, "ACCEPTED", "days ago")
+	o := call(t, para.Token(paratest.EmailUser(), paratest.OtherEnvironment()), args...)
+	o.has(t, exitRefused, "key REFUSED: unknown key", "parajwt verify --env prod --api-key-id ID parajwt verify --env sandbox --api-key-id ID")
+	if strings.Contains(o.stdout, "--env beta") {
+		t.Errorf("the environment that was asked is named as another:\n%s", o.stdout)
+	}
+
+	// With the other's key set at hand, the library itself says whose it is.
+	prod := paratest.New(t, paratest.Config{})
+	_, keys, _ = strings.Cut(get(t, prod.Environment().URL), "{")
+	known := filepath.Join(t.TempDir(), "prod.json")
+	writeFile(t, known, fmt.Sprintf(`{"parajwt":{"environment":"prod","url":%q,"fetchedAt":"2026-01-01T00:00:00Z"},%s`, jwks.Prod.URL, keys))
+	call(t, prod.Token(paratest.EmailUser()), append(args, "--known", known)...).
+		has(t, exitRefused, `the key is known from Para's environment "prod", and this validator is for "beta"`)
+}
+
+// Whatever the library's error is, one check is refused for it.
+func TestEveryCodeHasItsCheck(t *testing.T) {
+	v, err := middleware.New(middleware.Config{Environment: jwks.Beta, APIKeyIDs: []string{"id"}, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	const rs256 = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.YQ.YQ"
+	for _, test := range []struct {
+		err   middleware.Error
+		token string
+		want  int
+	}{
+		{middleware.Error{Code: middleware.ErrNoToken}, "", checkForm},
+		{middleware.Error{Code: middleware.ErrMalformed}, "", checkForm},
+		{middleware.Error{Code: middleware.ErrMalformed, Cause: fmt.Errorf("x: %w", jose.ErrHeader)}, "", checkHeader},
+		{middleware.Error{Code: middleware.ErrMalformed, KeyID: "k"}, "", checkSignature},
+		{middleware.Error{Code: middleware.ErrMalformed, KeyID: "k", Signed: true}, "", checkPayload},
+		{middleware.Error{Code: middleware.ErrAlgorithm}, "not a token", checkHeader},
+		{middleware.Error{Code: middleware.ErrAlgorithm, KeyID: "k"}, rs256, checkKey},
+		{middleware.Error{Code: middleware.ErrUnknownKey}, "", checkKey},
+		{middleware.Error{Code: middleware.ErrKeysUnavailable}, "", checkKey},
+		{middleware.Error{Code: middleware.ErrSignature}, "", checkSignature},
+		{middleware.Error{Code: middleware.ErrClaims}, "", checkPayload},
+		{middleware.Error{Code: middleware.ErrAudience}, "", checkAudience},
+		{middleware.Error{Code: middleware.ErrExpired}, "", checkTime},
+		{middleware.Error{Code: middleware.ErrNotYetValid}, "", checkTime},
+		{middleware.Error{Code: middleware.ErrRevoked}, "", checkTime},
+		{middleware.Error{Code: "one that is not there yet"}, "", checkTime},
+	} {
+		if got := refusedBy(&test.err, test.token, v); got != test.want {
+			t.Errorf("%v is refused at check %d, want %d", &test.err, got, test.want)
+		}
+	}
+	if v.Status().Fetches > 0 {
+		t.Error("the network is used")
+	}
+}
+
+func writeFile(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answering is a server with one answer.
+func answering(t *testing.T, status int, contentType, body string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Location", "https://example.com/")
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
