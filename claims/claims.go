@@ -3,6 +3,8 @@ package claims
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -198,7 +200,10 @@ func (c Claims) String() string {
 	return "para user " + c.UserID + " (" + string(c.AuthType) + ", " + c.Environment + ")"
 }
 
-// GoString is String, so that %#v prints no personal data either.
+// Format prints String for every verb, %+v, %#v and %d included.
+func (c Claims) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
+
+// GoString is String.
 func (c Claims) GoString() string { return c.String() }
 
 // LogValue is what log/slog writes of a user: who, how and from where, and no personal data.
