@@ -29,7 +29,13 @@ import (
 
 // The keys that sign in these tests. Each is made once.
 var (
-	rsaKey   = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
+	rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+		for { // one of 2048 bits above whose modulus there is room: see TestVerifyRSANotReduced
+			if key := must(rsa.GenerateKey(rand.Reader, 2048)); key.N.Bytes()[0] < 0xe0 {
+				return key
+			}
+		}
+	})
 	otherRSA = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
 	p256Key  = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
 	p384Key  = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)) })
