@@ -1,0 +1,389 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/paratest"
+	"github.com/parajwt/parajwt/session"
+)
+
+// users are one of each kind, told apart by their ID.
+func users() map[string]*claims.Claims {
+	all := paratest.Users()
+	for i, kind := range slices.Sorted(maps.Keys(all)) {
+		all[kind].UserID = strings.Replace(paratest.UserID, "d535821", "d535820", 1)[:35] + string(rune('0'+i))
+		all[kind].Subject = all[kind].UserID
+	}
+	return all
+}
+
+func sameWallets(a, b []claims.Wallet) bool {
+	byID := func(a, b claims.Wallet) int { return strings.Compare(a.ID, b.ID) }
+	return slices.Equal(slices.SortedFunc(slices.Values(a), byID), slices.SortedFunc(slices.Values(b), byID))
+}
+
+// Every kind of user at once: what Para's SDK does with a session, and what Go then does with what it gave.
+func TestWhatTheSDKGivesIsGoodInGo(t *testing.T) {
+	para := newLab(t)
+	c, routers := para.client(t), para.routers(t)
+	logins, exported := map[string]*paratest.Session{}, map[string]string{}
+	for kind, user := range users() {
+		logins[kind] = para.Login(user)
+		logins[kind].RefreshCookie()
+		exported[kind] = logins[kind].Exported()
+	}
+	for kind, got := range node(t, para.APIKey(), exported) {
+		want := users()[kind]
+		if !get[bool](t, got, "isSessionActive") || !get[bool](t, got, "keepSessionAlive") {
+			t.Errorf("%s: not active, or not kept alive", kind)
+		}
+		if id := get[string](t, got, "getUserId"); id != want.UserID {
+			t.Errorf("%s: user ID is %s", kind, id)
+		}
+		if id := get[string](t, got, "findWalletId"); id != want.Wallets[0].ID {
+			t.Errorf("%s: wallet is %s", kind, id)
+		}
+		if id := get[struct{ ID string }](t, got, "partner").ID; id != paratest.PartnerID {
+			t.Errorf("%s: partner is %s", kind, id)
+		}
+
+		// Its JWTs, at all three routers.
+		for _, call := range []string{"issueJwt", "issueSecondJwt"} {
+			jwt := get[struct{ Token, KeyID string }](t, got, call)
+			for router, url := range routers {
+				status, user := ask(t, url, "Authorization", "Bearer "+jwt.Token)
+				if status != http.StatusOK || user.UserID != want.UserID || user.Identifier != want.Identifier || user.KeyID != jwt.KeyID || !reflect.DeepEqual(user.Wallets, want.Wallets) {
+					t.Errorf("%s: %s: %s answered %d with %v", kind, call, router, status, user)
+				}
+			}
+		}
+
+		// Its verification token, at Para's endpoint and at all three routers.
+		token := get[string](t, got, "getVerificationToken")
+		if id, err := c.VerifyToken(t.Context(), token); err != nil || id.AuthType != want.AuthType || id.Identifier != want.Identifier || id.OAuthMethod != want.OAuthMethod {
+			t.Errorf("%s: %v, %v", kind, id, err)
+		}
+		for router, url := range routers {
+			status, user := ask(t, url, tokenHeader, token)
+			if status != http.StatusOK || user.AuthType != want.AuthType || user.Identifier != want.Identifier || user.UserID != "" {
+				t.Errorf("%s: %s answered %d with %v", kind, router, status, user)
+			}
+		}
+
+		// Its exports, in Go.
+		for _, call := range []string{"exportSession", "exportSessionWithoutSigners"} {
+			text := get[string](t, got, call)
+			if decoded(t, text)["sessionCookie"] == decoded(t, exported[kind])["sessionCookie"] {
+				t.Errorf("%s: Para's SDK did not take over a refreshed cookie", kind)
+			}
+			s := importSession(t, c, text)
+			if active, err := s.IsActive(t.Context()); !active || err != nil {
+				t.Errorf("%s: %s: active %v, %v", kind, call, active, err)
+			}
+			if s.UserID() != want.UserID || s.AuthType() != want.AuthType || s.Identifier() != want.Identifier || !sameWallets(s.Wallets(), want.Wallets) || s.CurrentWallets()[0] != want.Wallets[0] {
+				t.Errorf("%s: %s: %v", kind, call, s)
+			}
+			if s.SignersDropped() != (call == "exportSession") {
+				t.Errorf("%s: %s: SignersDropped is %v", kind, call, s.SignersDropped())
+			}
+			if mode := get[string](t, got, "externalWalletConnectionType"); string(s.Mode()) != mode {
+				t.Errorf("%s: mode is %s, and to Para's SDK %s", kind, s.Mode(), mode)
+			}
+		}
+	}
+}
+
+// The other way round: what Go does with a session, and what Para's SDK then does with Go's export.
+func TestWhatGoGivesIsGoodInTheSDK(t *testing.T) {
+	para := newLab(t)
+	c := para.client(t)
+	exported, logins := map[string]string{}, map[string]*paratest.Session{}
+	for kind, user := range users() {
+		for name, opts := range map[string][]session.ImportOption{" without signers": nil, " with signers": {session.KeepSignersThisServerCannotUse()}} {
+			login := para.Login(user)
+			logins[kind+name] = login
+			s := importSession(t, c, login.Exported(), opts...)
+			login.RefreshCookie()
+			if active, err := s.IsActive(t.Context()); !active || err != nil {
+				t.Fatal(active, err)
+			}
+			if err := s.KeepAlive(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.IssueJWT(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			token, err := s.VerificationToken(t.Context())
+			if err != nil || string(token) != login.VerificationToken() {
+				t.Fatal(err)
+			}
+			if partner, err := s.Partner(t.Context()); err != nil || partner.ID != paratest.PartnerID {
+				t.Fatal(partner, err)
+			}
+			if id, err := c.VerifyWallet(t.Context(), s.Wallets()[0].Address); err != nil || id != s.Wallets()[0].ID {
+				t.Fatal(id, err)
+			}
+			exported[kind+name] = export(t, s)
+		}
+	}
+	for name, got := range node(t, para.APIKey(), exported) {
+		kind, _, _ := strings.Cut(name, " with")
+		want := users()[kind]
+		if !get[bool](t, got, "isSessionActive") || !get[bool](t, got, "keepSessionAlive") || get[string](t, got, "findWalletId") != want.Wallets[0].ID ||
+			get[string](t, got, "getUserId") != want.UserID || get[string](t, got, "getVerificationToken") != logins[name].VerificationToken() {
+			t.Errorf("%s: %s", name, got["isSessionActive"].Value)
+		}
+		if info := get[struct {
+			AuthType   claims.AuthType
+			Identifier string
+		}](t, got, "getAuthInfo"); info.AuthType != want.AuthType || info.Identifier != want.Identifier {
+			t.Errorf("%s: authInfo is %v", name, info)
+		}
+		get[any](t, got, "issueJwt")
+
+		// And back again: nothing is lost that the client had sent, but the key shares, if those were to go.
+		without := strings.HasSuffix(name, "without signers")
+		original, back := decoded(t, logins[name].Exported()), decoded(t, get[string](t, got, "exportSession"))
+		if without {
+			original = decoded(t, logins[name].ExportedWithoutSigners())
+		}
+		for _, member := range []string{"userId", "currentWalletIds"} {
+			if !reflect.DeepEqual(back[member], original[member]) {
+				t.Errorf("%s: %s is %v, and was %v", name, member, back[member], original[member])
+			}
+		}
+		for id, w := range original["wallets"].(map[string]any) {
+			for member, value := range w.(map[string]any) {
+				if got := back["wallets"].(map[string]any)[id].(map[string]any)[member]; got != value && value != false && value != nil {
+					t.Errorf("%s: %s of a wallet is %v, and was %v", name, member, got, value)
+				}
+			}
+			if without && back["wallets"].(map[string]any)[id].(map[string]any)["signer"] != nil {
+				t.Errorf("%s: a key share came through", name)
+			}
+		}
+	}
+}
+
+func TestAnExpiredSession(t *testing.T) {
+	para := newLab(t)
+	c, routers := para.client(t), para.routers(t)
+	login := para.Login(paratest.EmailUser())
+	exported := login.Exported()
+	login.Expire()
+
+	got := node1(t, para.APIKey(), exported)
+	if get[bool](t, got, "isSessionActive") || get[bool](t, got, "keepSessionAlive") {
+		t.Error("active in Para's SDK")
+	}
+	if status := got["issueJwt"].Status; status != http.StatusUnauthorized && status != http.StatusForbidden {
+		t.Errorf("issueJwt: %+v", got["issueJwt"])
+	}
+
+	s := importSession(t, c, exported)
+	if active, err := s.IsActive(t.Context()); active || err != nil {
+		t.Errorf("active %v, %v", active, err)
+	}
+	if err := s.KeepAlive(t.Context()); !errors.Is(err, session.ErrSessionExpired) {
+		t.Error(err)
+	}
+	if _, err := s.IssueJWT(t.Context()); !errors.Is(err, session.ErrSessionExpired) {
+		t.Error(err)
+	}
+	if _, err := c.VerifyToken(t.Context(), login.VerificationToken()); !errors.Is(err, session.ErrSessionExpired) {
+		t.Error(err)
+	}
+	for router, url := range routers {
+		if status, _ := ask(t, url, tokenHeader, login.VerificationToken()); status != http.StatusUnauthorized {
+			t.Errorf("%s answered %d", router, status)
+		}
+	}
+}
+
+func TestAWrongAPIKey(t *testing.T) {
+	para := newLab(t)
+	login := para.Login(paratest.EmailUser())
+	wrong := "dev_" + strings.Repeat("0", 32)
+	got := node1(t, wrong, login.Exported())
+	for _, call := range []string{"isSessionActive", "getVerificationToken"} {
+		if got[call].Error != "Invalid API Key." {
+			t.Errorf("%s: %+v", call, got[call])
+		}
+	}
+	c, err := session.New(session.Config{Environment: environment, APIKey: wrong, SecretAPIKey: para.APIKey(), Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if active, err := importSession(t, c, login.Exported()).IsActive(t.Context()); active || !errors.Is(err, session.ErrUnauthorizedKey) {
+		t.Errorf("active %v, %v", active, err)
+	}
+	if _, err := c.VerifyToken(t.Context(), login.VerificationToken()); !errors.Is(err, session.ErrUnauthorizedKey) {
+		t.Error(err)
+	}
+}
+
+// Both read the same mode from an export, and both hold a session for active when the other does.
+func TestExternalWalletModes(t *testing.T) {
+	para := newLab(t)
+	c := para.client(t)
+	user := paratest.ExternalWalletUser()
+	verified := para.Login(user, paratest.Verification())
+	verified.VerifyExternalWallet(user.Identifier)
+	half := paratest.ExternalWalletUser()
+	half.ConnectedWallets = append(half.ConnectedWallets, claims.ConnectedWallet{Type: claims.WalletEVM, Address: "0x1111111111111111111111111111111111111111"})
+	halfVerified := para.Login(half, paratest.Verification())
+	halfVerified.VerifyExternalWallet(user.Identifier)
+	want := map[string]struct {
+		mode   session.Mode
+		active bool
+	}{
+		"authenticated": {session.ModeAuthenticated, true},
+		"not verified":  {session.ModeVerification, false},
+		"half verified": {session.ModeVerification, false},
+		"verified":      {session.ModeVerification, true},
+		"connected":     {session.ModeConnectionOnly, true},
+		"email":         {session.ModeNone, true},
+	}
+	exported := map[string]string{
+		"authenticated": para.Login(user).Exported(),
+		"not verified":  para.Login(user, paratest.Verification()).Exported(),
+		"half verified": halfVerified.Exported(),
+		"verified":      verified.Exported(),
+		"connected":     para.Login(user, paratest.ConnectionOnly()).Exported(),
+		"email":         para.Login(paratest.EmailUser()).Exported(),
+	}
+	played := node(t, para.APIKey(), exported)
+	for name, want := range want {
+		s := importSession(t, c, exported[name])
+		active, err := s.IsActive(t.Context())
+		theirs, theirMode := get[bool](t, played[name], "isSessionActive"), get[session.Mode](t, played[name], "externalWalletConnectionType")
+		if err != nil || active != want.active || theirs != want.active || s.Mode() != want.mode || theirMode != want.mode {
+			t.Errorf("%s: %s, active %v, %v; to Para's SDK %s, active %v", name, s.Mode(), active, err, theirMode, theirs)
+		}
+	}
+	// Go's exports keep the mode.
+	again := map[string]string{}
+	for name, e := range exported {
+		again[name] = export(t, importSession(t, c, e))
+	}
+	for name, got := range node(t, para.APIKey(), again) {
+		if mode := get[session.Mode](t, got, "externalWalletConnectionType"); mode != want[name].mode {
+			t.Errorf("%s: exported by Go, it is %s", name, mode)
+		}
+	}
+}
+
+// An outage is an error in both, and never an answer, but for keepSessionAlive, which knows only true and false.
+func TestAnOutage(t *testing.T) {
+	para := newLab(t)
+	login := para.Login(paratest.EmailUser())
+	s := importSession(t, para.client(t), login.Exported())
+	for name, outage := range map[string]func(){"500": func() { para.Fail(500) }, "no answer": para.Down} {
+		outage()
+		got := node1(t, para.APIKey(), login.Exported())
+		if got["isSessionActive"].Error == "" || got["issueJwt"].Error == "" {
+			t.Errorf("%s: to Para's SDK: %+v", name, got["isSessionActive"])
+		}
+		if get[bool](t, got, "keepSessionAlive") {
+			t.Errorf("%s: Para's SDK kept it alive", name)
+		}
+		if active, err := s.IsActive(t.Context()); active || !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("%s: active %v, %v", name, active, err)
+		}
+		if err := s.KeepAlive(t.Context()); !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+		para.Recover()
+	}
+	if active, err := s.IsActive(t.Context()); !active || err != nil {
+		t.Errorf("active %v, %v afterwards", active, err)
+	}
+}
+
+// An export is a client's word. Para's SDK takes another user's ID in it; Go asks Para whose session it is.
+func TestAChangedUserID(t *testing.T) {
+	para := newLab(t)
+	login := para.Login(paratest.EmailUser())
+	forged := decoded(t, login.Exported())
+	const victim = "11111111-1111-4111-8111-111111111111"
+	forged["userId"] = victim
+	text, err := json.Marshal(forged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported := base64.StdEncoding.EncodeToString(text)
+	got := node1(t, para.APIKey(), exported)
+	if !get[bool](t, got, "isSessionActive") || get[string](t, got, "getUserId") != victim {
+		t.Error("Para's SDK has learnt to tell: docs/para-api.md says that it does not")
+	}
+	if active, err := importSession(t, para.client(t), exported).IsActive(t.Context()); active || !errors.Is(err, session.ErrOtherUser) {
+		t.Errorf("active %v, %v", active, err)
+	}
+}
+
+// What Go sends is what Para's SDK sends.
+func TestTheWire(t *testing.T) {
+	para := newLab(t)
+	login := para.Login(paratest.EmailUser())
+	s := importSession(t, para.client(t), login.Exported())
+	cookie := decoded(t, login.Exported())["sessionCookie"].(string)
+
+	node1(t, para.APIKey(), login.Exported())
+	theirs := index(t, para.take(), cookie, para.APIKey(), "dev")
+	if _, err := s.Partner(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.KeepAlive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.IssueJWT(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.IssueJWT(t.Context(), session.KeyIndex(1)); err != nil {
+		t.Fatal(err)
+	}
+	ours := index(t, para.take(), cookie, para.APIKey(), "2.10.0")
+	want := []string{
+		`GET /partners/` + paratest.PartnerID + `  `,
+		`POST /auth/jwt {"keyIndex":0} application/json`,
+		`POST /auth/jwt {"keyIndex":1} application/json`,
+		`POST /touch?regenerate=false  application/x-www-form-urlencoded`,
+		`POST /users/` + paratest.UserID + `/session/keep-alive  application/x-www-form-urlencoded`,
+	}
+	if !slices.Equal(theirs, want) {
+		t.Errorf("Para's SDK sends\n%s", strings.Join(theirs, "\n"))
+	}
+	if !slices.Equal(ours, want) {
+		t.Errorf("Go sends\n%s", strings.Join(ours, "\n"))
+	}
+}
+
+// index writes requests as method, URL, body and media type, each once, and checks the headers of a session.
+func index(t *testing.T, requests []request, cookie, apiKey, version string) []string {
+	t.Helper()
+	var all []string
+	for _, r := range requests {
+		all = append(all, strings.Join([]string{r.method, r.url, r.body, r.header.Get("Content-Type")}, " "))
+		for name, want := range map[string][]string{
+			"X-External-Api-Key": {apiKey}, "X-Capsule-Sid": {cookie}, "X-Para-Version": {version},
+			"X-Partner-Id": nil, "Authorization": nil, "Cookie": nil, "Origin": nil,
+		} {
+			if got := r.header[name]; !slices.Equal(got, want) {
+				t.Errorf("%s %s: header %s is there %d times, or has another value", r.method, r.url, name, len(got))
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
