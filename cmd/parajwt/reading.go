@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -205,16 +204,4 @@ func date(v any) time.Time {
 	}
 	whole, fraction := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(fraction*1e9)).UTC()
-}
-
-// raw shows a text of the token's in full, safely.
-func (s sheet) raw(heading, text string) {
-	s.heading(heading)
-	var b bytes.Buffer
-	const most = 4 << 10
-	if len(text) <= most && json.Indent(&b, []byte(text), "  ", "  ") == nil {
-		fmt.Fprintf(s.w, "  %s\n", escaped(b.String()))
-		return
-	}
-	s.line("", "not JSON, or too long to show: "+printable(text))
 }

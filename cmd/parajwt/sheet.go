@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -63,4 +65,16 @@ func (s sheet) checks(checks []check) {
 			s.prose("", c.Do)
 		}
 	}
+}
+
+// raw shows a text of the token's in full, safely.
+func (s sheet) raw(heading, text string) {
+	s.heading(heading)
+	var b bytes.Buffer
+	const most = 4 << 10
+	if len(text) <= most && json.Indent(&b, []byte(text), "  ", "  ") == nil {
+		fmt.Fprintf(s.w, "  %s\n", escaped(b.String()))
+		return
+	}
+	s.line("", "not JSON, or too long to show: "+printable(text))
 }

@@ -29,9 +29,11 @@ func printable(s string) string {
 func unseen(r rune) bool { return !unicode.IsPrint(r) }
 
 // moment writes a time as it is here and in UTC, to the second.
-func moment(t time.Time) string {
+func moment(t time.Time) string { return momentAt(t, time.Local) }
+
+func momentAt(t time.Time, place *time.Location) string {
 	const date, clock = "2006-01-02", "15:04:05"
-	here, utc := t.Local(), t.UTC()
+	here, utc := t.In(place), t.UTC()
 	if _, offset := here.Zone(); offset == 0 {
 		return utc.Format(date + " " + clock + " UTC")
 	}

@@ -65,15 +65,13 @@ func TestTimesInWords(t *testing.T) {
 		}
 	}
 
-	defer func(before *time.Location) { time.Local = before }(time.Local)
 	for zone, want := range map[*time.Location]string{
 		time.UTC:                             "2026-03-01 12:00:00 UTC",
 		time.FixedZone("CET", 3600):          "2026-03-01 13:00:00 CET (12:00:00 UTC)",
 		time.FixedZone("NZDT", 13*60*60):     "2026-03-02 01:00:00 NZDT (2026-03-01 12:00:00 UTC)",
 		time.FixedZone("somewhere", -9*3600): "2026-03-01 03:00:00 somewhere (12:00:00 UTC)",
 	} {
-		time.Local = zone
-		if got := moment(now); got != want {
+		if got := momentAt(now, zone); got != want {
 			t.Errorf("in %v it is %q, want %q", zone, got, want)
 		}
 	}
