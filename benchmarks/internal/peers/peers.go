@@ -1,0 +1,93 @@
+// Package peers holds one adapter per library: each set up as its own documentation says, and each made to
+// do the same work, which is to check signature, exp and aud, and to read the claims into types.
+package peers
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
+)
+
+// Setup is what every library is told.
+type Setup struct {
+	BaseURL string // of the loopback server with the key set
+	Alg     string // of the tokens to come, for libraries that must be told one
+}
+
+func (s Setup) keySetURL() string { return s.BaseURL + fixture.WellKnown }
+
+// Verify verifies a token and returns what its claims say.
+type Verify func(ctx context.Context, token string) (User, error)
+
+// User is the part of the claims that tests compare. It is copied from the library's typed claims, so an
+// adapter that did not fill them in would fail.
+type User struct {
+	ID, AuthType, LastAddress string
+	Wallets                   int
+}
+
+// Library is one library, or one way to use it.
+type Library struct {
+	Name    string   // as tables show it
+	Modules []string // whose versions a report names
+	Ours    bool
+	// Issuer is the iss that tokens must carry, for libraries that cannot do without one.
+	Issuer string
+	// New sets the library up and fetches the key set. What it starts ends with ctx.
+	New func(ctx context.Context, s Setup) (Verify, error)
+	// Handler guards a handler that answers with [Answer]; nil where the library is not measured over HTTP.
+	Handler func(ctx context.Context, s Setup) (http.Handler, error)
+}
+
+// All returns the libraries, ours first.
+func All() []Library {
+	return []Library{Ours(false), golangJWT(), goJOSE(), goOIDC(), auth0v2(), jwxv2(), clerk(), auth0v3()}
+}
+
+// Answer is what all handlers under measurement send: the user's ID.
+func Answer(w http.ResponseWriter, userID string) { w.Write([]byte(userID)) }
+
+// Claims is the payload of a Para token, for libraries that decode into the caller's type.
+type Claims struct {
+	Data Data `json:"data"`
+}
+
+// Data is the data claim of a Para token.
+type Data struct {
+	UserID                string         `json:"userId"`
+	Wallets               []Wallet       `json:"wallets"`
+	ConnectedWallets      []Wallet       `json:"connectedWallets"`
+	AuthType              string         `json:"authType"`
+	Identifier            string         `json:"identifier"`
+	OAuthMethod           string         `json:"oAuthMethod"`
+	Email                 string         `json:"email"`
+	Phone                 string         `json:"phone"`
+	TelegramUserID        string         `json:"telegramUserId"`
+	FarcasterUsername     string         `json:"farcasterUsername"`
+	ExternalWalletAddress string         `json:"externalWalletAddress"`
+	ExternalWallet        ExternalWallet `json:"externalWallet"`
+}
+
+// Wallet is a wallet of a Para token.
+type Wallet struct {
+	ID        string `json:"id"`
+	Type      string `json:"type"`
+	Address   string `json:"address"`
+	PublicKey string `json:"publicKey"`
+}
+
+// ExternalWallet is the wallet that a user logged in with.
+type ExternalWallet struct {
+	Address  string `json:"address"`
+	Type     string `json:"type"`
+	Provider string `json:"provider"`
+}
+
+func (d *Data) user() User {
+	u := User{ID: d.UserID, AuthType: d.AuthType, Wallets: len(d.Wallets)}
+	if u.Wallets > 0 {
+		u.LastAddress = d.Wallets[u.Wallets-1].Address
+	}
+	return u
+}
