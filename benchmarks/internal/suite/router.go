@@ -1,0 +1,90 @@
+package suite
+
+import (
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/gin-gonic/gin"
+	"github.com/labstack/echo/v4"
+
+	"github.com/parajwt/parajwt/adapters/paraecho"
+	"github.com/parajwt/parajwt/adapters/paragin"
+	"github.com/parajwt/parajwt/adapters/parahttp"
+	"github.com/parajwt/parajwt/claims"
+)
+
+// Router is one router: the same route and handler, bare and behind our middleware.
+type Router struct {
+	Name          string
+	Bare, Guarded Row
+}
+
+// Routers returns the three routers, for repeat tokens. What a router costs above the validator is Guarded
+// less Bare less [Suite.Repeat].
+func (s *Suite) Routers() ([]Router, error) {
+	v, err := s.Repeating()
+	if err != nil {
+		return nil, err
+	}
+	// Each handler asks for the user, in vain where nothing put one there.
+	look := func(r *http.Request) { claims.FromContext(r.Context()) }
+
+	overHTTP := func(wrap func(http.Handler) http.Handler) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("GET /me", wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { look(r) })))
+		return mux
+	}
+	overEcho := func(use ...echo.MiddlewareFunc) http.Handler {
+		e := echo.New()
+		e.Use(use...)
+		e.GET("/me", func(c echo.Context) error { look(c.Request()); return nil })
+		return e
+	}
+	gin.SetMode(gin.ReleaseMode)
+	overGin := func(use ...gin.HandlerFunc) http.Handler {
+		g := gin.New()
+		g.Use(use...)
+		g.GET("/me", func(c *gin.Context) { look(c.Request) })
+		return g
+	}
+	return []Router{
+		{"net/http", s.route("net/http, bare", overHTTP(func(h http.Handler) http.Handler { return h })), s.route("net/http", overHTTP(parahttp.Require(v)))},
+		{"Gin", s.route("Gin, bare", overGin()), s.route("Gin", overGin(paragin.Require(v)))},
+		{"Echo", s.route("Echo, bare", overEcho()), s.route("Echo", overEcho(paraecho.Require(v)))},
+	}, nil
+}
+
+// route sends the live tokens' requests through a router. It is not safe for concurrent use: the
+// routers write to the requests.
+func (s *Suite) route(name string, h http.Handler) Row {
+	requests := make([]*http.Request, Live)
+	for i, token := range s.Tokens("RS256", "") {
+		requests[i] = httptest.NewRequest(http.MethodGet, "/me", nil)
+		requests[i].Header.Set("Authorization", "Bearer "+token)
+	}
+	w := &writer{header: make(http.Header)}
+	return Row{name, func(i int) error {
+		w.status = 0
+		h.ServeHTTP(w, requests[i])
+		if w.status >= 400 {
+			return errStatus
+		}
+		return nil
+	}}
+}
+
+const errStatus = statusError("refused")
+
+type statusError string
+
+func (e statusError) Error() string { return string(e) }
+
+// writer keeps nothing: httptest.ResponseRecorder would cost more than what is measured.
+type writer struct {
+	header http.Header
+	status int
+}
+
+func (w *writer) Header() http.Header         { return w.header }
+func (w *writer) Write(p []byte) (int, error) { return len(p), nil }
+func (w *writer) WriteHeader(status int)      { w.status = status }

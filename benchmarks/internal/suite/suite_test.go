@@ -1,0 +1,119 @@
+package suite
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
+)
+
+// One suite for all: RSA keys and a thousand signatures take a second.
+var shared = sync.OnceValues(func() (*Suite, error) { return New(context.Background()) })
+
+func suiteOf(tb testing.TB) *Suite {
+	s, err := shared()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+func must[T any](tb testing.TB) func(v T, err error) T {
+	return func(v T, err error) T {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return v
+	}
+}
+
+var algorithms = []string{fixture.RS256, fixture.ES256}
+
+// Every row does what its name says, for every token.
+func TestRows(t *testing.T) {
+	s := suiteOf(t)
+	var rows []Row
+	for _, alg := range algorithms {
+		rows = append(rows, s.Raw(alg))
+		rows = append(rows, must[[]Row](t)(s.FirstSight(alg))...)
+	}
+	rows = append(rows, must[Row](t)(s.Repeat()))
+	rows = append(rows, must[[]Row](t)(s.Refusals())...)
+	rows = append(rows, must[[]Row](t)(s.Caches())...)
+	for _, r := range must[[]Router](t)(s.Routers()) {
+		rows = append(rows, r.Bare, r.Guarded)
+	}
+	for _, r := range rows {
+		if err := r.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The hit ratio is told from outside; a wrong way to tell would show in extremes.
+func TestZipf(t *testing.T) {
+	s := suiteOf(t)
+	all := must[HitRatios](t)(s.Zipf(Traffic{Tokens: 50, Requests: 4000, Capacity: 800, Skew: 1.01}))
+	if all.Ours < .99 || all.Otter < .99 || all.LRU < .99 || all.Best != 1 {
+		t.Errorf("everything fits, and yet: %+v", all)
+	}
+	some := must[HitRatios](t)(s.Zipf(Traffic{Tokens: 2000, Requests: 8000, Capacity: 200, Skew: 1.01}))
+	for _, r := range []float64{some.Ours, some.Otter, some.LRU} {
+		if r < .4 || r > some.Best+.05 {
+			t.Errorf("a tenth fits: %+v", some)
+		}
+	}
+}
+
+func BenchmarkFirstSight(b *testing.B) {
+	s := suiteOf(b)
+	for _, alg := range algorithms {
+		for _, r := range append([]Row{s.Raw(alg)}, must[[]Row](b)(s.FirstSight(alg))...) {
+			both(b, alg+"/"+r.Name, r)
+		}
+	}
+}
+
+func BenchmarkRepeat(b *testing.B) {
+	s := suiteOf(b)
+	both(b, "validator", must[Row](b)(s.Repeat()))
+	for _, r := range must[[]Row](b)(s.Caches()) {
+		both(b, r.Name, r)
+	}
+}
+
+func BenchmarkRefusal(b *testing.B) {
+	for _, r := range must[[]Row](b)(suiteOf(b).Refusals()) {
+		both(b, r.Name, r)
+	}
+}
+
+func BenchmarkRouter(b *testing.B) {
+	for _, r := range must[[]Router](b)(suiteOf(b).Routers()) {
+		b.Run(r.Name+"/bare", r.Bare.Serial)
+		b.Run(r.Name+"/guarded", r.Guarded.Serial)
+	}
+}
+
+// BenchmarkZipf reports hit ratios; its ns/op includes the signing of new tokens and means nothing.
+func BenchmarkZipf(b *testing.B) {
+	s := suiteOf(b)
+	for b.Loop() {
+		r := must[HitRatios](b)(s.Zipf(Traffic{Tokens: 100_000, Requests: 200_000, Capacity: 10_000, Skew: 1.01}))
+		b.ReportMetric(r.Ours, "ours")
+		b.ReportMetric(r.Otter, "otter")
+		b.ReportMetric(r.LRU, "LRU")
+		b.ReportMetric(r.Best, "best")
+	}
+}
+
+func both(b *testing.B, name string, r Row) {
+	b.Helper()
+	if err := r.Check(); err != nil {
+		b.Fatal(err)
+	}
+	b.Run(name+"/serial", r.Serial)
+	b.Run(name+"/parallel", r.Parallel)
+}
