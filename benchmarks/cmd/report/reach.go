@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
+)
+
+// reach is a figure that this project reaches for, and what was measured.
+type reach struct {
+	What, Limit, Here string
+	Met               bool
+}
+
+// reaches compares a run with the figures. Ratios are to raw crypto in the same run; times are this
+// machine's, and the limits are for one like the two cores of an AMD EPYC on which they were set.
+func reaches(r *results) []reach {
+	var all []reach
+	most := func(what, format string, here, limit float64) {
+		all = append(all, reach{what, "≤ " + fmt.Sprintf(format, limit), fmt.Sprintf(format, here), here <= limit})
+	}
+	least := func(what, format string, here, limit float64) {
+		all = append(all, reach{what, "≥ " + fmt.Sprintf(format, limit), fmt.Sprintf(format, here), here >= limit})
+	}
+
+	for _, f := range []struct {
+		alg           string
+		ratio, allocs float64
+	}{{fixture.RS256, 1.12, 15}, {fixture.ES256, 1.06, 27}} {
+		ours := r.FirstSight[f.alg].Libs[0]
+		most("first sight, "+f.alg+", of raw crypto", "%.2f", ours.Ratio.median(), f.ratio)
+		most("first sight, "+f.alg+", allocations", "%.0f", ours.Allocs.median(), f.allocs)
+	}
+	most("repeat token, the clock included", "%.0f ns", r.Repeat.Ns.median(), 200)
+	most("repeat token, allocations", "%.0f", r.Repeat.Allocs.median(), 0)
+	for i, f := range []struct{ ns, allocs float64 }{{220, 2}, {240, 2}, {270, 3}} {
+		router := r.Routers[i]
+		most(router.Name+" above the validator", "%.0f ns", router.Above.median(), f.ns)
+		most(router.Name+" above the validator, allocations", "%.0f", router.AboveAllocs.median(), f.allocs)
+	}
+	for _, refusal := range r.Refusals {
+		most("refusal, "+refusal.Name, "%.2f µs", refusal.Ns.median()/1000, 1.5)
+	}
+	fresh := r.server("parajwt, every token new")
+	least("end to end, repeat tokens, of the bare handler", "%.0f %%", 100*r.server("parajwt, repeat tokens").Share.median(), 95)
+	least("end to end, every token new, times jwx/v2", "%.1f", fresh.Share.median()/r.server("jwx/v2").Share.median(), 2)
+	least("end to end, every token new, times Auth0 v3", "%.1f", fresh.Share.median()/r.server("auth0/go-jwt-middleware v3").Share.median(), 2.4)
+	return all
+}
+
+// server finds a server by the beginning of its name.
+func (r *results) server(name string) server {
+	i := slices.IndexFunc(r.Servers, func(s server) bool { return strings.HasPrefix(s.Name, name) })
+	return r.Servers[i]
+}
+
+// reachText is the figures for a terminal.
+func reachText(r *results) string {
+	var text strings.Builder
+	if r.Machine.busy() {
+		fmt.Fprintf(&text, "%s: times are too long, and ratios are rough.\n", r.Machine.others())
+	}
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, f := range reaches(r) {
+		missed := ""
+		if !f.Met {
+			missed = "missed"
+		}
+		fmt.Fprintf(table, "%s\treach %s\there %s\t%s\n", f.What, f.Limit, f.Here, missed)
+	}
+	table.Flush()
+	fmt.Fprintln(&text, "\nratio to raw crypto, every token new:")
+	table = tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for i, lib := range r.FirstSight[fixture.RS256].Libs {
+		fmt.Fprintf(table, "%s\tRS256 %.2f\tES256 %.2f\n", lib.Name, lib.Ratio.median(), r.FirstSight[fixture.ES256].Libs[i].Ratio.median())
+	}
+	table.Flush()
+	return text.String()
+}
