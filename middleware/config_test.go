@@ -1,0 +1,120 @@
+package middleware_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+// TestConfigMistakes: each is reported, with what to do about it, and without the value where that
+// may be a secret.
+func TestConfigMistakes(t *testing.T) {
+	good := func() middleware.Config {
+		return middleware.Config{Environment: jwks.Beta, APIKeyIDs: []string{paratest.APIKeyID}}
+	}
+	var all middleware.Config // with as many of them at once as there is room for
+	var messages []string
+	for _, test := range []struct {
+		name   string
+		change func(*middleware.Config)
+		want   string
+		alone  bool // another mistake takes its place
+	}{
+		{"no environment", func(c *middleware.Config) { c.Environment = jwks.Environment{} }, "Environment is not set: use jwks.Prod, jwks.Beta", false},
+		{"not https", func(c *middleware.Config) { c.Environment = jwks.Environment{Name: "x", URL: "http://example.com"} }, "not https", true},
+		{"no app", func(c *middleware.Config) { c.APIKeyIDs = nil }, "APIKeyIDs is empty: give the unique ID of your API key", true},
+		{"empty list of apps", func(c *middleware.Config) { c.APIKeyIDs = []string{} }, "APIKeyIDs is empty: give the unique ID of your API key", true},
+		{"several mistakes in one list", func(c *middleware.Config) {
+			c.APIKeyIDs = []string{"", paratest.APIKeyID, " \t", "canary ", "prod_canary", "BETA_canary", "sandbox_canary", "dev_canary"}
+		}, "APIKeyIDs[0] is blank: is the environment variable set?", false},
+		{"leeway", func(c *middleware.Config) { c.Leeway = 5*time.Minute + 1 }, "Leeway is 5m0.000000001s: at most 5m0s; set the clock right", false},
+		{"age", func(c *middleware.Config) { c.MaxTokenAge = -time.Second }, "MaxTokenAge is -1s: use a positive duration, or 0", false},
+		{"size, too small", func(c *middleware.Config) { c.MaxTokenBytes = 1023 }, "MaxTokenBytes is 1023: use 1024 to 65536, or 0", true},
+		{"size, negative", func(c *middleware.Config) { c.MaxTokenBytes = -1 }, "MaxTokenBytes is -1: use 1024 to 65536, or 0", true},
+		{"size, too large", func(c *middleware.Config) { c.MaxTokenBytes = 65537 }, "MaxTokenBytes is 65537: use 1024 to 65536, or 0", false},
+		{"memory", func(c *middleware.Config) { c.CacheSize = 1<<20 + 1 }, "CacheSize is 1048577: at most 1048576 tokens, 0 for the default", false},
+		{"algorithms said twice", func(c *middleware.Config) {
+			c.Algorithms, c.Keys.Algorithms = []string{"RS256"}, []string{"ES256"}
+		}, "Algorithms and Keys.Algorithms differ: set one of them", true},
+		{"HMAC", func(c *middleware.Config) { c.Algorithms = []string{"RS256", "HS256"} }, `"HS256" cannot be allowed: use some of`, false},
+		{"none", func(c *middleware.Config) { c.Algorithms = []string{"none"} }, `"none" cannot be allowed: use some of`, true},
+		{"no such algorithm", func(c *middleware.Config) { c.Algorithms = []string{""} }, `"" cannot be allowed: use some of`, true},
+		{"refresh", func(c *middleware.Config) { c.Keys.RefreshInterval = time.Millisecond }, "RefreshInterval is 1ms: use 1s to 1h0m0s, or 0", false},
+		{"stale limit", func(c *middleware.Config) { c.Keys.StaleLimit = 365 * 24 * time.Hour }, "StaleLimit is 8760h0m0s: use", false},
+		{"snapshot that is none", func(c *middleware.Config) { c.OtherEnvironments = []jwks.Source{jwks.FromBytes([]byte("canary"))} }, "OtherEnvironments[0]: jwks: not a key set", true},
+		{"key set that does not say whose", func(c *middleware.Config) {
+			c.OtherEnvironments = []jwks.Source{jwks.FromBytes(keySet(newSigner(t, "ES256", "k")))}
+		}, "OtherEnvironments[0] does not say which environment it is of: give a snapshot", false},
+		{"initial keys that are none", func(c *middleware.Config) { c.Keys.Initial = jwks.FromBytes([]byte(`{"keys":[]}`)) }, "Initial: key set has no usable key", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := good()
+			test.change(&cfg)
+			v, err := middleware.New(cfg)
+			if v != nil || err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("got %v, %v; want %q", v, err, test.want)
+			}
+			if strings.Contains(err.Error(), "canary") {
+				t.Errorf("the message quotes what may be a secret: %v", err)
+			}
+		})
+		if !test.alone {
+			test.change(&all)
+			messages = append(messages, test.want)
+		}
+	}
+
+	t.Run("all at once", func(t *testing.T) {
+		messages = append(messages, "APIKeyIDs[2] is blank", "APIKeyIDs[3] has white space", "APIKeyIDs[4] looks like an API key; give its unique ID",
+			"APIKeyIDs[5] looks like", "APIKeyIDs[6] looks like", "APIKeyIDs[7] looks like")
+		v, err := middleware.New(all)
+		if v != nil || err == nil {
+			t.Fatalf("got %v, %v", v, err)
+		}
+		for _, want := range messages {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q is not in\n%v", want, err)
+			}
+		}
+		if lines := strings.Count(err.Error(), "\n") + 1; lines != len(messages) {
+			t.Errorf("%d messages for %d mistakes:\n%v", lines, len(messages), err)
+		}
+	})
+}
+
+// TestConfigLimits: what lies just inside is fine.
+func TestConfigLimits(t *testing.T) {
+	for name, change := range map[string]func(*middleware.Config){
+		"zero value":          func(*middleware.Config) {},
+		"largest leeway":      func(c *middleware.Config) { c.Leeway = 5 * time.Minute },
+		"no leeway":           func(c *middleware.Config) { c.Leeway = -1 },
+		"smallest token":      func(c *middleware.Config) { c.MaxTokenBytes = 1024 },
+		"largest token":       func(c *middleware.Config) { c.MaxTokenBytes = 65536 },
+		"one remembered":      func(c *middleware.Config) { c.CacheSize = 1 },
+		"a million":           func(c *middleware.Config) { c.CacheSize = 1 << 20 },
+		"none":                func(c *middleware.Config) { c.CacheSize = -7 },
+		"algorithms, twice":   func(c *middleware.Config) { c.Algorithms, c.Keys.Algorithms = []string{"RS256"}, []string{"RS256"} },
+		"algorithms of Keys":  func(c *middleware.Config) { c.Keys.Algorithms = []string{"RS256"} },
+		"two apps":            func(c *middleware.Config) { c.APIKeyIDs = append(c.APIKeyIDs, "another") },
+		"an ID like a prefix": func(c *middleware.Config) { c.APIKeyIDs = append(c.APIKeyIDs, "production") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := middleware.Config{Environment: shared().Environment(), APIKeyIDs: []string{paratest.APIKeyID}, Now: newHand().now}
+			change(&cfg)
+			v, err := middleware.New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer v.Close()
+			user := paratest.EmailUser()
+			if cfg.MaxTokenBytes == 1024 {
+				user.Wallets = nil
+			}
+			accepts(t, v, shared().Token(user))
+		})
+	}
+}

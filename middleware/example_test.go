@@ -1,0 +1,223 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/parajwt/parajwt/adapters/parahttp"
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+func ExampleNew() {
+	validator, err := middleware.New(middleware.Config{
+		Environment: jwks.Beta,
+		APIKeyIDs:   []string{"a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f"}, // from the developer portal
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+	fmt.Println(validator)
+	// Output: parajwt validator for beta
+}
+
+// New reports every mistake at once, and says what to do.
+func ExampleNew_mistakes() {
+	_, err := middleware.New(middleware.Config{
+		APIKeyIDs: []string{"beta_0123456789abcdef0123456789abcdef"},
+		Leeway:    time.Hour,
+	})
+	fmt.Println(err)
+	// Output:
+	// parajwt: APIKeyIDs[0] looks like an API key; give its unique ID (a UUID), which the developer portal shows beside it
+	// parajwt: Leeway is 1h0m0s: at most 5m0s; set the clock right instead
+	// jwks: Environment is not set: use jwks.Prod, jwks.Beta or another one; there is no default
+}
+
+// Without any HTTP: in a queue's consumer, a WebSocket, or an interceptor of gRPC.
+func ExampleValidator_Validate() {
+	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID of your API key.
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer para.Close()
+	validator, err := middleware.New(middleware.Config{
+		Environment: para.Environment(),
+		APIKeyIDs:   []string{para.APIKeyID()},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	for _, token := range []string{
+		para.Token(paratest.EmailUser()),
+		para.Token(paratest.EmailUser(), paratest.Expired()),
+		para.Token(paratest.EmailUser(), paratest.BadSignature()),
+	} {
+		user, err := validator.Validate(context.Background(), token)
+		switch {
+		case errors.Is(err, middleware.ErrExpired):
+			fmt.Println("please log in again")
+		case err != nil:
+			fmt.Println("go away")
+		default:
+			fmt.Println("hello", user.Email, user.OwnsAddress("0x9DD3824f045c77bc369485e8f1dd6b452b6be617"))
+		}
+	}
+	// Output:
+	// hello email@example.com true
+	// please log in again
+	// go away
+}
+
+// ask sends a request to a handler that is guarded with these options, and prints the answer's status.
+func ask(what string, change func(*http.Request), opts ...middleware.Option) {
+	validator, err := middleware.New(middleware.Config{
+		Environment: shared().Environment(),
+		APIKeyIDs:   []string{shared().APIKeyID()},
+		Now:         func() time.Time { return noon },
+		Logger:      slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+	handler := parahttp.Require(validator, opts...)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
+	r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
+	change(r)
+	handler.ServeHTTP(w, r)
+	fmt.Println(what, w.Code)
+}
+
+func bearer(user *claims.Claims) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+shared().Token(user)) }
+}
+
+// The first place that has a token decides.
+func ExampleTokenFrom() {
+	option := middleware.TokenFrom(middleware.FromAuthorization(), middleware.FromCookie("para"))
+
+	ask("header:", bearer(paratest.EmailUser()), option)
+	ask("cookie:", func(r *http.Request) {
+		r.AddCookie(&http.Cookie{Name: "para", Value: shared().Token(paratest.EmailUser())})
+	}, option)
+	ask("junk in the header, and a good cookie:", func(r *http.Request) {
+		r.Header.Set("Authorization", "junk")
+		r.AddCookie(&http.Cookie{Name: "para", Value: shared().Token(paratest.EmailUser())})
+	}, option)
+	// Output:
+	// header: 200
+	// cookie: 200
+	// junk in the header, and a good cookie: 401
+}
+
+func ExampleFromCookie() {
+	// Browsers send cookies with requests that other sites cause. Put http.CrossOriginProtection in
+	// front of the guard.
+	option := middleware.TokenFrom(middleware.FromCookie("__Host-para"))
+
+	ask("cookie:", func(r *http.Request) {
+		r.AddCookie(&http.Cookie{Name: "__Host-para", Value: shared().Token(paratest.EmailUser())})
+	}, option)
+	ask("header:", bearer(paratest.EmailUser()), option)
+	// Output:
+	// cookie: 200
+	// header: 401
+}
+
+// A rule is any function of the user. Its error is for the log; the client sees 403.
+func ExampleAllow() {
+	blocked := map[string]bool{"1234567890": true}
+	option := middleware.Allow(func(user *claims.Claims) error {
+		if blocked[user.Identifier] {
+			return errors.New("is blocked")
+		}
+		return nil
+	})
+
+	ask("email@example.com:", bearer(paratest.EmailUser()), option)
+	ask("1234567890:", bearer(paratest.TelegramUser()), option)
+	// Output:
+	// email@example.com: 200
+	// 1234567890: 403
+}
+
+func ExampleAuthTypes() {
+	option := middleware.Allow(middleware.AuthTypes(claims.AuthEmail, claims.AuthPhone))
+
+	ask("email:", bearer(paratest.EmailUser()), option)
+	ask("farcaster:", bearer(paratest.FarcasterUser()), option)
+	// Output:
+	// email: 200
+	// farcaster: 403
+}
+
+func ExampleWalletOf() {
+	solana := middleware.Allow(middleware.WalletOf(claims.WalletSolana))
+	cosmos := middleware.Allow(middleware.WalletOf(claims.WalletCosmos))
+
+	ask("Solana:", bearer(paratest.EmailUser()), solana)
+	ask("Cosmos:", bearer(paratest.EmailUser()), cosmos)
+	// Output:
+	// Solana: 200
+	// Cosmos: 403
+}
+
+// One answer of your own for every refusal, under every router.
+func ExampleOnRefusal() {
+	option := middleware.OnRefusal(func(w http.ResponseWriter, r *http.Request, err *middleware.Error) {
+		if errors.Is(err, middleware.ErrExpired) || errors.Is(err, middleware.ErrNoToken) {
+			http.Redirect(w, r, "/login", http.StatusSeeOther)
+			return
+		}
+		middleware.WriteHeader(w.Header(), err) // what HTTP and OAuth ask for
+		w.WriteHeader(err.Status())
+	})
+
+	ask("nobody:", func(*http.Request) {}, option)
+	ask("junk:", func(r *http.Request) { r.Header.Set("Authorization", "Bearer junk") }, option)
+	// Output:
+	// nobody: 303
+	// junk: 401
+}
+
+// A Guard is what an adapter for another router is made of.
+func ExampleGuard() {
+	// Check carries a request to the core; Refuse carries the answer back.
+	adapt := func(guard *middleware.Guard, next http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			verified, refusal := guard.Check(r)
+			if refusal != nil {
+				guard.Refuse(w, r, refusal)
+				return
+			}
+			next(w, verified)
+		}
+	}
+
+	validator, err := middleware.New(middleware.Config{Environment: jwks.Prod, APIKeyIDs: []string{"a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+	handler := adapt(middleware.Require(validator), func(w http.ResponseWriter, r *http.Request) {
+		user, _ := claims.FromContext(r.Context())
+		fmt.Fprintln(w, user.UserID)
+	})
+
+	w := httptest.NewRecorder()
+	handler(w, httptest.NewRequest("GET", "/", nil))
+	fmt.Print(w.Code, " ", w.Body)
+	// Output: 401 {"type":"about:blank","title":"Unauthorized","status":401}
+}

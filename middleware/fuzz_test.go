@@ -1,0 +1,202 @@
+package middleware_test
+
+import (
+	"crypto"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+// fuzzed is a validator with a fixed key set, and the oracle that knows the same.
+func fuzzed(f *testing.F) (v *middleware.Validator, o oracle, rs, es signer) {
+	rs, es = fuzzKeys()
+	v = newValidator(f, middleware.Config{
+		Environment: jwks.Prod,
+		Keys:        jwks.Config{Initial: jwks.FromBytes(keySet(rs, es)), Offline: true},
+	})
+	o = oracle{
+		keys: map[string]crypto.PublicKey{rs.kid: rs.private.Public(), es.kid: es.private.Public()},
+		app:  paratest.APIKeyID, now: noon, leeway: 30 * time.Second, maxBytes: 16 << 10,
+	}
+	return v, o, rs, es
+}
+
+// judge validates a token and holds the verdict against the oracle's.
+func judge(t testing.TB, v *middleware.Validator, o oracle, token string) (accepted bool) {
+	want, why := o.check(token)
+	for range 2 { // the second time it may be remembered
+		user, err := v.Validate(t.Context(), token)
+		switch {
+		case (err == nil) == (user == nil):
+			t.Fatalf("%q: an error and a user, or neither: %v, %v", token, user, err)
+		case errors.Is(why, errBoundary):
+			return err == nil
+		case err == nil && why != nil:
+			t.Fatalf("%q: accepted, and must not be: %v", token, why)
+		case err != nil && why == nil:
+			t.Fatalf("%q: refused, and must not be: %v", token, err)
+		case err != nil:
+			var refusal *middleware.Error
+			if !errors.As(err, &refusal) || refusal.Status() != http.StatusUnauthorized {
+				t.Fatalf("%q: refused with %#v", token, err)
+			}
+			continue
+		}
+		compare(t, user, want)
+		accepted = true
+	}
+	return accepted
+}
+
+// compare holds what is handed on against what the token says.
+func compare(t testing.TB, user *claims.Claims, want said) {
+	seconds := func(at time.Time) float64 { return float64(at.Unix()) + float64(at.Nanosecond())/1e9 }
+	var wallets [][4]string
+	for _, w := range user.Wallets {
+		wallets = append(wallets, [4]string{w.ID, string(w.Type), w.Address, w.PublicKey})
+	}
+	if user.KeyID != want.kid || user.UserID != want.sub || user.Subject != want.sub || string(user.AuthType) != want.authType ||
+		!slices.Equal(user.Audience, want.aud) || !slices.Equal(wallets, want.wallets) ||
+		math.Abs(seconds(user.ExpiresAt)-want.exp) > 1e-4 || math.Abs(seconds(user.IssuedAt)-want.iat) > 1e-4 || user.Environment != "prod" {
+		t.Fatalf("got %#v of kid %q, aud %q, times %v %v, wallets %q; want %+v", user, user.KeyID, user.Audience, user.IssuedAt, user.ExpiresAt, wallets, want)
+	}
+}
+
+// FuzzValidate: any bytes at all. Nothing panics, an error never comes with a user, and what gets in is
+// what a slow and obvious checker lets in.
+func FuzzValidate(f *testing.F) {
+	v, o, rs, es := fuzzed(f)
+	good := rs.token()
+	header, payload, signature := strings.SplitN(good, ".", 3)[0], strings.SplitN(good, ".", 3)[1], strings.SplitN(good, ".", 3)[2]
+	for _, token := range []string{
+		good, es.token(), "", ".", "..", "...", "a.b.c", "eyJ.eyJ.eyJ", strings.Repeat(".", 1000), strings.Repeat("A", 20<<10),
+		header + "." + payload + ".", header + ".." + signature, "." + payload + "." + signature,
+		header + "." + payload + "." + signature + "=", header + "=." + payload + "." + signature, good + "\n", " " + good, good + "\x00",
+		strings.ReplaceAll(good, "-", "+"), strings.ToUpper(good), good + "." + good, good[:len(good)-1], good + "A",
+		header + "." + payload + "." + strings.Repeat("A", 342), header + "." + strings.SplitN(es.token(), ".", 2)[1],
+		b64.EncodeToString([]byte(`{"alg":"none"}`)) + "." + payload + ".AA",
+		b64.EncodeToString([]byte(`{"alg":"HS256","kid":"rs"}`)) + "." + payload + "." + signature,
+		b64.EncodeToString([]byte(`{"alg":"ES256","kid":"es"}`)) + "." + payload + "." + strings.Repeat("A", 86),
+		b64.EncodeToString([]byte(`{"alg":"RS256","kid":"rs","crit":["x"]}`)) + "." + payload + "." + signature,
+		b64.EncodeToString([]byte(`{"alg":"RS256","kid":"\ud800"}`)) + "." + payload + "." + signature,
+		`{"payload":"` + payload + `","protected":"` + header + `","signature":"` + signature + `"}`,
+	} {
+		f.Add(token)
+	}
+	f.Fuzz(func(t *testing.T, token string) { judge(t, v, o, token) })
+}
+
+// FuzzSignedPayload: any header and payload, well signed, so that everything behind the signature is
+// reached.
+func FuzzSignedPayload(f *testing.F) {
+	v, o, rs, es := fuzzed(f)
+	if !judge(f, v, o, rs.token()) || !judge(f, v, o, es.token()) {
+		f.Fatal("not even a good token gets in")
+	}
+	noonAt := func(d time.Duration) int64 { return noon.Add(d).Unix() }
+	replace := func(old, new string) string { return strings.Replace(goodPayload, old, new, 1) }
+	for _, header := range []string{es.header(), rs.header(), `{"kid":"es","alg":"ES256"}`} {
+		f.Add(header, goodPayload)
+	}
+	for _, header := range []string{
+		`{}`, `[]`, `null`, ``, `{"alg":"ES256"}`, `{"kid":"es"}`, `{"alg":"ES256","kid":"rs"}`, `{"alg":"none","kid":"es"}`,
+		`{"alg":"ES256","kid":"es","alg":"none"}`, `{"alg":"ES256","kid":"es","Alg":"none"}`, `{"alg":"ES256","kid":"es","crit":[]}`,
+		`{"alg":"ES256","kid":"es","typ":"jwt","jwk":{"kty":"EC"},"x5c":["x"],"jku":"https://example.com"}`,
+		`{"alg":"ES256","kid":"es","b64":true}`, `{"alg":"ES256","kid":"es","\u212aid":"rs"}`, ` {"alg" : "\u0045S256", "kid":"es"} `,
+		`{"alg":"ES256","kid":"es","x":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}`, "\ufeff" + es.header(), es.header() + "x", `{"alg":"ES256","kid":"es","typ":"at+jwt"}`,
+	} {
+		f.Add(header, goodPayload)
+	}
+	for _, payload := range []string{
+		`{}`, `[]`, ``, `null`, `"x"`, goodPayload + " ", goodPayload + "x", goodPayload + goodPayload, "\ufeff" + goodPayload,
+		replace(`"sub":"u1"`, `"sub":""`), replace(`"sub":"u1"`, `"sub":"u2"`), replace(`"sub":"u1"`, `"sub":1`), replace(`"sub":"u1"`, `"sub":"\u0075\u0031"`),
+		replace(`"sub":"u1"`, `"sub":"u1","sub":"u1"`), replace(`"sub":"u1"`, `"sub":"u1","SUB":"u1"`), replace(`"sub":"u1"`, `"sub":"u1","\u017fub":"u1"`),
+		replace(`"aud":`, `"aud":["x",1],"x":`), replace(`"aud":`, `"x":[],"aud":`), replace(`"`+paratest.APIKeyID+`"`, `["a","`+paratest.APIKeyID+`"]`),
+		replace(`"`+paratest.APIKeyID+`"`, `["`+paratest.APIKeyID+`",null]`), replace(`"`+paratest.APIKeyID+`"`, `[]`),
+		replace(fmt.Sprint(noonAt(30*time.Minute)), fmt.Sprint(noonAt(-time.Hour))), replace(fmt.Sprint(noonAt(30*time.Minute)), `"`+fmt.Sprint(noonAt(time.Hour))+`"`),
+		replace(fmt.Sprint(noonAt(30*time.Minute)), fmt.Sprint(noonAt(time.Hour))+".5"), replace(fmt.Sprint(noonAt(30*time.Minute)), "1.8e9"),
+		replace(fmt.Sprint(noonAt(30*time.Minute)), "253402300799"), replace(fmt.Sprint(noonAt(30*time.Minute)), "253402300800"), replace(fmt.Sprint(noonAt(30*time.Minute)), "1e400"),
+		replace(fmt.Sprint(noonAt(30*time.Minute)), "-0"), replace(fmt.Sprint(noonAt(0)), fmt.Sprint(noonAt(time.Minute))), replace(fmt.Sprint(noonAt(0)), "0"),
+		replace(`"data":`, fmt.Sprintf(`"nbf":%d,"data":`, noonAt(time.Hour))), replace(`"data":`, `"nbf":null,"data":`), replace(`"data":`, `"nbf":1,"data":`),
+		replace(`"userId":"u1"`, `"userId":"u1","userid":"u2"`), replace(`"userId":"u1"`, `"userId":null`), replace(`"data":{`, `"data":null,"date":{`),
+		replace(`"authType":"email"`, `"authType":null`), replace(`"authType":"email"`, `"authType":"\ud83d\ude00"`), replace(`"authType":"email"`, `"authType":"\ud83d"`),
+		replace(`"authType":"email"`, "\"authType\":\"\xff\""), replace(`"authType":"email"`, `"authType":1`),
+		replace(`"wallets":[`, `"wallets":[null,`), replace(`"wallets":[`, `"wallets":[{},{"x":{"y":[1,{}]}},`), replace(`"wallets":[`, `"connectedWallets":[{"provider":"x"}],"wallets":[`),
+		replace(`"wallets":[`, `"externalWallet":{"address":"x","type":"EVM"},"wallets":[`), replace(`"wallets":[`, `"externalWallet":null,"wallets":[`), replace(`"wallets":[`, `"Wallets":[],"wallets":[`),
+		replace(`"address":"0xAb"`, `"address":1`), replace(`"address":"0xAb"`, `"address":"0xAb","Address":"0xCd"`), replace(`"address":"0xAb"`, `"address":"0xAb","address":"0xCd"`),
+		replace(`{"sub"`, `{"x":[[[[[[[[[[[[[[[]]]]]]]]]]]]]]],"sub"`), replace(`{"sub"`, `{"x":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]],"sub"`), replace(`{"sub"`, `{"x":{"a":{"b":1,"b":2}},"sub"`),
+	} {
+		f.Add(es.header(), payload)
+	}
+	f.Fuzz(func(t *testing.T, header, payload string) {
+		key := es
+		if strings.Contains(header, "RS256") {
+			key = rs
+		}
+		judge(t, v, o, key.sign(header, payload))
+	})
+}
+
+// FuzzAuthorization: any value of the header. Either it is a scheme, spaces and one token, or it is
+// refused; and nothing is taken for "no token".
+func FuzzAuthorization(f *testing.F) {
+	v, o, rs, _ := fuzzed(f)
+	good := rs.token()
+	for _, value := range []string{
+		"", " ", "Bearer", "Bearer ", "bearer x", "BEARER  x", "Bearer\tx", "Bearer x y", "Bearer x,y", "Bearer x\t", " Bearer x", "Bearerx", "Basic eA==",
+		"Bearer " + good, "bEaReR     " + good, "Bearer " + good + " ", "Bearer " + good + ", Bearer " + good, good, "Bearer\u00a0" + good, "Bearer \x00", "Bearer \xff",
+		"Bearer " + good + "\r\n", "\u212aearer x", "Bearer null", "Bearer:" + good,
+	} {
+		f.Add(value)
+	}
+	obvious := regexp.MustCompile(`\A[Bb][Ee][Aa][Rr][Ee][Rr] +([^ \t,]+)\z`)
+	source := middleware.FromAuthorization()
+	require, optional := middleware.Require(v), middleware.Optional(v)
+	f.Fuzz(func(t *testing.T, value string) {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header["Authorization"] = []string{value}
+		token, err := source(r)
+		match := obvious.FindStringSubmatch(value)
+		switch {
+		case match == nil && (err == nil || token != ""):
+			t.Fatalf("%q: taken for %q, %v", value, token, err)
+		case match != nil && (err != nil || token != match[1]):
+			t.Fatalf("%q: got %q, %v", value, token, err)
+		}
+
+		_, why := o.check(token)
+		for _, guard := range []*middleware.Guard{require, optional} {
+			passed, refusal := guard.Check(r)
+			switch {
+			case (passed == nil) == (refusal == nil):
+				t.Fatalf("%q: %v, %v", value, passed, refusal)
+			case refusal != nil && refusal.Status() != http.StatusUnauthorized:
+				t.Fatalf("%q: %d", value, refusal.Status())
+			case (refusal == nil) != (match != nil && why == nil):
+				t.Fatalf("%q: %v, and a checker says %v", value, refusal, why)
+			case passed != nil:
+				if _, ok := claims.FromContext(passed.Context()); !ok {
+					t.Fatalf("%q: passed without a user", value)
+				}
+			}
+		}
+
+		// Whatever it is, two of it are too many.
+		r.Header["Authorization"] = []string{value, value}
+		if token, err := source(r); err == nil || token != "" {
+			t.Fatalf("two times %q: %q, %v", value, token, err)
+		}
+	})
+}

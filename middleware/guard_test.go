@@ -1,0 +1,349 @@
+package middleware_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+// What a guard does over the wire is tested with the adapters. Here is what does not show there.
+
+func request(token string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/here", nil)
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	return r
+}
+
+// TestLog: each refusal is one line, of a level that says whether somebody should look, with the
+// reason and without the token. What passes is none.
+func TestLog(t *testing.T) {
+	var log journal
+	var broken error
+	v := newValidator(t, middleware.Config{Logger: log.logger(), Revoked: func(_ context.Context, user *claims.Claims) (bool, error) {
+		return user.AuthType == claims.AuthTelegram, broken
+	}})
+	down := httptest.NewServer(http.NotFoundHandler())
+	defer down.Close()
+	keyless := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "down", URL: down.URL}, Logger: log.logger()})
+	rule := middleware.Allow(func(c *claims.Claims) error {
+		if c.AuthType == claims.AuthPhone {
+			return errors.New("not phones")
+		}
+		return nil
+	})
+	sessions := func(answer error) middleware.Option {
+		return middleware.AcceptVerificationTokensWithoutUserID(verifier{answer}, func(*http.Request) (string, error) { return "canary", nil })
+	}
+	guard, user := middleware.Require(v, rule), paratest.EmailUser()
+	token := func(opts ...paratest.TokenOption) string { return shared().Token(user, opts...) }
+	for _, test := range []struct {
+		guard *middleware.Guard
+		token string
+		want  middleware.Code
+		level string
+		cause string
+	}{
+		{guard, "", middleware.ErrNoToken, "DEBUG", ""},
+		{guard, token(paratest.Expired()), middleware.ErrExpired, "DEBUG", ""},
+		{guard, shared().Token(paratest.TelegramUser()), middleware.ErrRevoked, "DEBUG", ""},
+		{guard, shared().Token(paratest.PhoneUser()), middleware.ErrForbidden, "INFO", "not phones"},
+		{guard, "junk", middleware.ErrMalformed, "WARN", "three parts"},
+		{guard, token(paratest.WithHeader("alg", "none")), middleware.ErrAlgorithm, "WARN", `"none" is not on the allow-list`},
+		{guard, token(paratest.UnknownKey("x")), middleware.ErrUnknownKey, "WARN", ""},
+		{guard, token(paratest.BadSignature()), middleware.ErrSignature, "WARN", ""},
+		{guard, token(paratest.Lived(time.Hour, time.Hour)), middleware.ErrNotYetValid, "WARN", ""},
+		{guard, token(paratest.ForApp("x")), middleware.ErrAudience, "WARN", ""},
+		{guard, token(paratest.With("exp", nil)), middleware.ErrClaims, "WARN", "exp: missing"},
+		{middleware.Require(keyless), token(), middleware.ErrKeysUnavailable, "ERROR", "404"},
+		{middleware.Require(v, sessions(refusedError{})), "", middleware.ErrSessionExpired, "DEBUG", "refused"},
+		{middleware.Require(v, sessions(errors.New("no answer"))), "", middleware.ErrSessionUnknown, "ERROR", "no answer"},
+		{middleware.Require(v, nil), token(), middleware.ErrMisconfigured, "ERROR", "an Option is nil"},
+	} {
+		t.Run(string(test.want), func(t *testing.T) {
+			log.lines(t)
+			if r, refusal := test.guard.Check(request(test.token)); r != nil || !errors.Is(refusal, test.want) {
+				t.Fatalf("got %v, %v", r, refusal)
+			}
+			var lines []map[string]any
+			for _, line := range log.lines(t) {
+				if line["msg"] == "parajwt: request refused" { // the key cache has news of its own
+					lines = append(lines, line)
+				}
+			}
+			if len(lines) != 1 {
+				t.Fatalf("%d lines: %v", len(lines), lines)
+			}
+			refusal, _ := lines[0]["refusal"].(map[string]any)
+			cause, _ := refusal["cause"].(string)
+			if lines[0]["level"] != test.level || refusal["code"] != string(test.want) || !strings.Contains(cause, test.cause) {
+				t.Errorf("logged %v, want %s %q", lines[0], test.level, test.cause)
+			}
+			if env := lines[0]["environment"]; env != "paratest" && env != "down" {
+				t.Errorf("environment %q", env)
+			}
+			unleaked(t, fmt.Sprint(lines[0]), test.token)
+		})
+	}
+
+	t.Run(string(middleware.ErrRevocationUnknown), func(t *testing.T) {
+		broken = errors.New("the store is down")
+		defer func() { broken = nil }()
+		guard.Check(request(token()))
+		lines := log.lines(t)
+		if len(lines) != 1 || lines[0]["level"] != "ERROR" || !strings.Contains(fmt.Sprint(lines[0]["refusal"]), "the store is down") {
+			t.Errorf("logged %v", lines)
+		}
+	})
+
+	if _, refusal := guard.Check(request(token())); refusal != nil {
+		t.Fatal(refusal)
+	}
+	middleware.Optional(v).Check(request(""))
+	if lines := log.lines(t); len(lines) != 0 {
+		t.Errorf("what passes is logged: %v", lines)
+	}
+}
+
+// TestLogWithoutALogger: then it is slog's default, for a validator and for a guard that has none.
+func TestLogWithoutALogger(t *testing.T) {
+	var log journal
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	slog.SetDefault(log.logger())
+	v, err := middleware.New(middleware.Config{Environment: shared().Environment(), APIKeyIDs: []string{paratest.APIKeyID}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	for _, guard := range []*middleware.Guard{middleware.Require(v), middleware.Require(nil)} {
+		guard.Check(request(""))
+		if lines := log.lines(t); len(lines) != 1 {
+			t.Errorf("logged %v", lines)
+		}
+	}
+}
+
+type verifier struct{ answer error }
+
+func (v verifier) VerifyVerificationToken(context.Context, string) (*claims.Claims, error) {
+	return nil, v.answer
+}
+
+type refusedError struct{}
+
+func (refusedError) Error() string { return "refused" }
+func (refusedError) Refused() bool { return true }
+
+// TestSessionsDoNotComeWithErrors: a verifier that returns both has said no.
+func TestSessionsDoNotComeWithErrors(t *testing.T) {
+	both := both{&claims.Claims{AuthType: claims.AuthEmail}, errors.New("odd")}
+	guard := middleware.Require(newValidator(t, middleware.Config{}),
+		middleware.AcceptVerificationTokensWithoutUserID(both, func(*http.Request) (string, error) { return "x", nil }))
+	if r, refusal := guard.Check(request("")); r != nil || !errors.Is(refusal, middleware.ErrSessionUnknown) {
+		t.Errorf("got %v, %v", r, refusal)
+	}
+}
+
+type both struct {
+	user *claims.Claims
+	err  error
+}
+
+func (b both) VerifyVerificationToken(context.Context, string) (*claims.Claims, error) {
+	return b.user, b.err
+}
+
+// TestCheck: the request that goes on is a copy with the user, or the very same for nobody.
+func TestCheck(t *testing.T) {
+	v := newValidator(t, middleware.Config{})
+	r := request(shared().Token(paratest.EmailUser()))
+	verified, refusal := middleware.Require(v).Check(r)
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	if user, ok := claims.FromContext(verified.Context()); !ok || user.Email != "email@example.com" || verified == r {
+		t.Errorf("got %v, %t", user, ok)
+	}
+	if _, ok := claims.FromContext(r.Context()); ok {
+		t.Error("the request itself was changed")
+	}
+	r = request("")
+	if anonymous, refusal := middleware.Optional(v).Check(r); anonymous != r || refusal != nil {
+		t.Errorf("got %v, %v", anonymous, refusal)
+	}
+}
+
+// TestCallersSlices: what a caller does to its lists later changes nobody's rights.
+func TestCallersSlices(t *testing.T) {
+	v := newValidator(t, middleware.Config{})
+	types, chains := []claims.AuthType{claims.AuthPhone}, []claims.WalletType{claims.WalletSui}
+	sources := []middleware.TokenSource{middleware.FromAuthorization()}
+	rules := []middleware.Rule{middleware.AuthTypes(types...), middleware.WalletOf(chains...)}
+	guard := middleware.Require(v, middleware.TokenFrom(sources...), middleware.Allow(rules...))
+	types[0], chains[0] = claims.AuthEmail, claims.WalletEVM
+	sources[0] = func(*http.Request) (string, error) { return shared().Token(paratest.PhoneUser()), nil }
+	rules[0] = func(*claims.Claims) error { return nil }
+	rules[1] = rules[0]
+	if _, refusal := guard.Check(request(shared().Token(paratest.EmailUser()))); !errors.Is(refusal, middleware.ErrForbidden) {
+		t.Errorf("got %v", refusal)
+	}
+}
+
+func TestRefuse(t *testing.T) {
+	guard := middleware.Require(nil)
+	if guard.Overridden() {
+		t.Error("nothing was overridden")
+	}
+	w := httptest.NewRecorder()
+	guard.Refuse(w, request(""), &middleware.Error{Code: middleware.ErrExpired, Signed: true, KeyID: "kid-canary", Hint: "canary", Cause: errors.New("canary")})
+	want := http.Header{
+		"Cache-Control":    {"no-store"},
+		"Content-Type":     {"application/problem+json"},
+		"Www-Authenticate": {`Bearer error="invalid_token", error_description="token expired"`},
+	}
+	if w.Code != 401 || !reflect.DeepEqual(w.Header(), want) || strings.Contains(w.Body.String(), "canary") {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+
+	called := false
+	guard = middleware.Require(nil, middleware.OnRefusal(func(http.ResponseWriter, *http.Request, *middleware.Error) { called = true }))
+	if guard.Refuse(httptest.NewRecorder(), request(""), &middleware.Error{}); !called || !guard.Overridden() {
+		t.Error("the override was not called")
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for wait, want := range map[time.Duration]string{
+		0: "1", time.Millisecond: "1", time.Second: "1", time.Second + 1: "2", 299*time.Second + 1: "300", -time.Hour: "1",
+	} {
+		for _, code := range []middleware.Code{middleware.ErrKeysUnavailable, middleware.ErrRevocationUnknown, middleware.ErrSessionUnknown} {
+			h := http.Header{}
+			middleware.WriteHeader(h, &middleware.Error{Code: code, RetryAfter: wait})
+			if got := h.Get("Retry-After"); got != want || h.Get("WWW-Authenticate") != "" {
+				t.Errorf("%v: %v becomes %v", code, wait, h)
+			}
+		}
+	}
+}
+
+// TestProblem: the body is JSON (RFC 9457), and the same for every reason of one status.
+func TestProblem(t *testing.T) {
+	for code, want := range map[middleware.Code]string{
+		middleware.ErrExpired:         `{"type":"about:blank","title":"Unauthorized","status":401}`,
+		middleware.ErrSignature:       `{"type":"about:blank","title":"Unauthorized","status":401}`,
+		middleware.ErrForbidden:       `{"type":"about:blank","title":"Forbidden","status":403}`,
+		middleware.ErrMisconfigured:   `{"type":"about:blank","title":"Internal Server Error","status":500}`,
+		middleware.ErrKeysUnavailable: `{"type":"about:blank","title":"Service Unavailable","status":503}`,
+	} {
+		got := middleware.Problem(&middleware.Error{Code: code, Cause: errors.New("canary")})
+		if string(got) != want+"\n" || !json.Valid(got) {
+			t.Errorf("%v: %s", code, got)
+		}
+	}
+}
+
+func TestErrorInWords(t *testing.T) {
+	for _, test := range []struct {
+		err  *middleware.Error
+		want string
+	}{
+		{&middleware.Error{Code: middleware.ErrNoToken}, "parajwt: no token"},
+		{&middleware.Error{Code: middleware.ErrUnknownKey, KeyID: "a\nb\"", Hint: "look there"}, `parajwt: unknown key (kid "a\nb\""); look there`},
+		{&middleware.Error{Code: middleware.ErrClaims, KeyID: "k", Cause: errors.New("why"), Hint: "look there"}, `parajwt: unacceptable claims (kid "k"): why; look there`},
+	} {
+		if got := test.err.Error(); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
+func TestLogValue(t *testing.T) {
+	err := &middleware.Error{
+		Code: middleware.ErrClaims, KeyID: "k", Signed: true, RetryAfter: time.Second, Hint: "look there", Cause: errors.New("why"),
+	}
+	for _, test := range []struct {
+		err  *middleware.Error
+		want string
+	}{
+		{err, "[code=unacceptable claims kid=k cause=why hint=look there]"},
+		{&middleware.Error{Code: middleware.ErrNoToken}, "[code=no token]"},
+	} {
+		if got := test.err.LogValue().String(); got != test.want {
+			t.Errorf("got %s, want %s", got, test.want)
+		}
+	}
+}
+
+// TestPrinting: however a program prints what holds a validator, no token that it remembers gets out,
+// and no user.
+func TestPrinting(t *testing.T) {
+	user := paratest.EmailUser()
+	user.UserID = "canary-user"
+	token := shared().Token(user)
+	v := newValidator(t, middleware.Config{})
+	accepts(t, v, token)
+	guard := middleware.Require(v)
+	r, refusal := guard.Check(request(token))
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	type holder struct {
+		V      *middleware.Validator
+		v      *middleware.Validator
+		Guards []*middleware.Guard
+		Any    any
+		Config middleware.Config
+	}
+	h := holder{v, v, []*middleware.Guard{guard}, v, middleware.Config{APIKeyIDs: []string{"x"}, CacheSize: 1}}
+	for _, x := range []any{v, guard, h, &h, []any{v, guard}, map[string]*middleware.Validator{"v": v}, v.Status(), v.Keys()} {
+		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+			text := fmt.Sprintf(format, x)
+			unleaked(t, text, token)
+			if strings.Contains(text, fmt.Sprintf("%x", "canary")) {
+				t.Errorf("%T as %s shows a user", x, format)
+			}
+		}
+	}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		if got := fmt.Sprintf(format, v); got != "parajwt validator for paratest" {
+			t.Errorf("%s: %s", format, got)
+		}
+	}
+	var log journal
+	log.logger().Info("x", "validator", v, "guard", guard, "holder", h)
+	unleaked(t, fmt.Sprint(log.lines(t)), token)
+	if _, ok := claims.FromContext(r.Context()); !ok {
+		t.Error("no user")
+	}
+}
+
+// unleaked demands that no 16 characters of a text are of the token, and that its canaries are not
+// in it.
+func unleaked(t *testing.T, text, token string) {
+	t.Helper()
+	for i := range max(0, len(text)-15) {
+		if strings.Contains(token, text[i:i+16]) {
+			t.Fatalf("%q of the token is in %q", text[i:i+16], text)
+		}
+	}
+	for _, secret := range []string{"canary", "email@example.com"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("%q is in %q", secret, text)
+		}
+	}
+}

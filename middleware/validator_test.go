@@ -1,0 +1,613 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+// TestNewFetchesNothing: a program starts whether Para is there or not.
+func TestNewFetchesNothing(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	newValidator(t, middleware.Config{Environment: para.Environment(), Now: time.Now})
+	if n := para.Fetches(); n != 0 {
+		t.Errorf("%d fetches", n)
+	}
+}
+
+// TestConfigIsCopied: what a caller does to its slices later changes nobody's rights.
+func TestConfigIsCopied(t *testing.T) {
+	ids, algorithms := []string{"x", paratest.APIKeyID}, []string{"ES256", "RS256"}
+	v := newValidator(t, middleware.Config{APIKeyIDs: ids, Algorithms: algorithms})
+	ids[1], algorithms[1] = "y", "PS256"
+	accepts(t, v, shared().Token(paratest.EmailUser()))
+	refuses(t, v, shared().Token(paratest.EmailUser(), paratest.ForApp("y")), middleware.ErrAudience)
+}
+
+func TestAlgorithms(t *testing.T) {
+	rs, es := newSigner(t, "RS256", "rs"), newSigner(t, "ES256", "es")
+	url, _ := publish(t, keySet(rs, es))
+	for _, test := range []struct {
+		allowed []string
+		rs, es  bool
+	}{
+		{nil, true, true},
+		{[]string{"RS256"}, true, false},
+		{[]string{"ES256"}, false, true},
+		{[]string{"PS256", "RS256"}, true, false},
+	} {
+		v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: url}, Algorithms: test.allowed})
+		for _, s := range []struct {
+			signer
+			allowed bool
+		}{{rs, test.rs}, {es, test.es}} {
+			if s.allowed {
+				accepts(t, v, s.token())
+			} else {
+				refuses(t, v, s.token(), middleware.ErrAlgorithm)
+			}
+		}
+	}
+}
+
+// TestTime: where exp, iat, nbf and MaxTokenAge begin and end to count, to the nanosecond.
+func TestTime(t *testing.T) {
+	const life, early = 30 * time.Minute, 10 * time.Minute
+	token := shared().Token(paratest.EmailUser())
+	later := shared().Token(paratest.EmailUser(), paratest.With("nbf", noon.Add(early).Unix()))
+	for _, test := range []struct {
+		name   string
+		cfg    middleware.Config
+		leeway time.Duration
+		age    time.Duration // after which it is refused
+	}{
+		{"default", middleware.Config{}, 30 * time.Second, life},
+		{"none", middleware.Config{Leeway: -1}, 0, life},
+		{"much", middleware.Config{Leeway: 5 * time.Minute}, 5 * time.Minute, life},
+		{"old tokens", middleware.Config{MaxTokenAge: 20 * time.Minute}, 30 * time.Second, 20*time.Minute + 1},
+		{"old tokens, no leeway", middleware.Config{MaxTokenAge: 20 * time.Minute, Leeway: -time.Hour}, 0, 20*time.Minute + 1},
+		{"older than they live", middleware.Config{MaxTokenAge: time.Hour}, 30 * time.Second, life},
+	} {
+		for _, cacheSize := range []int{0, -1} {
+			t.Run(fmt.Sprint(test.name, ", cache ", cacheSize), func(t *testing.T) {
+				hand := newHand()
+				test.cfg.Now, test.cfg.CacheSize = hand.now, cacheSize
+				v := newValidator(t, test.cfg)
+				end := test.age + test.leeway
+				for _, at := range []struct {
+					from  time.Duration
+					token string
+					want  error
+				}{
+					{0, token, nil},
+					{end - 1, token, nil},
+					{end, token, middleware.ErrExpired},
+					{-test.leeway, token, nil},
+					{-test.leeway - 1, token, middleware.ErrNotYetValid},
+					{early - test.leeway, later, nil},
+					{early - test.leeway - 1, later, middleware.ErrNotYetValid},
+					{end, later, middleware.ErrExpired},
+					{1000 * time.Hour, token, middleware.ErrExpired},
+					{0, token, nil}, // a verdict is about its time only
+				} {
+					hand.set(noon.Add(at.from))
+					for range 2 {
+						user, err := v.Validate(t.Context(), at.token)
+						if !errors.Is(err, at.want) || (user == nil) != (err != nil) {
+							t.Errorf("%v after iat: %v, %v; want %v", at.from, user, err, at.want)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestNow: one clock serves the tokens and the keys, unless the keys have one of their own.
+func TestNow(t *testing.T) {
+	para := paratest.New(t, paratest.Config{Now: newHand().now})
+	token := para.Token(paratest.EmailUser())
+
+	v := newValidator(t, middleware.Config{Environment: para.Environment()})
+	accepts(t, v, token)
+	if at := v.Status().FetchedAt; !at.Equal(noon) {
+		t.Errorf("keys were fetched at %v, by the tokens' clock at %v", at, noon)
+	}
+
+	keys := newHand()
+	keys.set(noon.Add(-365 * 24 * time.Hour))
+	v = newValidator(t, middleware.Config{Environment: para.Environment(), Keys: jwks.Config{Now: keys.now}})
+	before := para.Fetches()
+	for range 5 {
+		accepts(t, v, token)
+	}
+	if at := v.Status().FetchedAt; !at.Equal(keys.now()) {
+		t.Errorf("keys were fetched at %v, by their own clock at %v", at, keys.now())
+	}
+	if n := para.Fetches() - before; n != 1 {
+		t.Errorf("%d fetches: the keys' age is taken by the wrong clock", n)
+	}
+	para.Withdraw(para.KeyIDs()...)
+	para.Rotate()
+	keys.advance(6 * time.Minute)
+	refuses(t, v, token, middleware.ErrUnknownKey)
+}
+
+// TestOtherEnvironments: the log says where a token with an unknown key comes from, and nobody is let in for it.
+func TestOtherEnvironments(t *testing.T) {
+	prod := paratest.New(t, paratest.Config{Environment: "prod", Now: newHand().now})
+	beta := paratest.New(t, paratest.Config{Environment: "beta", Now: newHand().now})
+	snapshot := func(para *paratest.Para) jwks.Source {
+		v := newValidator(t, middleware.Config{Environment: para.Environment()})
+		if err := v.Warm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		text, err := v.Keys().Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return jwks.FromBytes(text)
+	}
+	both := []jwks.Source{snapshot(prod), snapshot(beta)}
+	asked := beta.Fetches()
+	user := paratest.EmailUser()
+
+	var log journal
+	v := newValidator(t, middleware.Config{Environment: prod.Environment(), OtherEnvironments: both, Logger: log.logger()})
+	accepts(t, v, prod.Token(user))
+	for _, test := range []struct{ name, token, want string }{
+		{"of beta", beta.Token(user), `the key is known from Para's environment "beta", and this validator is for "prod"`},
+		{"of beta's older key", beta.Token(user, paratest.SignedBy(beta.KeyIDs()[0])), `the key is known from Para's environment "beta"`},
+		{"of nobody", prod.Token(user, paratest.UnknownKey("nobody")), `the key set of "prod" has no such key`},
+		{"of an environment that nobody told of", prod.Token(user, paratest.OtherEnvironment()), `the key set of "prod" has no such key`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			refusal := refuses(t, v, test.token, middleware.ErrUnknownKey)
+			if !strings.Contains(refusal.Hint, test.want) || !strings.Contains(refusal.Error(), test.want) || refusal.Signed {
+				t.Errorf("got %v", refusal)
+			}
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Header.Set("Authorization", "Bearer "+test.token)
+			log.lines(t)
+			middleware.Require(v).Check(r)
+			lines := log.lines(t)
+			if len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0]["refusal"]), test.want) {
+				t.Errorf("logged %v", lines)
+			}
+		})
+	}
+	t.Run("its own key, withdrawn", func(t *testing.T) {
+		old := prod.KeyIDs()[0]
+		prod.Withdraw(old)
+		hand := newHand()
+		v := newValidator(t, middleware.Config{Environment: prod.Environment(), OtherEnvironments: both, Now: hand.now})
+		if refusal := refuses(t, v, prod.Token(user, paratest.SignedBy(old)), middleware.ErrUnknownKey); !strings.Contains(refusal.Hint, `of "prod" has no such key`) {
+			t.Errorf("got %v", refusal)
+		}
+	})
+	if n := beta.Fetches() - asked; n != 0 {
+		t.Errorf("beta was asked %d times", n)
+	}
+}
+
+// TestProdAndBeta: two environments in one process whose keys have one ID. Nothing of one gets into
+// the other, in whatever order they are asked.
+func TestProdAndBeta(t *testing.T) {
+	for _, alg := range []string{"RS256", "ES256"} {
+		t.Run(alg, func(t *testing.T) {
+			keys := map[string]signer{"prod": newSigner(t, alg, "one"), "beta": newSigner(t, alg, "one")}
+			validators, tokens := map[string]*middleware.Validator{}, map[string]string{}
+			client := &http.Client{} // and they share one
+			for name, key := range keys {
+				url, _ := publish(t, keySet(key))
+				validators[name] = newValidator(t, middleware.Config{
+					Environment: jwks.Environment{Name: name, URL: url}, Keys: jwks.Config{HTTPClient: client},
+				})
+				tokens[name] = key.token()
+			}
+			var work sync.WaitGroup
+			for range 4 {
+				work.Go(func() {
+					for range 25 {
+						for at, v := range validators {
+							for of, token := range tokens {
+								user, err := v.Validate(t.Context(), token)
+								if at == of && (err != nil || user.Environment != at) || at != of && !errors.Is(err, middleware.ErrSignature) {
+									t.Errorf("a token of %s at %s: %v, %v", of, at, user, err)
+								}
+							}
+						}
+					}
+				})
+			}
+			work.Wait()
+		})
+	}
+}
+
+func TestWarmStatusClose(t *testing.T) {
+	hand := newHand()
+	para := paratest.New(t, paratest.Config{Environment: "beta", Now: hand.now})
+	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: hand.now})
+	token := para.Token(paratest.EmailUser())
+	if st := v.Status(); st.Usable || st.Environment != "beta" || st.Fetches != 0 {
+		t.Errorf("before anything: %+v", st)
+	}
+
+	para.Fail(http.StatusServiceUnavailable)
+	err := v.Warm(t.Context())
+	var refusal *middleware.Error
+	if !errors.Is(err, middleware.ErrKeysUnavailable) || !errors.Is(err, jwks.ErrUnavailable) || !errors.As(err, &refusal) {
+		t.Errorf("Warm with Para failing: %v", err)
+	}
+	if st := v.Status(); st.Usable || st.Failures != 1 || !strings.Contains(st.LastError, "503") {
+		t.Errorf("after a failure: %+v", st)
+	}
+	refusal = refuses(t, v, token, middleware.ErrKeysUnavailable)
+	if refusal.RetryAfter < time.Second || refusal.RetryAfter > 2*time.Second || !errors.Is(refusal, jwks.ErrUnavailable) {
+		t.Errorf("refused with RetryAfter %v: %v", refusal.RetryAfter, refusal)
+	}
+
+	para.Recover()
+	hand.advance(2 * time.Second)
+	if err := v.Warm(t.Context()); err != nil {
+		t.Errorf("Warm with Para well again: %v", err)
+	}
+	st := v.Status()
+	slices.Sort(st.KeyIDs)
+	want := para.KeyIDs()
+	slices.Sort(want)
+	if !st.Usable || st.Stale || !slices.Equal(st.KeyIDs, want) || st.Fetches != 2 {
+		t.Errorf("after a fetch: %+v", st)
+	}
+	before := para.Fetches()
+	if err := v.Warm(t.Context()); err != nil || para.Fetches() != before {
+		t.Errorf("Warm when warm: %v, %d more fetches", err, para.Fetches()-before)
+	}
+	accepts(t, v, token)
+
+	for range 2 {
+		if err := v.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	accepts(t, v, token) // requests that are under way get their answer
+	refuses(t, v, para.Token(paratest.EmailUser(), paratest.BadSignature()), middleware.ErrSignature)
+
+	cold := newValidator(t, middleware.Config{Environment: para.Environment(), Now: hand.now})
+	cold.Close()
+	refuses(t, cold, token, middleware.ErrKeysUnavailable)
+	if err := cold.Warm(t.Context()); !errors.Is(err, middleware.ErrKeysUnavailable) {
+		t.Errorf("Warm after Close: %v", err)
+	}
+	if para.Fetches() != before {
+		t.Errorf("%d fetches after Close", para.Fetches()-before)
+	}
+}
+
+// TestRotation: a new key counts at first sight, a withdrawn one no longer than promised, and the
+// remembered tokens go with their keys.
+func TestRotation(t *testing.T) {
+	hand := newHand()
+	para := paratest.New(t, paratest.Config{Now: hand.now})
+	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: hand.now})
+	user := paratest.EmailUser()
+	long := paratest.Lived(0, 24*time.Hour)
+	old := map[string]string{}
+	for _, id := range para.KeyIDs() {
+		old[id] = para.Token(user, long, paratest.SignedBy(id))
+		accepts(t, v, old[id])
+	}
+
+	hand.advance(time.Minute) // so that the keys at hand are fresh, and the new one is no surprise to nobody
+	rotated := para.RotateES256()
+	fresh := para.Token(user, long)
+	if got := accepts(t, v, fresh).KeyID; got != rotated {
+		t.Errorf("verified with %q, want %q", got, rotated)
+	}
+	if n := para.Fetches(); n != 2 {
+		t.Errorf("%d fetches, want one at the start and one for the new key", n)
+	}
+
+	withdrawn := para.KeyIDs()[0]
+	para.Withdraw(withdrawn)
+	hand.advance(4 * time.Minute)
+	accepts(t, v, old[withdrawn]) // Para has not been asked yet
+	hand.advance(time.Minute + time.Minute + time.Second)
+	refuses(t, v, old[withdrawn], middleware.ErrUnknownKey)
+	accepts(t, v, old[para.KeyIDs()[0]])
+	accepts(t, v, fresh)
+	if ids := v.Status().KeyIDs; slices.Contains(ids, withdrawn) || len(ids) != 2 {
+		t.Errorf("keys %q", ids)
+	}
+}
+
+// TestParaDown: what is at hand serves on, what is not cannot be told.
+func TestParaDown(t *testing.T) {
+	hand := newHand()
+	para := paratest.New(t, paratest.Config{Now: hand.now})
+	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: hand.now})
+	user, long := paratest.EmailUser(), paratest.Lived(0, 30*24*time.Hour)
+	token := para.Token(user, long)
+	accepts(t, v, token)
+	para.Down()
+	for range 24 {
+		hand.advance(time.Hour)
+		accepts(t, v, token)
+		accepts(t, v, para.Token(user, long)) // another one, which has to be verified
+	}
+	refuses(t, v, para.Token(user, paratest.BadSignature()), middleware.ErrSignature)
+	// It may be a new key, so this is no time to call anybody a forger.
+	refuses(t, v, para.Token(user, paratest.UnknownKey("new")), middleware.ErrKeysUnavailable)
+	hand.advance(49 * time.Hour)
+	refuses(t, v, token, middleware.ErrKeysUnavailable)
+	if v.Status().Usable {
+		t.Error("keys of 73 hours ago are usable")
+	}
+}
+
+// TestHangingPara: a caller waits for keys no longer than its context, and takes nobody with it.
+func TestHangingPara(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	target, err := url.Parse(shared().URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(arrived) // and a second fetch would panic
+		<-release
+		proxy.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: server.URL}})
+	token := shared().Token(paratest.EmailUser())
+
+	ctx, cancel := context.WithCancelCause(t.Context())
+	impatient, patient := make(chan error), make(chan error)
+	go func() { _, err := v.Validate(ctx, token); impatient <- err }()
+	<-arrived
+	go func() { _, err := v.Validate(t.Context(), token); patient <- err }()
+
+	gone := errors.New("the client is gone")
+	cancel(gone)
+	err = <-impatient
+	var refusal *middleware.Error
+	if !errors.Is(err, middleware.ErrKeysUnavailable) || !errors.Is(err, gone) || !errors.As(err, &refusal) || refusal.RetryAfter <= 0 {
+		t.Errorf("who went away: %v", err)
+	}
+	if _, err := v.Validate(ctx, token); !errors.Is(err, middleware.ErrKeysUnavailable) {
+		t.Errorf("who was gone before: %v", err)
+	}
+	if err := v.Warm(ctx); !errors.Is(err, middleware.ErrKeysUnavailable) || !errors.Is(err, gone) {
+		t.Errorf("Warm for who was gone: %v", err)
+	}
+	close(release)
+	if err := <-patient; err != nil {
+		t.Errorf("who waited: %v", err)
+	}
+	if _, err := v.Validate(ctx, token); err != nil {
+		t.Errorf("with keys at hand nobody waits, and no context is looked at: %v", err)
+	}
+}
+
+func TestSlowPara(t *testing.T) {
+	para := paratest.New(t, paratest.Config{Now: newHand().now})
+	para.Slow(time.Hour)
+	token := para.Token(paratest.EmailUser())
+	hand := newHand()
+	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: hand.now, Keys: jwks.Config{FetchTimeout: 20 * time.Millisecond}})
+	refusal := refuses(t, v, token, middleware.ErrKeysUnavailable)
+	if !errors.Is(refusal, context.DeadlineExceeded) {
+		t.Errorf("got %v", refusal)
+	}
+	if n := para.Fetches(); n != 1 {
+		t.Errorf("%d fetches: the second caller did not get the first one's answer", n)
+	}
+}
+
+// TestFirstRequests: ten thousand callers at once, when there are no keys yet.
+func TestFirstRequests(t *testing.T) {
+	para := paratest.New(t, paratest.Config{Now: newHand().now})
+	v := newValidator(t, middleware.Config{Environment: para.Environment()})
+	const callers = 10_000 / few
+	tokens := make([]string, 50)
+	for i := range tokens {
+		u := paratest.EmailUser()
+		u.UserID = fmt.Sprint("u", i)
+		tokens[i] = para.Token(u)
+	}
+	start := make(chan struct{})
+	var work sync.WaitGroup
+	for i := range callers {
+		work.Go(func() {
+			<-start
+			user, err := v.Validate(t.Context(), tokens[i%len(tokens)])
+			if err != nil || user.UserID != fmt.Sprint("u", i%len(tokens)) {
+				t.Errorf("got %v, %v", user, err)
+			}
+		})
+	}
+	close(start)
+	work.Wait()
+	if n := para.Fetches(); n != 1 {
+		t.Errorf("%d fetches", n)
+	}
+}
+
+// TestFloods: junk spends Para's patience no more than once, and ours not at all.
+func TestFloods(t *testing.T) {
+	para := paratest.New(t, paratest.Config{Now: newHand().now})
+	v := newValidator(t, middleware.Config{Environment: para.Environment()})
+	good := para.Token(paratest.EmailUser())
+	accepts(t, v, good)
+
+	cut := strings.LastIndexByte(good, '.') + 1
+	signature, err := b64.DecodeString(good[cut:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50_000 / few {
+		junk := slices.Clone(signature)
+		junk[100], junk[101], junk[102] = byte(i), byte(i>>8), byte(i>>16)
+		if slices.Equal(junk, signature) {
+			continue
+		}
+		if _, err := v.Validate(t.Context(), good[:cut]+b64.EncodeToString(junk)); !errors.Is(err, middleware.ErrSignature) {
+			t.Fatal(err)
+		}
+	}
+	if n := para.Fetches(); n != 1 {
+		t.Errorf("%d fetches for bad signatures under a known kid", n-1)
+	}
+
+	for i := range 100_000 / few {
+		header := b64.EncodeToString(fmt.Appendf(nil, `{"alg":"RS256","kid":"junk%d"}`, i))
+		if _, err := v.Validate(t.Context(), header+good[strings.IndexByte(good, '.'):]); !errors.Is(err, middleware.ErrUnknownKey) {
+			t.Fatal(err)
+		}
+	}
+	if n := para.Fetches(); n != 2 {
+		t.Errorf("%d fetches for unknown kids", n-1)
+	}
+	accepts(t, v, good)
+}
+
+// TestSigned: what an answer goes by is true of tokens that Para signed, and of no other.
+func TestSigned(t *testing.T) {
+	v := newValidator(t, middleware.Config{})
+	user := paratest.EmailUser()
+	for _, test := range []struct {
+		opt    paratest.TokenOption
+		want   middleware.Code
+		signed bool
+		kid    bool
+	}{
+		{paratest.BadSignature(), middleware.ErrSignature, false, true},
+		{paratest.UnknownKey("x"), middleware.ErrUnknownKey, false, true},
+		{paratest.WithHeader("alg", "none"), middleware.ErrAlgorithm, false, true},
+		{paratest.WithHeader("alg", "ES256"), middleware.ErrAlgorithm, false, true},
+		{paratest.WithHeader("alg", nil), middleware.ErrAlgorithm, false, false},
+		{paratest.WithHeader("crit", 1), middleware.ErrMalformed, false, false},
+		{paratest.Expired(), middleware.ErrExpired, true, true},
+		{paratest.ForApp("x"), middleware.ErrAudience, true, true},
+		{paratest.With("exp", nil), middleware.ErrClaims, true, true},
+		{paratest.With("EXP", 1), middleware.ErrMalformed, true, true},
+	} {
+		refusal := refuses(t, v, shared().Token(user, test.opt), test.want)
+		if refusal.Signed != test.signed || (refusal.KeyID != "") != test.kid {
+			t.Errorf("%v: Signed %t, KeyID %q", refusal, refusal.Signed, refusal.KeyID)
+		}
+	}
+	if refusal := refuses(t, v, "", middleware.ErrNoToken); refusal.Signed {
+		t.Error("no token, and signed")
+	}
+}
+
+// TestCauses: what lies beneath is found without reading strings.
+func TestCauses(t *testing.T) {
+	v := newValidator(t, middleware.Config{})
+	refusal := refuses(t, v, shared().Token(paratest.EmailUser(), paratest.WithData("wallets", "x")), middleware.ErrClaims)
+	var cause *claims.Error
+	if !errors.As(refusal, &cause) || cause.Claim != "data.wallets" {
+		t.Errorf("got %v", refusal)
+	}
+	refusal = refuses(t, v, shared().Token(paratest.EmailUser(), paratest.ForApp("theirs")), middleware.ErrAudience)
+	if !strings.Contains(refusal.Hint, `"theirs"`) || !strings.Contains(refusal.Hint, "APIKeyIDs") {
+		t.Errorf("got %v", refusal)
+	}
+}
+
+// TestEveryCodeIsItself: errors.Is tells them apart, wrapped or not, and each has its status.
+func TestEveryCodeIsItself(t *testing.T) {
+	codes := map[middleware.Code]int{
+		middleware.ErrNoToken: 401, middleware.ErrMalformed: 401, middleware.ErrAlgorithm: 401, middleware.ErrUnknownKey: 401,
+		middleware.ErrSignature: 401, middleware.ErrExpired: 401, middleware.ErrNotYetValid: 401, middleware.ErrAudience: 401,
+		middleware.ErrClaims: 401, middleware.ErrRevoked: 401, middleware.ErrSessionExpired: 401,
+		middleware.ErrForbidden:       403,
+		middleware.ErrKeysUnavailable: 503, middleware.ErrRevocationUnknown: 503, middleware.ErrSessionUnknown: 503,
+		middleware.ErrMisconfigured: 500,
+	}
+	for code, status := range codes {
+		cause := errors.New("beneath")
+		var err error = fmt.Errorf("around: %w", &middleware.Error{Code: code, Cause: cause})
+		for other := range codes {
+			if errors.Is(err, other) != (other == code) {
+				t.Errorf("errors.Is(%v, %v) is wrong", err, other)
+			}
+		}
+		if !errors.Is(err, cause) {
+			t.Errorf("%v: the cause is not found", code)
+		}
+		if got := (&middleware.Error{Code: code}).Status(); got != status {
+			t.Errorf("%v: status %d, want %d", code, got, status)
+		}
+		if !strings.HasPrefix(code.Error(), "parajwt: ") {
+			t.Errorf("%q does not say whose it is", code.Error())
+		}
+	}
+}
+
+// TestECDSATwins: everybody who has an ES256 token can make another one of it. It says the same, and
+// revoking one revokes both.
+func TestECDSATwins(t *testing.T) {
+	key := newSigner(t, "ES256", "es")
+	url, _ := publish(t, keySet(key))
+	out := &middleware.Revocations{Now: newHand().now}
+	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: url}, Revoked: out.Revoked})
+	token := key.token()
+	user := accepts(t, v, token)
+	if other := accepts(t, v, twin(t, token)); other.TokenID != user.TokenID || other.UserID != user.UserID {
+		t.Errorf("the twin is %q of %q", other.TokenID, other.UserID)
+	}
+	if err := out.RevokeToken(user); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, v, token, middleware.ErrRevoked)
+	refuses(t, v, twin(t, token), middleware.ErrRevoked)
+	accepts(t, v, key.token())
+}
+
+// TestRevokedIsAskedLast: only about tokens with which nothing else is wrong, and every time.
+func TestRevokedIsAskedLast(t *testing.T) {
+	type key struct{}
+	asked := 0
+	v := newValidator(t, middleware.Config{Revoked: func(ctx context.Context, user *claims.Claims) (bool, error) {
+		if asked++; user == nil || user.UserID != paratest.UserID || ctx.Value(key{}) != "kept" {
+			t.Errorf("asked about %v", user)
+		}
+		return false, nil
+	}})
+	ctx := context.WithValue(t.Context(), key{}, "kept")
+	for _, opt := range []paratest.TokenOption{
+		paratest.BadSignature(), paratest.Expired(), paratest.ForApp("x"), paratest.With("sub", 1), paratest.UnknownKey("x"),
+	} {
+		v.Validate(ctx, shared().Token(paratest.EmailUser(), opt))
+	}
+	if asked != 0 {
+		t.Errorf("asked %d times about tokens that were no good", asked)
+	}
+	token := shared().Token(paratest.EmailUser())
+	for range 3 {
+		if _, err := v.Validate(ctx, token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked != 3 {
+		t.Errorf("asked %d times for three requests", asked)
+	}
+}
