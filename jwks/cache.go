@@ -139,7 +139,8 @@ type keySet struct {
 	skipped      []jose.Skipped
 	etag         string
 	lastModified string
-	fetchedAt    time.Time
+	fetchedAt    time.Time // when Para was asked, not when it had answered (RFC 9111 §4.2.3)
+	initial      bool      // from Config.Initial: Para has not answered yet
 	// A look-up between since and until needs nothing but the map.
 	since, until int64
 	overdueAt    int64 // from when on the keys are older than promised
@@ -152,7 +153,6 @@ func (s *keySet) usable(now int64) bool { return len(s.keys) > 0 && now < s.stal
 type flight struct {
 	done  chan struct{}
 	keyID string // the unknown key ID it was begun for, if any
-	late  bool   // it began when the keys were older than promised, and nobody had tried: all wait
 }
 
 // line is a line for the log.
@@ -237,7 +237,7 @@ func (c *Cache) initial() (*keySet, error) {
 		return nil, fmt.Errorf("jwks: Initial: the snapshot is of another URL than environment %q has", c.env.Name)
 	}
 	now := c.cfg.Now().Round(0).UTC()
-	s := &keySet{keys: keys, skipped: skipped, fetchedAt: now}
+	s := &keySet{keys: keys, skipped: skipped, fetchedAt: now, initial: true}
 	if !from.FetchedAt.IsZero() && from.FetchedAt.Before(now) {
 		s.fetchedAt = from.FetchedAt.UTC()
 	}
@@ -299,7 +299,7 @@ func (c *Cache) key(ctx context.Context, id string, now int64) (Key, error) {
 		// What is not there will not come.
 	case known && usable:
 		c.beginIfDue(now, "")
-		if c.flight != nil && c.flight.late {
+		if c.suspended(s, now) {
 			wait = c.flight
 		}
 	case usable && c.flight == nil && c.failures == 0:
@@ -401,41 +401,63 @@ func (c *Cache) begin(now int64, id string) *flight {
 	}
 	s := *c.set.Load()
 	f := &flight{done: make(chan struct{}), keyID: id}
-	// A timer that runs makes a refresh succeed or fail before this. One that stood still, in a
-	// suspended process, must not let in whom Para has locked out meanwhile. A failure ends the
-	// waiting, and Config.Initial (no fetch yet) does not begin it.
-	f.late = now >= s.overdueAt && c.failures == 0 && c.fetches > 0
 	c.flight = f
 	c.attemptAt = now
 	c.fetches++
 	if id != "" {
 		c.askedAt = now
 	}
-	if !f.late {
-		// Meanwhile look-ups need not come here again.
-		s.until = min(now+int64(c.cfg.FetchTimeout)+int64(time.Second), s.staleAt)
-		c.set.Store(&s)
+	// Meanwhile look-ups need not come here again.
+	s.until = min(now+c.longest(), s.staleAt)
+	if c.failures == 0 && !s.initial {
+		s.until = min(s.until, s.overdueAt)
 	}
+	c.set.Store(&s)
 
 	c.work.Add(1)
 	go func() {
 		defer c.work.Done()
-		ctx, cancel := context.WithTimeout(c.ctx, c.cfg.FetchTimeout)
-		defer cancel()
-		a, err := get(ctx, c.client, c.env.URL, s.etag, s.lastModified, c.cfg.Algorithms)
-		if c.owned {
-			c.client.CloseIdleConnections() // a dial under way outlives its request otherwise
-		}
+		began := now
+		a, err := c.get(&s)
 		c.mu.Lock()
-		c.finish(f, a, err)
+		if now := c.cfg.Now().UnixNano(); now-began > c.longest() && !c.closed {
+			// The process was suspended in the middle of it: an answer is old, and an error not Para's.
+			began = now
+			c.fetches++
+			c.mu.Unlock()
+			a, err = c.get(&s)
+			c.mu.Lock()
+		}
+		c.finish(f, began, a, err)
 		c.unlockAndLog()
 		close(f.done)
 	}()
 	return f
 }
 
-// finish takes over what a fetch brought and plans the next one. The caller holds mu.
-func (c *Cache) finish(f *flight, a answer, err error) {
+// get fetches once, within FetchTimeout.
+func (c *Cache) get(s *keySet) (answer, error) {
+	ctx, cancel := context.WithTimeout(c.ctx, c.cfg.FetchTimeout)
+	defer cancel()
+	if c.owned {
+		defer c.client.CloseIdleConnections() // a dial under way outlives its request otherwise
+	}
+	return get(ctx, c.client, c.env.URL, s.etag, s.lastModified, c.cfg.Algorithms)
+}
+
+// longest is how long a fetch can take, unless the process is suspended.
+func (c *Cache) longest() int64 { return int64(c.cfg.FetchTimeout + time.Second) }
+
+// suspended reports whether the keys are older than promised although no fetch has failed, which
+// cannot be while timers run. Then the fetch under way is waited for, so as not to let in whom Para
+// has locked out meanwhile. The caller holds mu.
+func (c *Cache) suspended(s *keySet, now int64) bool {
+	return now >= s.overdueAt && c.failures == 0 && !s.initial
+}
+
+// finish takes over what a fetch brought and plans the next one. What it brought is as old as its
+// beginning. The caller holds mu.
+func (c *Cache) finish(f *flight, began int64, a answer, err error) {
 	at := c.cfg.Now().Round(0).UTC()
 	now := at.UnixNano()
 	c.flight = nil
@@ -478,12 +500,14 @@ func (c *Cache) finish(f *flight, a answer, err error) {
 		if a.fresh >= 0 {
 			fresh = min(max(a.fresh, minFresh), fresh)
 		}
-		s.fetchedAt = at
-		s.since = now - clockSlack
-		s.overdueAt = now + int64(fresh+c.cfg.FetchTimeout)
-		s.staleAt = now + int64(c.cfg.StaleLimit)
+		began = min(began, now) // where the clock was set back meanwhile
+		s.initial = false
+		s.fetchedAt = time.Unix(0, began).UTC()
+		s.since = began - clockSlack
+		s.overdueAt = began + int64(fresh+c.cfg.FetchTimeout)
+		s.staleAt = began + int64(c.cfg.StaleLimit)
 		// Ahead of need: at 80 to 90 % of the time, so that the fetch itself fits into the rest.
-		c.nextAt = now + int64(fresh)*8/10 + rand.Int64N(int64(fresh)/10+1)
+		c.nextAt = began + int64(fresh)*8/10 + rand.Int64N(int64(fresh)/10+1)
 		if _, found := s.keys[f.keyID]; found {
 			c.askedAt = 0 // a key that was really new does not use up the cooldown
 		}

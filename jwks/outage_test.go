@@ -230,17 +230,21 @@ func TestWithdrawnKeyInFrozenProcess(t *testing.T) {
 }
 
 func TestFrozenProcess(t *testing.T) {
-	// frozen warms a cache, then moves its clock on without its timers.
-	frozen := func(t *testing.T, first jwks.Source, during time.Duration) (*lab, *jwks.Cache) {
+	// freezable returns a warm cache whose clock can be moved ahead of its timers.
+	freezable := func(t *testing.T, first jwks.Source) (*lab, *jwks.Cache, *atomic.Int64) {
 		l := bubbleLab(t)
 		l.serves(keyA(), keyB())
-		var ahead atomic.Int64
+		ahead := new(atomic.Int64)
 		c := l.cache(t, jwks.Config{
 			Initial: first,
 			Now:     func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
 		})
 		found(t, c, "a")
 		settle(c)
+		return l, c, ahead
+	}
+	frozen := func(t *testing.T, first jwks.Source, during time.Duration) (*lab, *jwks.Cache) {
+		l, c, ahead := freezable(t, first)
 		ahead.Store(int64(during))
 		return l, c
 	}
@@ -300,6 +304,36 @@ func TestFrozenProcess(t *testing.T) {
 			refused(t, c, "a", jwks.ErrUnknownKey)
 		})
 	})
+	// The freeze comes in the middle of a refresh: the usual place in a function that is stopped as
+	// soon as it has answered. What the fetch brings afterwards is old, or a broken connection.
+	for name, answer := range map[string]http.HandlerFunc{
+		"an old answer arrives":      body(setOf(keyA(), keyB())),
+		"a broken answer arrives":    cutOff(setOf(keyA(), keyB())),
+		"no answer will ever arrive": hang,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for _, lookUpFirst := range []bool{true, false} {
+					l, c, ahead := freezable(t, jwks.Source{})
+					l.does(after(time.Second, answer))
+					time.Sleep(time.Until(c.Status().NextFetch))
+					synctest.Wait()
+					l.fetched(t, 2) // under way
+					l.serves(keyB())
+					ahead.Store(int64(time.Hour))
+					if !lookUpFirst {
+						time.Sleep(timeout)
+						synctest.Wait()
+					}
+					refused(t, c, "a", jwks.ErrUnknownKey)
+					found(t, c, "b")
+					if st := c.Status(); st.Failures != 0 || st.Fetches > 4 {
+						t.Errorf("status: %+v", st)
+					}
+				}
+			})
+		})
+	}
 	t.Run("the promise to the nanosecond", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			const promise = refresh + timeout
@@ -362,6 +396,7 @@ func TestOutageOfADay(t *testing.T) {
 					lookups++
 					time.Sleep(17 * time.Second)
 				}
+				settle(c)
 				st := c.Status()
 				if st.Fetches-1 > 300 || st.Fetches-1 < 200 {
 					t.Errorf("%d fetches in a day", st.Fetches-1)
@@ -369,7 +404,6 @@ func TestOutageOfADay(t *testing.T) {
 				if !st.Usable || !st.Stale || st.LastError == "" || st.Failures != int(st.Fetches-1) {
 					t.Errorf("status: %+v", st)
 				}
-				settle(c)
 				refused(t, c, "b", jwks.ErrUnavailable)
 
 				l.serves(keyB())
@@ -552,13 +586,16 @@ func TestHangingRefreshOverSockets(t *testing.T) {
 	c := l.cache(t, jwks.Config{Now: now.Now, FetchTimeout: 10 * time.Second})
 	found(t, c, "a")
 
+	l.does(status(500)) // so that the clock may run on: no refresh, and no reason to think of a freeze
+	now.advance(refresh)
+	settle(c)
 	entered, gone := make(chan struct{}), make(chan struct{})
 	l.does(func(w http.ResponseWriter, r *http.Request) {
 		close(entered)
 		hang(w, r)
 		close(gone)
 	})
-	now.advance(refresh)
+	now.advance(2 * time.Second)
 	found(t, c, "a")
 	<-entered
 	var wg sync.WaitGroup
@@ -578,7 +615,7 @@ func TestHangingRefreshOverSockets(t *testing.T) {
 		t.Fatal("look-ups of a cached key took as long as the hanging refresh")
 	default:
 	}
-	l.fetched(t, 2)
+	l.fetched(t, 3)
 	c.Close()
 	<-gone
 }
