@@ -3,4 +3,4 @@
 package middleware_test
 
 // few is by how much less is done under the race detector, which slows everything down.
-const few = 10
+const few = 5

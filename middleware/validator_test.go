@@ -424,7 +424,7 @@ func TestSlowPara(t *testing.T) {
 func TestFirstRequests(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newHand().now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment()})
-	const callers = 10_000 / few
+	const callers = 10_000
 	tokens := make([]string, 50)
 	for i := range tokens {
 		u := paratest.EmailUser()
