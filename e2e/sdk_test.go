@@ -311,24 +311,34 @@ func TestAnOutage(t *testing.T) {
 	}
 }
 
-// An export is a client's word. Para's SDK takes another user's ID in it; Go asks Para whose session it is.
-func TestAChangedUserID(t *testing.T) {
+// An export is a client's word. Para's SDK believes another user's ID in it; Go asks Para whose session it is.
+func TestAMadeUpExport(t *testing.T) {
 	para := newLab(t)
-	login := para.Login(paratest.EmailUser())
-	forged := decoded(t, login.Exported())
 	const victim = "11111111-1111-4111-8111-111111111111"
-	forged["userId"] = victim
-	text, err := json.Marshal(forged)
-	if err != nil {
-		t.Fatal(err)
+	changed := decoded(t, para.Login(paratest.EmailUser()).Exported())
+	changed["userId"] = victim
+	exported := map[string]string{}
+	for name, forged := range map[string]map[string]any{
+		"another user's ID on a good session": changed,
+		"no session at all": {
+			"userId": victim, "sessionCookie": "made-up", "wallets": map[string]any{}, "currentWalletIds": map[string]any{},
+			"externalWallets": map[string]any{"0xE": map[string]any{"id": "0xE", "type": "EVM", "address": "0xE", "isExternal": true}},
+		},
+	} {
+		text, err := json.Marshal(forged)
+		if err != nil {
+			t.Fatal(err)
+		}
+		exported[name] = base64.StdEncoding.EncodeToString(text)
 	}
-	exported := base64.StdEncoding.EncodeToString(text)
-	got := node1(t, para.APIKey(), exported)
-	if !get[bool](t, got, "isSessionActive") || get[string](t, got, "getUserId") != victim {
-		t.Error("Para's SDK has learnt to tell: docs/para-api.md says that it does not")
-	}
-	if active, err := importSession(t, para.client(t), exported).IsActive(t.Context()); active || !errors.Is(err, session.ErrOtherUser) {
-		t.Errorf("active %v, %v", active, err)
+	for name, got := range node(t, para.APIKey(), exported) {
+		if !get[bool](t, got, "isSessionActive") || get[string](t, got, "getUserId") != victim {
+			t.Errorf("%s: Para's SDK has learnt to tell: docs/para-api.md says that it does not", name)
+		}
+		active, err := importSession(t, para.client(t), exported[name]).IsActive(t.Context())
+		if wrong := name != "no session at all"; active || errors.Is(err, session.ErrOtherUser) != wrong || !wrong && err != nil {
+			t.Errorf("%s: active %v, %v", name, active, err)
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ type ImportOption func(*keeping)
 type keeping struct{ signers bool }
 
 // KeepSignersThisServerCannotUse carries key shares along, so that [Session.Export] gives them back, to a Node
-// server that signs. They are half of the user's keys: while the Session lives, they are in this process's memory.
+// server that signs. They are part of the user's keys: while the Session lives, they are in this process's memory.
 // Nothing here reads them.
 func KeepSignersThisServerCannotUse() ImportOption {
 	return func(k *keeping) { k.signers = true }

@@ -44,6 +44,24 @@ func TestImportKeepsWhatTheSessionSays(t *testing.T) {
 	}
 }
 
+// Exports of Para's older SDKs name the user elsewhere.
+func TestAnExportWithoutAuthInfoIsImported(t *testing.T) {
+	c, _ := fake(t, says(200, touch()))
+	for _, exported := range []string{
+		encode(`{"email":"email@example.com","userId":"` + userID + `","wallets":{},"currentWalletIds":{},"sessionCookie":"c"}`),
+		encode(`{"authInfo":null,"userId":"` + userID + `","wallets":null,"currentWalletIds":null,"externalWallets":null,"sessionCookie":"c"}`),
+		encode(`{"userId":"` + userID + `","sessionCookie":"c"}`),
+	} {
+		s := importSession(t, c, exported)
+		if s.AuthType() != "" || s.Identifier() != "" || s.Wallets() != nil || s.CurrentWallets() != nil || s.Mode() != session.ModeNone {
+			t.Errorf("%v", s)
+		}
+		if active, err := s.IsActive(t.Context()); !active || err != nil {
+			t.Errorf("active %v, %v", active, err)
+		}
+	}
+}
+
 func TestEveryKindOfUserIsImported(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
