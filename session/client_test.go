@@ -51,6 +51,7 @@ func TestWhatNewAccepts(t *testing.T) {
 		{"a prod secret at beta", session.Config{Environment: jwks.Beta, SecretAPIKey: "prod_" + key}, "SecretAPIKey is a key of prod, and Environment is beta"},
 		{"a dev key at sandbox", session.Config{Environment: jwks.Sandbox, APIKey: "dev_" + key}, "APIKey is a key of dev"},
 		{"a dev key on loopback", session.Config{Environment: loopback, APIKey: "dev_" + key}, ""},
+		{"a dev key on a loopback that is named beta", session.Config{Environment: jwks.Environment{Name: "beta", URL: "http://[::1]:8080"}, APIKey: "dev_" + key}, ""},
 		{"a beta key on loopback", session.Config{Environment: loopback, APIKey: "beta_" + key}, ""},
 		{"a prod key at what is named beta", session.Config{Environment: named, APIKey: "prod_" + key}, "Environment is beta"},
 		{"any key where it cannot be told", session.Config{Environment: custom, APIKey: "prod_" + key}, ""},

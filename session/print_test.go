@@ -94,7 +94,9 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		fmt.Sprint(s):                "Para session of user \"" + userID + "\" (NONE, beta)",
+		fmt.Sprintf("%d", s):         "Para session of user \"" + userID + "\" (NONE, beta)",
 		fmt.Sprintf("%#v", c):        "Para session client for beta",
+		fmt.Sprintf("%d", c):         "Para session client for beta",
 		fmt.Sprintf("%s", jwt):       `Para JWT (kid "kid-1")`,
 		fmt.Sprint(token):            "[hidden]",
 		fmt.Sprintf("%+v", cfg):      `session.Config{Environment: "beta", SecretAPIKey: [hidden], APIKey: [hidden]}`,
@@ -105,9 +107,14 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", name, want)
 		}
 	}
-	if text, err := json.Marshal(map[string]any{"s": s, "t": token, "j": jwt}); err != nil || string(text) !=
-		`{"j":{"kid":"kid-1"},"s":"Para session of user \"`+userID+`\" (NONE, beta)","t":"[hidden]"}` {
+	if text, err := json.Marshal(map[string]any{"c": session.Config{APIKey: "canary"}, "s": s, "t": token, "j": jwt}); err != nil || string(text) !=
+		`{"c":"session.Config{Environment: \"\", SecretAPIKey: not set, APIKey: [hidden]}","j":{"kid":"kid-1"},"s":"Para session of user \"`+userID+`\" (NONE, beta)","t":"[hidden]"}` {
 		t.Errorf("%s, %v", text, err)
+	}
+	logger, log := recorder()
+	logger.Info("x", "c", cfg)
+	if !strings.Contains(log.String(), `session.Config{Environment: \"beta\", SecretAPIKey: [hidden]`) {
+		t.Error(log)
 	}
 	var none *session.Session
 	if got := none.String(); got != "no Para session" {

@@ -126,6 +126,9 @@ func TestModesAreToldFromTheExport(t *testing.T) {
 	// No external wallet, no user: nothing at all.
 	_, err := c.Import(export(t, byEmail+",", ``, user+",", ``, wallets, `"wallets":{}`))
 	is(t, err, session.ErrSessionNoUser)
+	// Embedded wallets are somebody's.
+	_, err = c.Import(export(t, byEmail+",", ``, user+",", ``, `"externalWallets":{}`, external))
+	is(t, err, session.ErrSessionNoUser)
 }
 
 func TestExternalWalletModes(t *testing.T) {
@@ -255,9 +258,11 @@ func TestWhatTouchMaySay(t *testing.T) {
 	c, _ := fake(t, says(200, touch(`"sessionLookupId":"lookup-1",`, ``)))
 	_, err := importSession(t, c, export(t)).VerificationToken(t.Context())
 	is(t, err, session.ErrUnexpectedAnswer)
-	c, _ = fake(t, says(200, touch(`"p-1"`, `"../users"`)))
+	c, para := fake(t, says(200, touch(`"p-1"`, `"../users"`)))
 	_, err = importSession(t, c, export(t)).Partner(t.Context())
-	is(t, err, session.ErrUnexpectedAnswer)
+	if is(t, err, session.ErrUnexpectedAnswer); para.calls() != 1 {
+		t.Error("a path was asked for that is no partner's")
+	}
 	for _, body := range []string{`{}`, `{"partner":{"id":"p-2"}}`, `{"partner":null}`, `<html>`} {
 		c, _ = fake(t, says(200, touch()), says(200, body))
 		_, err = importSession(t, c, export(t)).Partner(t.Context())
