@@ -228,6 +228,9 @@ func TestAWrongAPIKey(t *testing.T) {
 	if active, err := importSession(t, c, login.Exported()).IsActive(t.Context()); active || !errors.Is(err, session.ErrUnauthorizedKey) {
 		t.Errorf("active %v, %v", active, err)
 	}
+	if err := importSession(t, c, login.Exported()).KeepAlive(t.Context()); !errors.Is(err, session.ErrUnauthorizedKey) {
+		t.Error(err)
+	}
 	if _, err := c.VerifyToken(t.Context(), login.VerificationToken()); !errors.Is(err, session.ErrUnauthorizedKey) {
 		t.Error(err)
 	}

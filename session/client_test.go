@@ -215,6 +215,16 @@ func TestAWrongKeyIsNeverAnExpiredSession(t *testing.T) {
 	}
 	_, err = s.VerificationToken(t.Context())
 	is(t, err, session.ErrUnauthorizedKey)
+	is(t, s.KeepAlive(t.Context()), session.ErrUnauthorizedKey)
+	jwt, err := s.IssueJWT(t.Context())
+	if is(t, err, session.ErrUnauthorizedKey); jwt != (session.JWT{}) {
+		t.Error("a token")
+	}
+	// Where that cannot be told either, Para's refusal stands.
+	for _, then := range []func(*http.Request) (*http.Response, error){says(401, ``), says(200, `<html>`), says(200, touch())} {
+		c, _ := fake(t, says(403, ``), then)
+		is(t, importSession(t, c, export(t)).KeepAlive(t.Context()), session.ErrSessionExpired)
+	}
 }
 
 // What each call sends is what Para's documentation says and Para's SDK sends, and nothing else that tells.

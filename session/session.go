@@ -304,18 +304,31 @@ func (s *Session) IsActive(ctx context.Context) (bool, error) {
 // KeepAlive extends the session by the session length of the app. Whether it did so the first or the second time makes
 // no difference, and so it is retried.
 //
-// Errors: [ErrSessionExpired] where Para does not extend it, [ErrNoAPIKey], [ErrUnavailable],
-// [ErrUnexpectedAnswer]. A wrong API key cannot be told from an expired session here; IsActive tells it. Source:
-// keepSessionAlive of Para's SDK, by POST /users/{userId}/session/keep-alive.
+// Errors: [ErrSessionExpired] where Para does not extend it, [ErrUnauthorizedKey] where the API key is to blame,
+// [ErrNoAPIKey], [ErrUnavailable], [ErrUnexpectedAnswer]. Source: keepSessionAlive of Para's SDK, by
+// POST /users/{userId}/session/keep-alive.
 func (s *Session) KeepAlive(ctx context.Context) error {
 	if err := s.needLogin(); err != nil {
 		return err
 	}
-	return s.ask(ctx, call{
+	return s.orKey(ctx, s.ask(ctx, call{
 		method: http.MethodPost, path: "/users/" + s.doc.UserID + "/session/keep-alive", name: "/users/{userId}/session/keep-alive",
 		contentType: "application/x-www-form-urlencoded", safe: true,
 		says: map[int]Code{http.StatusUnauthorized: ErrSessionExpired, http.StatusForbidden: ErrSessionExpired},
-	}, func(answer) error { return nil })
+	}, func(answer) error { return nil }))
+}
+
+// orKey asks once more where Para has refused: 401 and 403 do not say whether the session is over or the API key is
+// wrong, and a wrong key must not log everybody out. /touch tells the two apart.
+func (s *Session) orKey(ctx context.Context, err error) error {
+	if !errors.Is(err, ErrSessionExpired) {
+		return err
+	}
+	var e *Error
+	if _, touched := s.touch(ctx); errors.As(touched, &e) && e.Code == ErrUnauthorizedKey && e.Status == http.StatusOK {
+		return touched
+	}
+	return err
 }
 
 // JWTOption changes what [Session.IssueJWT] asks for.
@@ -328,9 +341,9 @@ func KeyIndex(i int) JWTOption { return func(index *int) { *index = i } }
 // word on the user. Issuing extends the session. It is not retried, so that no token is issued that nobody holds,
 // but where Para says that it did nothing (429).
 //
-// Errors: [ErrSessionExpired] where the user must log in again, [ErrNoAPIKey], [ErrUnavailable],
-// [ErrUnexpectedAnswer]; none comes with a token. A wrong API key cannot be told from an expired session here;
-// IsActive tells it. Source: issueJwt of Para's SDK, by POST /auth/jwt.
+// Errors: [ErrSessionExpired] where the user must log in again, [ErrUnauthorizedKey] where the API key is to blame,
+// [ErrNoAPIKey], [ErrUnavailable], [ErrUnexpectedAnswer]; none comes with a token. Source: issueJwt of Para's SDK, by
+// POST /auth/jwt.
 func (s *Session) IssueJWT(ctx context.Context, opts ...JWTOption) (JWT, error) {
 	if err := s.needLogin(); err != nil {
 		return JWT{}, err
@@ -360,7 +373,7 @@ func (s *Session) IssueJWT(ctx context.Context, opts ...JWTOption) (JWT, error) 
 		return err
 	})
 	if err != nil {
-		return JWT{}, err
+		return JWT{}, s.orKey(ctx, err)
 	}
 	return jwt, nil
 }
