@@ -3,6 +3,7 @@
 package middleware_test
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ import (
 func TestAllocations(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	validator := func(cacheSize int) *middleware.Validator {
-		v, err := middleware.New(middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, CacheSize: cacheSize})
+		v, err := middleware.New(middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, CacheSize: cacheSize, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -31,7 +32,7 @@ func remembering(t *testing.T, change func(*Config)) (*Validator, *paratest.Para
 	t.Helper()
 	at := newClock()
 	para := paratest.New(t, paratest.Config{Now: at.now})
-	cfg := Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Now: at.now}
+	cfg := Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Now: at.now, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
 	}
@@ -174,7 +175,7 @@ func TestValidatorsShareNoVerdicts(t *testing.T) {
 	at := newClock()
 	para := paratest.New(t, paratest.Config{Now: at.now})
 	validator := func(apiKeyID string) *Validator {
-		v, err := New(Config{Environment: para.Environment(), APIKeyIDs: []string{apiKeyID}, Now: at.now})
+		v, err := New(Config{Environment: para.Environment(), APIKeyIDs: []string{apiKeyID}, Now: at.now, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
