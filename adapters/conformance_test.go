@@ -617,6 +617,7 @@ func TestMisconfigured(t *testing.T) {
 			opts []middleware.Option
 		}{
 			{"no validator", nil, nil},
+			{"a validator that is not one", new(middleware.Validator), nil},
 			{"nil option", v, []middleware.Option{nil}},
 			{"nil option among others", v, []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail)), nil}},
 			{"no source", v, []middleware.Option{middleware.TokenFrom()}},

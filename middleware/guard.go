@@ -124,8 +124,9 @@ func Optional(v *Validator, opts ...Option) *Guard { return newGuard(v, true, op
 
 func newGuard(v *Validator, optional bool, opts []Option) *Guard {
 	g := &Guard{validator: v, optional: optional, sources: []TokenSource{fromAuthorization}}
-	if v == nil {
-		g.misuse("the Validator is nil: did New return an error?")
+	if v == nil || v.keys == nil {
+		g.validator = nil
+		g.misuse("the Validator was not made by New: did that return an error?")
 	}
 	for _, opt := range opts {
 		if opt == nil {
