@@ -112,8 +112,8 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 	logger, log := recorder()
-	logger.Info("x", "c", cfg)
-	if !strings.Contains(log.String(), `session.Config{Environment: \"beta\", SecretAPIKey: [hidden]`) {
+	logger.Info("x", "c", cfg, "j", jwt)
+	if !strings.Contains(log.String(), `session.Config{Environment: \"beta\", SecretAPIKey: [hidden]`) || !strings.Contains(log.String(), `"j":{"kid":"kid-1"}`) {
 		t.Error(log)
 	}
 	var none *session.Session

@@ -179,11 +179,9 @@ func (v *VerificationTokens) find(key digest, age time.Duration) *known {
 	return k
 }
 
-// keep takes an answer in, and drops what is too old or too many. The caller holds mu.
+// keep takes an answer in, and drops what is too old, which is all of it without a TTL, or too many. The caller holds
+// mu.
 func (v *VerificationTokens) keep(key digest, user *claims.Claims) {
-	if v.ttl == 0 {
-		return
-	}
 	v.forget(v.known[key])
 	now := v.client.now().Round(0) // a suspended machine stops the monotonic clock, and no session
 	v.known[key] = v.oldest.PushBack(&known{token: key, user: user, at: now})

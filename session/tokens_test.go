@@ -136,8 +136,12 @@ func TestTokensAreToldApartByAllOfThem(t *testing.T) {
 func TestEqualCallsAtTheSameTimeAreOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, func(r *http.Request) (*http.Response, error) {
-			time.Sleep(time.Second)
-			return says(200, verified)(r)
+			select {
+			case <-time.After(time.Second):
+				return says(200, verified)(r)
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
 		})
 		v := newTokens(t, c, session.TokensConfig{})
 		gone, goAway := context.WithCancelCause(t.Context())

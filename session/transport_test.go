@@ -97,6 +97,22 @@ func TestAnOutageIsNeverAVerdict(t *testing.T) {
 	}
 }
 
+// A URL has the user's ID in it, and a proxy's is nobody's business.
+func TestErrorsNameTheRequestWithoutItsURL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := fake(t, breaks)
+		err := importSession(t, c, export(t)).KeepAlive(t.Context())
+		if got := err.Error(); got != "session: Para is unavailable: POST /users/{userId}/session/keep-alive: connection reset by peer" {
+			t.Error(got)
+		}
+		c, _ = fake(t, says(503, "", "Retry-After", "30"))
+		_, err = c.VerifyToken(t.Context(), "vt")
+		if got := err.Error(); got != "session: Para is unavailable: POST /sessions/verify answered 503, to be tried again after 30s" {
+			t.Error(got)
+		}
+	})
+}
+
 func TestAttemptsAreFewAndSpreadOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, says(500, ""))
@@ -263,7 +279,7 @@ func TestRedirectsAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = c.VerifyToken(t.Context(), "vt")
-		if e := is(t, err, session.ErrUnexpectedAnswer); e.Status != status || followed {
+		if e := is(t, err, session.ErrUnexpectedAnswer); e.Status != status || followed || !strings.Contains(err.Error(), "redirects are not followed") {
 			t.Errorf("%d: %v", status, err)
 		}
 		_, err = importSession(t, c, export(t)).IsActive(t.Context())

@@ -1,0 +1,65 @@
+package session
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/jwks"
+)
+
+type answers string
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(a))), Request: r}, nil
+}
+
+// What is no longer used is not kept either: it is about people.
+func TestWhatIsKeptOfTokens(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	c, err := New(Config{
+		Environment: jwks.Beta, SecretAPIKey: "k", Now: func() time.Time { return now },
+		HTTPClient: &http.Client{Transport: answers(`{"authType":"email","identifier":"a@b.c"}`)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := func(v *VerificationTokens, tokens ...string) int {
+		for _, token := range tokens {
+			if _, err := v.VerifyVerificationToken(t.Context(), token); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(v.known) != v.oldest.Len() || len(v.flights) != 0 {
+			t.Errorf("%d known, %d in line, %d under way", len(v.known), v.oldest.Len(), len(v.flights))
+		}
+		return len(v.known)
+	}
+	v, err := c.VerificationTokens(TokensConfig{TTL: time.Minute, Grace: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := kept(v, "canary-a", "canary-b", "canary-a"); n != 2 {
+		t.Errorf("%d are kept", n)
+	}
+	now = now.Add(time.Minute)
+	if n := kept(v, "canary-b", "canary-c"); n != 3 {
+		t.Errorf("%d are kept through the grace", n)
+	}
+	now = now.Add(time.Minute)
+	if n := kept(v, "canary-d"); n != 3 { // the first has gone
+		t.Errorf("%d are kept after it", n)
+	}
+	if text := fmt.Sprint(v.known, v.oldest); strings.Contains(text, "canary") {
+		t.Errorf("a token is kept: %s", text)
+	}
+	if v, err = c.VerificationTokens(TokensConfig{TTL: -1}); err != nil {
+		t.Fatal(err)
+	}
+	if n := kept(v, "canary-a"); n != 0 {
+		t.Errorf("%d are kept without a TTL", n)
+	}
+}
