@@ -244,7 +244,6 @@ func (c *Cache) initial() (*keySet, error) {
 	if c.cfg.Offline {
 		const forever = 1<<63 - 1
 		s.until, s.overdueAt, s.staleAt = forever, forever, forever
-		s.since = -forever
 	} else {
 		// By way of the age, which saturates where nanoseconds since 1970 would wrap round.
 		fetched := now.UnixNano() - int64(now.Sub(s.fetchedAt))
@@ -303,7 +302,7 @@ func (c *Cache) key(ctx context.Context, id string, now int64) (Key, error) {
 			wait = c.flight
 		}
 	case usable && c.flight == nil && c.failures == 0:
-		if elapsed := now - c.askedAt; c.askedAt == 0 || elapsed >= int64(c.cfg.Cooldown) || elapsed < -clockSlack {
+		if passed(now, c.askedAt, c.cfg.Cooldown) {
 			wait = c.begin(now, id)
 		}
 	default:
@@ -407,8 +406,8 @@ func (c *Cache) begin(now int64, id string) *flight {
 	if id != "" {
 		c.askedAt = now
 	}
-	// Meanwhile look-ups need not come here again.
-	s.until = min(now+c.longest(), s.staleAt)
+	// Meanwhile look-ups need not come here again, unless they would have to wait.
+	s.until = s.staleAt
 	if c.failures == 0 && !s.initial {
 		s.until = min(s.until, s.overdueAt)
 	}
@@ -420,7 +419,8 @@ func (c *Cache) begin(now int64, id string) *flight {
 		began := now
 		a, err := c.get(&s)
 		c.mu.Lock()
-		if now := c.cfg.Now().UnixNano(); now-began > c.longest() && !c.closed {
+		// A second more than a fetch can take, for a busy machine.
+		if now := c.cfg.Now().UnixNano(); now-began > int64(c.cfg.FetchTimeout+time.Second) {
 			// The process was suspended in the middle of it: an answer is old, and an error not Para's.
 			began = now
 			c.fetches++
@@ -445,8 +445,12 @@ func (c *Cache) get(s *keySet) (answer, error) {
 	return get(ctx, c.client, c.env.URL, s.etag, s.lastModified, c.cfg.Algorithms)
 }
 
-// longest is how long a fetch can take, unless the process is suspended.
-func (c *Cache) longest() int64 { return int64(c.cfg.FetchTimeout + time.Second) }
+// passed reports whether it has been so long since then, or the clock was set back, so that nobody
+// can tell.
+func passed(now, then int64, d time.Duration) bool {
+	elapsed := now - then
+	return elapsed >= int64(d) || elapsed < -clockSlack
+}
 
 // suspended reports whether the keys are older than promised although no fetch has failed, which
 // cannot be while timers run. Then the fetch under way is waited for, so as not to let in whom Para
@@ -464,7 +468,7 @@ func (c *Cache) finish(f *flight, began int64, a answer, err error) {
 	s := *c.set.Load()
 
 	if errors.Is(err, errNoUsableKey) {
-		if c.empties == 0 || now-c.emptyAt >= int64(minFresh) {
+		if passed(now, c.emptyAt, minFresh) {
 			c.empties++
 			c.emptyAt = now
 		}
@@ -585,7 +589,7 @@ func (c *Cache) arm(now int64) {
 	if c.closed {
 		return
 	}
-	wait := max(time.Duration(c.nextAt-now), time.Millisecond)
+	wait := time.Duration(c.nextAt - now)
 	if c.timer == nil {
 		c.timer = time.AfterFunc(wait, c.tick)
 	} else {
@@ -597,8 +601,11 @@ func (c *Cache) arm(now int64) {
 func (c *Cache) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.flight != nil || c.closed {
+		return // finish sets the timer, or nobody does
+	}
 	now := c.cfg.Now().UnixNano()
-	if c.flight == nil && c.beginIfDue(now, "") == nil {
+	if c.beginIfDue(now, "") == nil {
 		c.arm(now)
 	}
 }

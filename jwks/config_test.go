@@ -216,6 +216,32 @@ func TestInitial(t *testing.T) {
 		refused(t, c, "a", jwks.ErrUnknownKey)
 		found(t, c, "b")
 	})
+	t.Run("even where they are old", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			l := bubbleLab(t)
+			l.serves(keyA())
+			first := l.cache(t, jwks.Config{})
+			found(t, first, "a")
+			snapshot, err := first.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(24 * time.Hour)
+			l.does(after(time.Second, body(setOf(keyB()))))
+			c := l.cache(t, jwks.Config{Initial: jwks.FromBytes(snapshot)})
+			atOnce(t, func() { found(t, c, "a"); found(t, c, "a") })
+			time.Sleep(time.Second)
+			synctest.Wait()
+			refused(t, c, "a", jwks.ErrUnknownKey)
+		})
+	})
+	t.Run("what is not used is logged", func(t *testing.T) {
+		var log logbook
+		newLab(t).cache(t, jwks.Config{Logger: log.logger(), Initial: jwks.FromBytes([]byte(set(`{"kid":"x","kty":"LWE"}`, keyA().jwk())))})
+		if lines := log.with("is not used"); len(lines) != 1 || lines[0].attrs["kid"] != "x" {
+			t.Errorf("logged: %+v", log.lines)
+		}
+	})
 	t.Run("Warm waits for Para", func(t *testing.T) {
 		l := newLab(t)
 		l.serves(keyB())

@@ -128,7 +128,7 @@ func TestNewKeyUnderFlood(t *testing.T) {
 		now.advance(100 * time.Millisecond)
 	}
 	took := now.Now().Sub(published)
-	if took > 30*time.Second {
+	if took != 30*time.Second { // the cooldown, and no more
 		t.Fatalf("a new key took %v under a flood", took)
 	}
 	l.fetched(t, 3)
@@ -297,6 +297,13 @@ func TestFrozenProcess(t *testing.T) {
 			}
 		})
 	})
+	t.Run("the keys go stale while the caller waits", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			l, c := frozen(t, jwks.Source{}, 72*time.Hour-time.Second)
+			l.does(hang)
+			refused(t, c, "a", jwks.ErrUnavailable)
+		})
+	})
 	t.Run("with Initial", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l, c := frozen(t, jwks.FromBytes([]byte(setOf(keyA()))), time.Hour)
@@ -327,13 +334,41 @@ func TestFrozenProcess(t *testing.T) {
 					}
 					refused(t, c, "a", jwks.ErrUnknownKey)
 					found(t, c, "b")
-					if st := c.Status(); st.Failures != 0 || st.Fetches > 4 {
-						t.Errorf("status: %+v", st)
+					if st := c.Status(); st.Failures != 0 || st.Fetches > 4 || int64(st.Fetches) != l.fetches.Load() {
+						t.Errorf("%d fetches, status: %+v", l.fetches.Load(), st)
 					}
 				}
 			})
 		})
 	}
+	t.Run("a slow answer is as old as its request", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			const slow = 4 * time.Second
+			l := bubbleLab(t)
+			l.does(after(slow, body(setOf(keyA()))))
+			var ahead atomic.Int64
+			c := l.cache(t, jwks.Config{Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
+			asked := time.Now()
+			found(t, c, "a")
+			st := c.Status()
+			if !st.FetchedAt.Equal(asked) || st.NextFetch.Sub(asked) > refresh*9/10 || !st.StaleAt.Equal(asked.Add(72*time.Hour)) {
+				t.Errorf("asked at %v: %+v", asked, st)
+			}
+			ahead.Store(int64(refresh + timeout - slow - 1))
+			atOnce(t, func() { found(t, c, "a") })
+			settle(c)
+
+			ahead.Store(0)
+			c = l.cache(t, jwks.Config{Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
+			found(t, c, "a")
+			ahead.Store(int64(refresh + timeout - slow))
+			before := time.Now()
+			found(t, c, "a")
+			if waited := time.Since(before); waited != slow {
+				t.Errorf("waited %v", waited)
+			}
+		})
+	})
 	t.Run("the promise to the nanosecond", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			const promise = refresh + timeout
@@ -573,6 +608,63 @@ func TestStaleLimitIsExact(t *testing.T) {
 			if st := c.Status(); st.Usable || !st.Stale {
 				t.Errorf("status: %+v", st)
 			}
+			if name == "backing off" {
+				now.advance(time.Minute)
+				refused(t, c, "a", jwks.ErrUnavailable) // who waits for a try that fails gets no stale key
+				l.serves(keyA())
+				now.advance(time.Minute)
+				found(t, c, "a") // and who waits for one that succeeds gets a fresh one
+			}
+		})
+	}
+}
+
+// A look-up of a known key takes no lock, neither when all is well nor while a refresh hangs. The
+// test holds the lock by way of Config.Now, which Status calls under it.
+func TestLookUpTakesNoLock(t *testing.T) {
+	for _, phase := range []string{"fresh", "fresh by a clock that was set back a bit", "refreshing", "refreshing after failures"} {
+		t.Run(phase, func(t *testing.T) {
+			l := newLab(t)
+			l.serves(keyA())
+			now := newClock()
+			var block atomic.Bool
+			locked, release := make(chan struct{}), make(chan struct{})
+			c := l.cache(t, jwks.Config{FetchTimeout: time.Minute, Now: func() time.Time {
+				if block.CompareAndSwap(true, false) {
+					close(locked)
+					<-release
+				}
+				return now.Now()
+			}})
+			found(t, c, "a")
+			if phase == "refreshing after failures" {
+				l.does(status(500))
+				now.advance(time.Hour)
+				settle(c)
+				now.advance(time.Hour)
+			}
+			switch {
+			case phase == "fresh":
+			case strings.HasPrefix(phase, "fresh"):
+				now.advance(-30 * time.Second)
+			default:
+				l.does(hang)
+				now.advance(refresh)
+				found(t, c, "a")
+			}
+			block.Store(true)
+			go c.Status()
+			<-locked
+			var done atomic.Bool
+			go func() {
+				if _, err := c.KeyAt(context.Background(), "a", now.Now()); err != nil {
+					t.Error(err)
+				}
+				done.Store(true)
+			}()
+			eventually(t, "done without the lock", done.Load)
+			close(release)
+			c.Close()
 		})
 	}
 }
@@ -996,19 +1088,25 @@ func TestClosedCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
 		l.serves(keyA())
-		c := l.cache(t, jwks.Config{})
+		var readings atomic.Int64
+		c := l.cache(t, jwks.Config{Now: func() time.Time { readings.Add(1); return time.Now() }})
 		found(t, c, "a")
 		c.Close()
 		if next := c.Status().NextFetch; !next.IsZero() {
 			t.Errorf("a closed cache plans a fetch for %v", next)
 		}
-		for range 72 {
+		before := readings.Load()
+		time.Sleep(time.Hour)
+		if n := readings.Load() - before; n != 0 {
+			t.Errorf("a closed cache looked at the clock %d times", n)
+		}
+		for range 71 {
 			found(t, c, "a")
 			refused(t, c, "b", jwks.ErrUnknownKey)
 			time.Sleep(time.Hour)
 		}
 		var ue *jwks.UnavailableError
-		if _, err := c.Key(t.Context(), "a"); !errors.As(err, &ue) || ue.Cause == nil || !strings.Contains(ue.Cause.Error(), "closed") {
+		if _, err := c.Key(t.Context(), "a"); !errors.As(err, &ue) || ue.RetryAfter != time.Second || ue.Cause == nil || !strings.Contains(ue.Cause.Error(), "closed") {
 			t.Errorf("after StaleLimit: %v", err)
 		}
 		if err := c.Warm(t.Context()); !errors.Is(err, jwks.ErrUnavailable) {
@@ -1024,7 +1122,8 @@ func TestCloseWhileLookingUp(t *testing.T) {
 		l := bubbleLab(t)
 		l.does(hang)
 		var log logbook
-		c := l.cache(t, jwks.Config{Logger: log.logger()})
+		var readings atomic.Int64
+		c := l.cache(t, jwks.Config{Logger: log.logger(), Now: func() time.Time { readings.Add(1); return time.Now() }})
 		var wg sync.WaitGroup
 		for range 10 {
 			wg.Go(func() { refused(t, c, "a", jwks.ErrUnavailable) })
@@ -1034,8 +1133,34 @@ func TestCloseWhileLookingUp(t *testing.T) {
 		if lines := log.messages(); len(lines) != 0 {
 			t.Errorf("logged: %q", lines)
 		}
+		before := readings.Load()
 		time.Sleep(time.Hour)
+		if n := readings.Load() - before; n != 0 {
+			t.Errorf("a closed cache looked at the clock %d times", n)
+		}
 		l.fetched(t, 1)
+	})
+}
+
+// The timer comes while a fetch that a look-up began is under way: that fetch is the refresh.
+func TestTimerDuringFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := bubbleLab(t)
+		l.serves(keyA())
+		var readings atomic.Int64
+		c := l.cache(t, jwks.Config{Now: func() time.Time { readings.Add(1); return time.Now() }})
+		found(t, c, "a")
+		time.Sleep(time.Until(c.Status().NextFetch) - time.Second)
+		l.does(hang)
+		go c.Key(context.Background(), "junk")
+		synctest.Wait()
+		l.fetched(t, 2)
+		before := readings.Load()
+		time.Sleep(3 * time.Second)
+		l.fetched(t, 2)
+		if n := readings.Load() - before; n != 0 {
+			t.Errorf("the clock was looked at %d times", n)
+		}
 	})
 }
 
@@ -1114,6 +1239,11 @@ func TestUnknownKeyWhileParaIsDown(t *testing.T) {
 	refused(t, c, "b", jwks.ErrUnavailable) // the one that finds out
 	refused(t, c, "b", jwks.ErrUnavailable) // and one that does not even ask
 	l.fetched(t, 2)
+	now.advance(900 * time.Millisecond)
+	var ue *jwks.UnavailableError
+	if _, err := c.Key(t.Context(), "b"); !errors.As(err, &ue) || ue.RetryAfter != time.Second {
+		t.Errorf("with less than a second to go: %v", err) // Retry-After: 0 would be a storm
+	}
 	found(t, c, "a")
 	l.serves(keyA(), keyB())
 	now.advance(2 * time.Second)
@@ -1146,6 +1276,9 @@ func TestEmptySets(t *testing.T) {
 					step(body(text))
 					found(t, c, "a")
 					settle(c)
+					if st := c.Status(); len(st.KeyIDs) != 1 || len(st.Skipped) != 0 {
+						t.Errorf("status is not of the keys at hand: %+v", st)
+					}
 				}
 			}
 			step(body(setOf(keyA())))
@@ -1406,6 +1539,9 @@ func TestRefreshReplacesTheSet(t *testing.T) {
 
 	next(keyB())
 	refused(t, c, "a", jwks.ErrUnknownKey)
+	if n := len(log.with("key set changed")); n != 3 {
+		t.Errorf("%d changes logged, want 3: a key is gone", n)
+	}
 	next(keyB().named("a"), keyB())
 	if found(t, c, "a") == replaced {
 		t.Error("a key that was gone meanwhile counts as the same")
@@ -1431,41 +1567,74 @@ func TestClockSetBack(t *testing.T) {
 	l.serves(keyA(), keyB())
 	now := newClock()
 	c := l.cache(t, jwks.Config{Now: now.Now})
+	begun := func(want uint64) { // by the look-up before it
+		t.Helper()
+		if n := c.Status().Fetches; n != want {
+			t.Fatalf("%d fetches, want %d", n, want)
+		}
+		settle(c)
+		l.fetched(t, int64(want))
+	}
 	found(t, c, "a")
+	refused(t, c, "junk", jwks.ErrUnknownKey)
+	begun(2)
 
 	now.advance(-30 * time.Second) // as NTP may
 	found(t, c, "a")
-	settle(c)
-	l.fetched(t, 1)
+	refused(t, c, "junk", jwks.ErrUnknownKey) // and this is no way round the cooldown
+	begun(2)
 
 	l.serves(keyB())
 	now.advance(-24 * time.Hour)
-	found(t, c, "a") // begins the refresh
-	settle(c)
-	l.fetched(t, 2)
-	refused(t, c, "a", jwks.ErrUnknownKey)
-	l.fetched(t, 3) // and an unknown key ID asks
+	found(t, c, "a")
+	begun(3)
+	refused(t, c, "a", jwks.ErrUnknownKey) // it is an unknown key now, and asks
+	begun(4)
 
 	now.advance(-24 * time.Hour)
 	found(t, c, "b")
-	settle(c)
-	l.fetched(t, 4)
+	begun(5)
 	l.serves(keyA(), keyB())
 	found(t, c, "a") // although the last unknown one asked a day ahead of now
-	l.fetched(t, 5)
+	begun(6)
 
 	l.does(status(500))
 	now.advance(refresh)
 	found(t, c, "a")
-	settle(c)
-	l.fetched(t, 6)
+	begun(7)
 	l.serves(keyA())
 	now.advance(-24 * time.Hour)
 	found(t, c, "a")
-	settle(c)
-	l.fetched(t, 7)
-	if st := c.Status(); st.Failures != 0 {
+	begun(8)
+	if st := c.Status(); st.Failures != 0 || !st.FetchedAt.Equal(now.Now()) {
 		t.Errorf("status: %+v", st)
+	}
+
+	l.does(body(`{"keys":[]}`))
+	for i := range 4 {
+		found(t, c, "a")
+		now.advance(-24 * time.Hour)
+		settle(c)
+		begun(uint64(9 + i))
+	}
+	refused(t, c, "a", jwks.ErrUnavailable) // four empty answers are four
+}
+
+// It is set back during a fetch: the keys are not from the future.
+func TestClockSetBackDuringFetch(t *testing.T) {
+	l := newLab(t)
+	now := newClock()
+	l.does(func(w http.ResponseWriter, r *http.Request) {
+		now.advance(-24 * time.Hour)
+		body(setOf(keyA()))(w, r)
+	})
+	c := l.cache(t, jwks.Config{Now: now.Now})
+	if err := c.Warm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	st := c.Status()
+	if !st.FetchedAt.Equal(now.Now()) || st.NextFetch.Sub(now.Now()) > refresh || !st.StaleAt.Equal(now.Now().Add(72*time.Hour)) {
+		t.Errorf("at %v: %+v", now.Now(), st)
 	}
 }
 

@@ -193,14 +193,14 @@ func TestSnapshotAge(t *testing.T) {
 		want            time.Time
 	}{
 		{"fresh", now.Now().Format(time.RFC3339Nano), true, now.Now()},
-		{"old", now.Now().Add(-71 * time.Hour).Format(time.RFC3339Nano), true, now.Now().Add(-71 * time.Hour)},
+		{"old", now.Now().Add(-71 * time.Hour).In(time.FixedZone("", 2*3600)).Format(time.RFC3339Nano), true, now.Now().Add(-71 * time.Hour)},
 		{"stale", now.Now().Add(-72 * time.Hour).Format(time.RFC3339Nano), false, now.Now().Add(-72 * time.Hour)},
 		{"older than nanoseconds can say", "1066-10-14T09:00:00Z", false, time.Date(1066, 10, 14, 9, 0, 0, 0, time.UTC)},
 		{"from the future", now.Now().Add(24 * time.Hour).Format(time.RFC3339Nano), true, now.Now()}, // gains no time
 		{"undated", "0001-01-01T00:00:00Z", true, now.Now()},
 	} {
 		c := (&lab{url: "http://127.0.0.1:1"}).cache(t, jwks.Config{Now: now.Now, Initial: snapshotOf(test.fetchedAt)})
-		if st := c.Status(); st.Usable != test.usable || st.Stale == test.usable || !st.FetchedAt.Equal(test.want) {
+		if st := c.Status(); st.Usable != test.usable || st.Stale == test.usable || !st.FetchedAt.Equal(test.want) || st.FetchedAt.Location() != time.UTC {
 			t.Errorf("%s: %+v", test.name, st)
 		}
 	}
