@@ -1,7 +1,7 @@
 // Command report measures everything, interleaved over several passes so that drift of the machine
 // cancels out, and writes RESULTS.md and results.svg.
 //
-//	go run ./cmd/report                 # about five minutes on two cores
+//	go run ./cmd/report                 # about seven minutes on two cores
 //	go run ./cmd/report -quick          # under a minute, rougher
 //	go run ./cmd/report -quick -print   # the figures this project reaches for, on the terminal; writes nothing
 //
@@ -33,21 +33,21 @@ type plan struct {
 func main() {
 	e2e.ServeIfAsked() // this program is also its own servers
 
-	quick := flag.Bool("quick", false, "under a minute: fewer and shorter passes, nothing in parallel, less Zipf traffic")
+	quick := flag.Bool("quick", false, "under a minute: shorter passes, nothing in parallel, less Zipf traffic")
 	printOnly := flag.Bool("print", false, "print the figures reached for, and write no files")
-	passes := flag.Int("passes", 0, "how many passes (default 10; quick 5)")
-	rowTime := flag.Duration("time", 0, "how long each row is measured in a pass (default 150ms; quick 30ms)")
-	loadTime := flag.Duration("load", 0, "how long each server is loaded in a pass (default 500ms; quick 150ms)")
+	passes := flag.Int("passes", 0, "how many passes (default 10; quick 12)")
+	rowTime := flag.Duration("time", 0, "how long each row is measured in a pass (default 250ms; quick 10ms)")
+	loadTime := flag.Duration("load", 0, "how long each server is loaded in a pass (default 500ms; quick 60ms)")
 	out := flag.String("out", ".", "the folder for RESULTS.md and results.svg")
 	flag.Parse()
 
 	p := plan{
-		passes: 10, rowTime: 150 * time.Millisecond, loadTime: 500 * time.Millisecond,
+		passes: 10, rowTime: 250 * time.Millisecond, loadTime: 500 * time.Millisecond,
 		traffic: suite.Traffic{Tokens: 1_000_000, Requests: 2_000_000, Capacity: 100_000, Skew: 1.01},
 	}
 	if *quick {
 		p = plan{
-			quick: true, passes: 5, rowTime: 30 * time.Millisecond, loadTime: 150 * time.Millisecond,
+			quick: true, passes: 12, rowTime: 10 * time.Millisecond, loadTime: 60 * time.Millisecond,
 			traffic: suite.Traffic{Tokens: 20_000, Requests: 40_000, Capacity: 2_000, Skew: 1.01},
 		}
 	}

@@ -19,11 +19,19 @@ type reach struct {
 // machine's, and the limits are for one like the two cores of an AMD EPYC on which they were set.
 func reaches(r *results) []reach {
 	var all []reach
+	// What is printed decides: nobody should have to guess why 1.06 is not ≤ 1.06.
+	printed := func(format string, v float64) (text string, rounded float64) {
+		text = fmt.Sprintf(format, v)
+		fmt.Sscanf(text, "%f", &rounded)
+		return text, rounded
+	}
 	most := func(what, format string, here, limit float64) {
-		all = append(all, reach{what, "≤ " + fmt.Sprintf(format, limit), fmt.Sprintf(format, here), here <= limit})
+		text, rounded := printed(format, here)
+		all = append(all, reach{what, "≤ " + fmt.Sprintf(format, limit), text, rounded <= limit})
 	}
 	least := func(what, format string, here, limit float64) {
-		all = append(all, reach{what, "≥ " + fmt.Sprintf(format, limit), fmt.Sprintf(format, here), here >= limit})
+		text, rounded := printed(format, here)
+		all = append(all, reach{what, "≥ " + fmt.Sprintf(format, limit), text, rounded >= limit})
 	}
 
 	for _, f := range []struct {
