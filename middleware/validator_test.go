@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -333,6 +334,39 @@ func TestRotation(t *testing.T) {
 	accepts(t, v, fresh)
 	if ids := v.Status().KeyIDs; slices.Contains(ids, withdrawn) || len(ids) != 2 {
 		t.Errorf("keys %q", ids)
+	}
+}
+
+// TestAnotherKeyOfTheSameID: what the old key verified, remembered or not, goes with the old key.
+func TestAnotherKeyOfTheSameID(t *testing.T) {
+	hand := newHand()
+	before, after := newSigner(t, "ES256", "one"), newSigner(t, "ES256", "one")
+	var current atomic.Pointer[signer]
+	current.Store(&before)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Write(keySet(*current.Load()))
+	}))
+	defer server.Close()
+	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: server.URL}, Now: hand.now})
+	old, fresh := before.token(), after.token()
+	accepts(t, v, old)
+	refuses(t, v, fresh, middleware.ErrSignature)
+	current.Store(&after)
+	hand.advance(6 * time.Minute)
+	refuses(t, v, old, middleware.ErrSignature)
+	accepts(t, v, fresh)
+	refuses(t, v, old, middleware.ErrSignature)
+}
+
+// TestTokenID: every user has one, whether the token is remembered or not.
+func TestTokenID(t *testing.T) {
+	token := shared().Token(paratest.EmailUser())
+	want := token[strings.LastIndexByte(token, '.')+1:][:32]
+	for _, cacheSize := range []int{0, -1} {
+		v := newValidator(t, middleware.Config{CacheSize: cacheSize})
+		if got := accepts(t, v, token).TokenID; got != want {
+			t.Errorf("CacheSize %d: %q, want %q", cacheSize, got, want)
+		}
 	}
 }
 
