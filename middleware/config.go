@@ -39,7 +39,8 @@ type Config struct {
 	MaxTokenBytes int
 	// CacheSize is how many verified tokens are remembered, so that a repeat costs a look-up and no
 	// signature. Each takes at most 8 KiB (a token of Para's documentation, 3.3 KiB), so the default
-	// of 8192 never takes more than 64 MiB. A negative value switches it off; at most 1,048,576.
+	// of 8192 never takes more than 64 MiB. It counts in steps of 16. A negative value switches it off; at
+	// most 1,048,576.
 	CacheSize int
 	// Revoked is asked on every request, of a remembered token too, whether its user is to be
 	// refused all the same. A [Revocations] serves a single process. An error means that it cannot be

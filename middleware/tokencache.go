@@ -15,8 +15,9 @@ import (
 
 // tokenCache remembers tokens whose signature was good, so that the next request with the same token
 // costs a look-up. It is a set-associative table: a token's hash picks a set, and within the set the
-// entry that was hit least makes room. Measured on Zipf traffic that keeps about as many hits as
-// W-TinyLFU at a fraction of the cost of a hit, and it needs no goroutine (benchmarks/RESULTS.md).
+// entry that was hit least makes room, the longest there first. On Zipf traffic that keeps more hits than an LRU,
+// and within a point as many as W-TinyLFU; a hit costs less than with either, and there is no
+// goroutine (benchmarks/RESULTS.md).
 //
 // A reader takes no lock: it compares tags, then the whole token. Whatever a writer does meanwhile,
 // an entry that is found is whole, and of this token.
@@ -26,7 +27,7 @@ type tokenCache struct {
 }
 
 const (
-	ways = 8
+	ways = 16 // the tags of a set fill a cache line
 	// maxEntryBytes is the most that one entry may hold on to. Larger ones are not kept, so that
 	// CacheSize bounds bytes as well.
 	maxEntryBytes = 8 << 10
@@ -40,6 +41,7 @@ type tokenSet struct {
 	tags    [ways]atomic.Uint32 // of the hash, so that most slots need not be looked into
 	entries [ways]atomic.Pointer[verified]
 	write   sync.Mutex
+	hand    int // behind the entry that came last; guarded by write
 }
 
 // verified is a token whose signature was good, with all that must still hold the next time.
@@ -54,7 +56,7 @@ func newTokenCache(size int) *tokenCache {
 	if size < 0 {
 		return nil
 	}
-	return &tokenCache{seed: maphash.MakeSeed(), sets: make([]tokenSet, (size+ways-1)/ways)}
+	return &tokenCache{seed: maphash.MakeSeed(), sets: make([]tokenSet, max(1, size/ways))}
 }
 
 func (c *tokenCache) place(token string) (*tokenSet, uint32) {
@@ -94,7 +96,8 @@ func (c *tokenCache) put(token string, user *claims.Claims, key jwks.Key, now ti
 	set.write.Lock()
 	defer set.write.Unlock()
 	victim, fewest := 0, uint32(1<<32-1)
-	for i := range set.entries {
+	for n := range ways {
+		i := (set.hand + n) % ways
 		old := set.entries[i].Load()
 		if old == nil || old.token == token || !now.Before(old.claims.ExpiresAt) {
 			victim, fewest = i, 0
@@ -112,6 +115,7 @@ func (c *tokenCache) put(token string, user *claims.Claims, key jwks.Key, now ti
 			}
 		}
 	}
+	set.hand = (victim + 1) % ways
 	set.entries[victim].Store(e)
 	set.tags[victim].Store(tag)
 }
