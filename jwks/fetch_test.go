@@ -198,7 +198,12 @@ func TestRequest(t *testing.T) {
 // The default client keeps no connection open, and trusts whom Go trusts.
 func TestDefaultClient(t *testing.T) {
 	l := newLab(t)
-	l.serves(keyA())
+	l.does(func(w http.ResponseWriter, r *http.Request) {
+		if !r.Close {
+			t.Error("the server was not told that the connection will not be used again")
+		}
+		body(setOf(keyA()))(w, r)
+	})
 	found(t, l.cache(t, jwks.Config{}), "a")
 	eventually(t, "disconnected", func() bool { return l.connections() == 0 })
 
@@ -212,6 +217,49 @@ func TestDefaultClient(t *testing.T) {
 		t.Errorf("a certificate that nobody vouches for: %v", err)
 	}
 	found(t, (&lab{url: secure.URL, client: secure.Client()}).cache(t, jwks.Config{}), "a")
+}
+
+// Every body is closed, whatever it says, so that a transport of the caller's leaks nothing either.
+func TestBodiesAreClosed(t *testing.T) {
+	l := newLab(t)
+	for name, answer := range map[string]http.HandlerFunc{
+		"a set":     body(setOf(keyA())),
+		"too large": body(strings.Repeat(" ", 1<<20)),
+		"500":       status(500),
+		"redirect":  redirect(302, "/elsewhere"),
+		"cut off":   cutOff(setOf(keyA())),
+	} {
+		l.does(answer)
+		var open atomic.Int64
+		c := l.cache(t, jwks.Config{HTTPClient: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			res, err := http.DefaultTransport.RoundTrip(r)
+			if err == nil {
+				open.Add(1)
+				res.Body = &countedBody{res.Body, &open}
+			}
+			return res, err
+		})}})
+		_ = c.Warm(t.Context())
+		c.Close()
+		if n := open.Load(); n != 0 {
+			t.Errorf("%s: the body was left open", name)
+		}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+type countedBody struct {
+	io.ReadCloser
+	open *atomic.Int64
+}
+
+func (b *countedBody) Close() error {
+	b.open.Add(-1)
+	return b.ReadCloser.Close()
 }
 
 // An error names no URL, which may hold what only the operator should see.

@@ -327,7 +327,7 @@ func TestFrozenProcess(t *testing.T) {
 					synctest.Wait()
 					l.fetched(t, 2) // under way
 					l.serves(keyB())
-					ahead.Store(int64(time.Hour))
+					ahead.Store(int64(refresh + timeout))
 					if !lookUpFirst {
 						time.Sleep(timeout)
 						synctest.Wait()
@@ -1403,6 +1403,7 @@ func TestFreshness(t *testing.T) {
 		{"negative", []string{"Cache-Control", "max-age=-1"}, 5 * time.Minute},
 		{"beyond any number", []string{"Cache-Control", "max-age=99999999999999999999"}, 5 * time.Minute},
 		{"more than a duration holds", []string{"Cache-Control", "max-age=9999999999"}, 5 * time.Minute},
+		{"a duration that wraps round to 2 minutes", []string{"Cache-Control", "max-age=36028797018964088"}, 5 * time.Minute},
 		{"s-maxage is not for us", []string{"Cache-Control", "s-maxage=60"}, 5 * time.Minute},
 	} {
 		t.Run(test.name, func(t *testing.T) {

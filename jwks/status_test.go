@@ -76,6 +76,11 @@ func TestStatusStale(t *testing.T) {
 	if st := c.Status(); st.Stale || st.Failures != 0 || st.LastError != "" || st.ErrorAt.IsZero() {
 		t.Errorf("after it: %+v", st)
 	}
+	for _, at := range []time.Time{c.Status().FetchedAt, c.Status().NextFetch, c.Status().StaleAt, c.Status().ErrorAt} {
+		if at.Location() != time.UTC {
+			t.Errorf("not in UTC: %v", at)
+		}
+	}
 	now.advance(time.Hour) // a suspended process: nobody has failed
 	if st := c.Status(); st.Stale {
 		t.Errorf("in a process that was suspended: %+v", st)
