@@ -28,7 +28,7 @@ func TestInspectTellsWho(t *testing.T) {
 				"userId " + paratest.UserID, "authType " + string(user.AuthType), "identifier " + user.Identifier,
 				"EVM " + paratest.EVMAddress, "SOLANA " + paratest.SolanaAddress,
 				"aud " + paratest.APIKeyID + " configure this as APIKeyIDs / PARA_API_KEY_ID",
-				"seconds ago", "expires in ", "session length 30m0s",
+				" ago", "expires in ", "session length 30m0s",
 				"parajwt keys --env beta --save beta.json",
 			}
 			if user.OAuthMethod != "" {
@@ -71,6 +71,10 @@ func TestInspectTakesATokenFromAnywhere(t *testing.T) {
 			t.Errorf("%s: status %d\n%s%s", name, o.status, o.stdout, o.stderr)
 		}
 	}
+}
+
+func TestNothingBehindTwoDashesIsAFlag(t *testing.T) {
+	call(t, "", "inspect", "--", "--json").has(t, exitRefused, "form REFUSED")
 }
 
 func TestInspectTellsTheTime(t *testing.T) {
@@ -117,7 +121,7 @@ func TestInspectKnowsWhoseKeyItIs(t *testing.T) {
 	call(t, token, "inspect", "--known", prodFile).has(t, exitOK, "none of the --known key sets has this kid")
 	call(t, token, "inspect", "--known", plain).has(t, exitOK, "a key of ("+plain+", which does not say of what environment it is)")
 	var r reading
-	call(t, token, "inspect", "--known", betaFile, "--known", prodFile, "--json").decode(t, &r)
+	call(t, token, "inspect", "--known", betaFile, "--known", betaFile, "--known", prodFile, "--json").decode(t, &r)
 	if !slices.Equal(r.Environments, []string{host(beta)}) {
 		t.Errorf("%q", r.Environments)
 	}

@@ -36,7 +36,6 @@ func (t *tape) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	t.res = res
-	t.body.Reset()
 	res.Body = struct {
 		io.Reader
 		io.Closer

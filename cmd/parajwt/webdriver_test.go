@@ -28,8 +28,12 @@ type browser struct {
 // newBrowser starts chromedriver and, by it, Chromium. Both end with the test.
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
+	dir, err := os.MkdirTemp("", "parajwt-chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
 	driver := exec.Command("chromedriver", "--port=0") // not bound to t.Context, which ends before Chromium is told to
-	driver.Env = append(os.Environ(), "HOME="+t.TempDir())
+	driver.Env = append(os.Environ(), "HOME="+dir, "TMPDIR="+dir)
 	out, err := driver.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -40,6 +44,7 @@ func newBrowser(t *testing.T) *browser {
 	t.Cleanup(func() {
 		driver.Process.Kill()
 		driver.Wait()
+		os.RemoveAll(dir) // as far as it goes: a browser that ends may still be writing
 	})
 	var port string
 	lines := bufio.NewScanner(out)
@@ -66,7 +71,14 @@ func newBrowser(t *testing.T) *browser {
 		}},
 	}}}, &made)
 	b.session += "/" + made.SessionID
-	t.Cleanup(func() { b.call("DELETE", "", nil, nil) })
+	t.Cleanup(func() {
+		b.call("DELETE", "", nil, nil)
+		// It answers when it has ended the browser and removed its profile.
+		if res, err := http.Get("http://127.0.0.1:" + port + "/shutdown"); err == nil {
+			res.Body.Close()
+			driver.Wait()
+		}
+	})
 	return b
 }
 
