@@ -601,8 +601,8 @@ func (c *Cache) arm(now int64) {
 func (c *Cache) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.flight != nil || c.closed {
-		return // finish sets the timer, or nobody does
+	if c.flight != nil {
+		return // finish sets the timer
 	}
 	now := c.cfg.Now().UnixNano()
 	if c.beginIfDue(now, "") == nil {

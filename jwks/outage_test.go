@@ -16,6 +16,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/parajwt/parajwt/jwks"
 )
@@ -351,12 +352,19 @@ func TestFrozenProcess(t *testing.T) {
 			asked := time.Now()
 			found(t, c, "a")
 			st := c.Status()
-			if !st.FetchedAt.Equal(asked) || st.NextFetch.Sub(asked) > refresh*9/10 || !st.StaleAt.Equal(asked.Add(72*time.Hour)) {
+			if !st.FetchedAt.Equal(asked) || !st.StaleAt.Equal(asked.Add(72*time.Hour)) {
 				t.Errorf("asked at %v: %+v", asked, st)
 			}
 			ahead.Store(int64(refresh + timeout - slow - 1))
 			atOnce(t, func() { found(t, c, "a") })
 			settle(c)
+
+			hasty := l.cache(t, jwks.Config{RefreshInterval: 10 * time.Second})
+			asked = time.Now()
+			found(t, hasty, "a")
+			if next := hasty.Status().NextFetch.Sub(asked); next > 9*time.Second {
+				t.Errorf("next fetch %v after the last", next)
+			}
 
 			ahead.Store(0)
 			c = l.cache(t, jwks.Config{Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
@@ -367,6 +375,17 @@ func TestFrozenProcess(t *testing.T) {
 			if waited := time.Since(before); waited != slow {
 				t.Errorf("waited %v", waited)
 			}
+		})
+	})
+	t.Run("a busy machine is not suspended", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			l := bubbleLab(t)
+			l.does(hang)
+			var late atomic.Int64
+			c := l.cache(t, jwks.Config{Now: func() time.Time { return time.Now().Add(time.Duration(late.Load())) }})
+			time.AfterFunc(time.Second, func() { late.Store(int64(time.Second / 2)) })
+			refused(t, c, "a", jwks.ErrUnavailable)
+			l.fetched(t, 1)
 		})
 	})
 	t.Run("the promise to the nanosecond", func(t *testing.T) {
@@ -622,14 +641,20 @@ func TestStaleLimitIsExact(t *testing.T) {
 // A look-up of a known key takes no lock, neither when all is well nor while a refresh hangs. The
 // test holds the lock by way of Config.Now, which Status calls under it.
 func TestLookUpTakesNoLock(t *testing.T) {
-	for _, phase := range []string{"fresh", "fresh by a clock that was set back a bit", "refreshing", "refreshing after failures"} {
+	for _, phase := range []string{"fresh", "fresh by a clock that was set back a bit", "refreshing", "refreshing after failures", "refreshing a snapshot"} {
 		t.Run(phase, func(t *testing.T) {
 			l := newLab(t)
 			l.serves(keyA())
 			now := newClock()
 			var block atomic.Bool
 			locked, release := make(chan struct{}), make(chan struct{})
-			c := l.cache(t, jwks.Config{FetchTimeout: time.Minute, Now: func() time.Time {
+			var first jwks.Source
+			if phase == "refreshing a snapshot" {
+				l.does(hang)
+				first = jwks.FromBytes([]byte(`{"parajwt":{"environment":"lab","url":"` + l.url + `/.well-known/jwks.json","fetchedAt":"` +
+					now.Now().Add(-24*time.Hour).Format(time.RFC3339) + `"},` + setOf(keyA())[1:]))
+			}
+			c := l.cache(t, jwks.Config{FetchTimeout: time.Minute, Initial: first, Now: func() time.Time {
 				if block.CompareAndSwap(true, false) {
 					close(locked)
 					<-release
@@ -644,7 +669,7 @@ func TestLookUpTakesNoLock(t *testing.T) {
 				now.advance(time.Hour)
 			}
 			switch {
-			case phase == "fresh":
+			case phase == "fresh", phase == "refreshing a snapshot":
 			case strings.HasPrefix(phase, "fresh"):
 				now.advance(-30 * time.Second)
 			default:
@@ -1047,6 +1072,32 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
+// A timer that is left would hold on to the cache, so a closed one that can be collected left none.
+func TestClosedCacheIsCollected(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{"idle": body(setOf(keyA())), "in a hanging fetch": hang} {
+		l := newLab(t)
+		l.does(answer)
+		closed := func() weak.Pointer[jwks.Cache] {
+			c, err := jwks.New(jwks.Environment{Name: "lab", URL: l.url}, jwks.Config{FetchTimeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			warm := make(chan error)
+			go func() { warm <- c.Warm(context.Background()) }()
+			eventually(t, "asked", func() bool { return l.fetches.Load() == 1 })
+			if name == "idle" {
+				<-warm
+			}
+			c.Close()
+			if name != "idle" {
+				<-warm
+			}
+			return weak.Make(c)
+		}()
+		eventually(t, "collected when "+name, func() bool { runtime.GC(); return closed.Value() == nil })
+	}
+}
+
 // silentServer accepts connections and says nothing.
 type silentServer struct {
 	net.Listener
@@ -1190,6 +1241,19 @@ func TestCooldown(t *testing.T) {
 	now.advance(1)
 	found(t, c, "d")
 	l.fetched(t, 5)
+}
+
+// It is for unknown keys. A key that went stale unnoticed is fetched, whatever was asked before.
+func TestCooldownDoesNotKeepKeysStale(t *testing.T) {
+	l := newLab(t)
+	l.serves(keyA())
+	now := newClock()
+	c := l.cache(t, jwks.Config{Now: now.Now, Cooldown: 10 * time.Minute, StaleLimit: refresh})
+	found(t, c, "a")
+	refused(t, c, "junk", jwks.ErrUnknownKey)
+	now.advance(refresh)
+	found(t, c, "a")
+	l.fetched(t, 3)
 }
 
 // The first look-up of all refunds it too: a rotation right after the start is found.
