@@ -228,6 +228,8 @@ func TestAuthorization(t *testing.T) {
 				{"Authorization: Basic " + token},
 				{"Authorization: DPoP " + token},
 				{"Authorization: Token " + token},
+				{"Authorization: Digest " + token}, // as long a word
+				{"Authorization: Bearex " + token},
 				{"Authorization: Bearers " + token},
 				{"Authorization: Beare " + token},
 				{"Authorization: B\u0435arer " + token}, // a Cyrillic letter
@@ -468,6 +470,9 @@ func TestVerificationTokens(t *testing.T) {
 			site.refuses(t, forged, "Authorization:", "X-Session: email")
 			site.refuses(t, forged, "X-Session:")
 			site.refuses(t, forged, "X-Session: email", "X-Session: email")
+			site.refuses(t, forged, "X-Session: email over")
+			site.refuses(t, forged, "X-Session: email\tover")
+			site.refuses(t, forged, "X-Session: email,over")
 			if n := para.asked.Load() - before; n != 0 {
 				t.Errorf("Para was asked %d times", n)
 			}

@@ -155,7 +155,7 @@ func FuzzAuthorization(f *testing.F) {
 	v, o, rs, _ := fuzzed(f)
 	good := rs.token()
 	for _, value := range []string{
-		"", " ", "Bearer", "Bearer ", "bearer x", "BEARER  x", "Bearer\tx", "Bearer x y", "Bearer x,y", "Bearer x\t", " Bearer x", "Bearerx", "Basic eA==",
+		"", " ", "Bearer", "Bearer ", "bearer x", "BEARER  x", "Bearer\tx", "Bearer x y", "Bearer x,y", "Bearer x\t", " Bearer x", "Bearerx", "Basic eA==", "Digest " + good,
 		"Bearer " + good, "bEaReR     " + good, "Bearer " + good + " ", "Bearer " + good + ", Bearer " + good, good, "Bearer\u00a0" + good, "Bearer \x00", "Bearer \xff",
 		"Bearer " + good + "\r\n", "\u212aearer x", "Bearer null", "Bearer:" + good,
 	} {

@@ -149,6 +149,48 @@ type refusedError struct{}
 func (refusedError) Error() string { return "refused" }
 func (refusedError) Refused() bool { return true }
 
+// maybe is an error that can tell whether it is a refusal, and here it is none.
+type maybe struct{ error }
+
+func (maybe) Refused() bool { return false }
+
+// TestOnlyARefusalRefuses: an error of another kind says nothing about a session.
+func TestOnlyARefusalRefuses(t *testing.T) {
+	v := newValidator(t, middleware.Config{})
+	from := func(*http.Request) (string, error) { return "x", nil }
+	for _, test := range []struct {
+		answer error
+		want   middleware.Code
+	}{
+		{refusedError{}, middleware.ErrSessionExpired},
+		{fmt.Errorf("wrapped: %w", refusedError{}), middleware.ErrSessionExpired},
+		{maybe{errors.New("no answer")}, middleware.ErrSessionUnknown},
+		{errors.New("no answer"), middleware.ErrSessionUnknown},
+	} {
+		guard := middleware.Require(v, middleware.AcceptVerificationTokensWithoutUserID(verifier{test.answer}, from))
+		if r, refusal := guard.Check(request("")); r != nil || !errors.Is(refusal, test.want) || refusal.Signed {
+			t.Errorf("%v: got %v, want %v", test.answer, refusal, test.want)
+		}
+	}
+}
+
+// TestKeysLog: what happens to the keys is told to the validator's logger, unless they have their own.
+func TestKeysLog(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		var log, keys journal
+		cfg := middleware.Config{Logger: log.logger()}
+		if own {
+			cfg.Keys.Logger = keys.logger()
+		}
+		if err := newValidator(t, cfg).Warm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if there, apart := len(log.lines(t)) > 0, len(keys.lines(t)) > 0; there == own || apart != own {
+			t.Errorf("Keys.Logger set: %t; told it: %t, told Logger: %t", own, apart, there)
+		}
+	}
+}
+
 // TestSessionsDoNotComeWithErrors: a verifier that returns both has said no.
 func TestSessionsDoNotComeWithErrors(t *testing.T) {
 	both := both{&claims.Claims{AuthType: claims.AuthEmail}, errors.New("odd")}

@@ -93,7 +93,11 @@ func TestErrors(t *testing.T) {
 		var status int
 		r := gin.New()
 		r.Use(func(c *gin.Context) {
+			before := c.Request
 			c.Next()
+			if c.IsAborted() && c.Request != before {
+				t.Error("a refused request is another one, for what is around the guard")
+			}
 			errs, aborted, status = c.Errors, c.IsAborted(), c.Writer.Status()
 		})
 		allow := middleware.Allow(middleware.AuthTypes(claims.AuthEmail))

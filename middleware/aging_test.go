@@ -1,0 +1,37 @@
+package middleware
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
+)
+
+// TestYesterdaysFavouritesGo: tokens that were used much, and are no longer, make room for those
+// that are used now, although these are used less.
+func TestYesterdaysFavouritesGo(t *testing.T) {
+	now := time.Now()
+	c := newTokenCache(ways)
+	put := func(name string, hits int) string {
+		token := fmt.Sprintf("h.p.%064s", name)
+		c.put(token, &claims.Claims{ExpiresAt: now.Add(time.Hour)}, jwks.Key{}, now)
+		for range hits {
+			c.get(token)
+		}
+		return token
+	}
+	var favourites []string
+	for i := range ways {
+		favourites = append(favourites, put(fmt.Sprint("old", i), 100))
+	}
+	for i := range 100 {
+		put(fmt.Sprint("new", i), 2)
+	}
+	for _, token := range favourites {
+		if c.get(token) != nil {
+			t.Errorf("%s is still there", token[len(token)-4:])
+		}
+	}
+}
