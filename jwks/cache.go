@@ -263,7 +263,8 @@ func (c *Cache) Environment() Environment { return c.env }
 //     exception is a process that was suspended for so long that its keys are older than promised:
 //     there the first refresh is waited for, and the key is returned if it fails.
 //   - An unknown key ID causes a fetch, which is waited for, unless one did within Cooldown and
-//     brought nothing: then it is [ErrUnknownKey] at once.
+//     brought nothing: then it is [ErrUnknownKey] at once. While fetches fail it is an
+//     [*UnavailableError]: the key may be new.
 //   - With no usable set, the fetch is waited for, unless one just failed: then it is an
 //     [*UnavailableError] at once, which says when the next one is due.
 //

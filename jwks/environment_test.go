@@ -97,3 +97,21 @@ func TestNoEnvironment(t *testing.T) {
 		t.Errorf("a name is not a URL: %v", err)
 	}
 }
+
+// The REST API is beside the key set, under the same rules.
+func TestAPIBase(t *testing.T) {
+	for env, want := range map[jwks.Environment]string{
+		jwks.Prod: "https://api.getpara.com",
+		{Name: "mine", URL: "https://keys.example.com:8443/para/keys?v=1"}: "https://keys.example.com:8443",
+		{URL: "http://[::1]:8080"}:                                         "http://[::1]:8080",
+	} {
+		if base, err := env.APIBase(); base != want || err != nil {
+			t.Errorf("%+v: %q, %v", env, base, err)
+		}
+	}
+	for _, env := range []jwks.Environment{{}, {Name: "prod"}, {URL: "http://api.getpara.com"}, {URL: "https://user:canary@example.com"}} {
+		if base, err := env.APIBase(); base != "" || err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%+v: %q, %v", env, base, err)
+		}
+	}
+}
