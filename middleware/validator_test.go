@@ -616,6 +616,28 @@ func TestECDSATwins(t *testing.T) {
 	accepts(t, v, key.token())
 }
 
+// TestARevokedTokenStaysRevoked for as long as it could be accepted, the largest leeway included, however
+// full the list is.
+func TestARevokedTokenStaysRevoked(t *testing.T) {
+	hand := newHand()
+	out := &middleware.Revocations{Now: hand.now, Limit: 2}
+	v := newValidator(t, middleware.Config{Now: hand.now, Leeway: 5 * time.Minute, Revoked: out.Revoked})
+	token := shared().Token(paratest.EmailUser())
+	if err := out.RevokeToken(accepts(t, v, token)); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.RevokeUser("somebody else"); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []time.Duration{time.Minute, 29 * time.Minute, 35*time.Minute - 1} {
+		hand.set(noon.Add(at))
+		if err := out.RevokeUser("one more"); !errors.Is(err, middleware.ErrRevocationsFull) {
+			t.Errorf("after %v: %v", at, err)
+		}
+		refuses(t, v, token, middleware.ErrRevoked)
+	}
+}
+
 // TestRevokedIsAskedLast: only about tokens with which nothing else is wrong, and every time.
 func TestRevokedIsAskedLast(t *testing.T) {
 	type key struct{}
