@@ -9,6 +9,7 @@ package strictjson
 
 import (
 	"fmt"
+	"math/bits"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -349,7 +350,12 @@ func (d *Decoder) String() string {
 	}
 	d.pos++
 	start, ascii := d.pos, true
-	for d.pos < len(d.text) {
+	for {
+		d.plain()
+		if d.pos >= len(d.text) {
+			d.syntax("unexpected end")
+			return ""
+		}
 		switch c := d.text[d.pos]; {
 		case c == '"':
 			s := d.text[start:d.pos]
@@ -369,8 +375,28 @@ func (d *Decoder) String() string {
 		}
 		d.pos++
 	}
-	d.syntax("unexpected end")
-	return ""
+}
+
+// plain moves past characters of a string that mean themselves, eight at a time: it stops at a quotation
+// mark, a backslash, a control character, a byte beyond ASCII, or within eight bytes of the end.
+func (d *Decoder) plain() {
+	const (
+		each = 0x0101010101010101
+		high = 0x8080808080808080
+	)
+	for d.pos+8 <= len(d.text) {
+		b := d.text[d.pos : d.pos+8]
+		w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		// The lowest bit that is left is of the first such byte; those above it may be of others.
+		quote, backslash := w^(each*'"'), w^(each*'\\')
+		found := ((w-each*' ')&^w | (quote-each)&^quote | (backslash-each)&^backslash | w) & high
+		if found != 0 {
+			d.pos += bits.TrailingZeros64(found) / 8
+			return
+		}
+		d.pos += 8
+	}
 }
 
 // escaped reads on from the first backslash of a string that began at start.
