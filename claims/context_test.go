@@ -7,13 +7,15 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
+type anotherKey struct{}
+
 func TestFromContextReturnsTheUserThatNewContextStored(t *testing.T) {
 	user, other := &claims.Claims{UserID: "user"}, &claims.Claims{UserID: "other"}
 	ctx := claims.NewContext(t.Context(), user)
 	if got, ok := claims.FromContext(ctx); got != user || !ok {
 		t.Errorf("got %v, %v", got, ok)
 	}
-	inner, cancel := context.WithCancel(context.WithValue(ctx, "key", "value"))
+	inner, cancel := context.WithCancel(context.WithValue(ctx, anotherKey{}, "value"))
 	cancel()
 	if got, ok := claims.FromContext(inner); got != user || !ok {
 		t.Errorf("below: got %v, %v", got, ok)

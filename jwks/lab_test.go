@@ -233,13 +233,6 @@ func (l *lab) times() []time.Time {
 	return slices.Clone(l.asked)
 }
 
-// lastEnd returns when the last request ended.
-func (l *lab) lastEnd() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.ended[len(l.ended)-1]
-}
-
 // sent returns the header of the last request.
 func (l *lab) sent() http.Header {
 	l.mu.Lock()
