@@ -111,6 +111,18 @@ func markdown(r *results) string {
 	}
 	p("")
 
+	p("## In a flood")
+	p("")
+	p("How long one caller waits for a valid RS256 token that is new, while %s tokens a minute with unknown key IDs come in,", thousands(suite.FloodPerMinute))
+	p("each in a goroutine of its own; and the same while Para's server accepts connections and does not answer.")
+	p("")
+	p("| | 99th percentile, µs | of before |")
+	p("| --- | ---: | ---: |")
+	p("| nothing else comes | %.1f | 1 |", r.Flood.Quiet.median()/1000)
+	p("| flood | %.1f | %.2f%s |", r.Flood.Flooded.median()/1000, r.Flood.FloodedRatio.median(), spread(r.Flood.FloodedRatio))
+	p("| flood, and Para hangs | %.1f | %.2f%s |", r.Flood.Hanging.median()/1000, r.Flood.HangingRatio.median(), spread(r.Flood.HangingRatio))
+	p("")
+
 	p("## Routers")
 	p("")
 	p("One route with a handler that asks for the user, repeat tokens, a `ResponseWriter` that keeps nothing. Above the validator = guarded - bare - validator.")

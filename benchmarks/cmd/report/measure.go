@@ -31,6 +31,7 @@ type results struct {
 	Routers                []router
 
 	Servers []server
+	Flood   flood
 	Zipf    suite.HitRatios
 }
 
@@ -62,6 +63,12 @@ type server struct {
 	PerSecond  series
 	Share      series // of the bare handler just before and just after
 	CPUSeconds series // of the server, per request
+}
+
+// flood is nanoseconds, and how many times longer than when nothing else came just before.
+type flood struct {
+	Quiet, Flooded, Hanging    series
+	FloodedRatio, HangingRatio series
 }
 
 type series []float64
@@ -280,6 +287,11 @@ func (b *bench) pass() error {
 			return err
 		}
 	}
+	f, err := b.suite.Flood(b.r.Plan.loadTime)
+	if err != nil {
+		return err
+	}
+	b.r.Flood.add(f)
 	return b.load()
 }
 
@@ -335,6 +347,12 @@ func (r *router) add(row suite.Router, repeat suite.Row) error {
 	r.Above = append(r.Above, r.Guarded.last()-r.Bare.last()-r.Repeat.last())
 	r.AboveAllocs = append(r.AboveAllocs, last(r.Guarded.Allocs)-last(r.Bare.Allocs)-last(r.Repeat.Allocs))
 	return nil
+}
+
+func (r *flood) add(f suite.Flood) {
+	quiet, flooded, hanging := float64(f.Quiet), float64(f.Flooded), float64(f.Hanging)
+	r.Quiet, r.Flooded, r.Hanging = append(r.Quiet, quiet), append(r.Flooded, flooded), append(r.Hanging, hanging)
+	r.FloodedRatio, r.HangingRatio = append(r.FloodedRatio, flooded/quiet), append(r.HangingRatio, hanging/quiet)
 }
 
 // load loads each server, with the bare one before and after.

@@ -52,6 +52,8 @@ func reaches(r *results) []reach {
 	for _, refusal := range r.Refusals {
 		most("refusal, "+refusal.Name, "%.2f µs", refusal.Ns.median()/1000, 1.5)
 	}
+	most("99th percentile in a flood of unknown kids, of before", "%.2f", r.Flood.FloodedRatio.median(), 2)
+	most("the same while Para does not answer", "%.2f", r.Flood.HangingRatio.median(), 2)
 	fresh := r.server("parajwt, every token new")
 	least("end to end, repeat tokens, of the bare handler", "%.0f %%", 100*r.server("parajwt, repeat tokens").Share.median(), 95)
 	least("end to end, every token new, times jwx/v2", "%.1f", fresh.Share.median()/r.server("jwx/v2").Share.median(), 2)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
 )
@@ -67,6 +68,14 @@ func TestZipf(t *testing.T) {
 	}
 }
 
+// Valid tokens stay valid in a flood; how long they take is for the benchmark to say.
+func TestFlood(t *testing.T) {
+	f := must[Flood](t)(suiteOf(t).Flood(50 * time.Millisecond))
+	if f.Quiet <= 0 || f.Flooded <= 0 || f.Hanging <= 0 {
+		t.Errorf("got %+v", f)
+	}
+}
+
 func BenchmarkFirstSight(b *testing.B) {
 	s := suiteOf(b)
 	for _, alg := range algorithms {
@@ -94,6 +103,17 @@ func BenchmarkRouter(b *testing.B) {
 	for _, r := range must[[]Router](b)(suiteOf(b).Routers()) {
 		b.Run(r.Name+"/bare", r.Bare.Serial)
 		b.Run(r.Name+"/guarded", r.Guarded.Serial)
+	}
+}
+
+// BenchmarkFlood reports 99th percentiles; its ns/op means nothing.
+func BenchmarkFlood(b *testing.B) {
+	s := suiteOf(b)
+	for b.Loop() {
+		f := must[Flood](b)(s.Flood(time.Second))
+		b.ReportMetric(float64(f.Quiet.Nanoseconds()), "quiet-p99-ns")
+		b.ReportMetric(float64(f.Flooded.Nanoseconds()), "flooded-p99-ns")
+		b.ReportMetric(float64(f.Hanging.Nanoseconds()), "hanging-p99-ns")
 	}
 }
 
