@@ -194,7 +194,10 @@ func keySet(signers ...signer) []byte {
 
 // sign signs a header and a payload just as they are.
 func (s signer) sign(header, payload string) string {
-	input := b64.EncodeToString([]byte(header)) + "." + b64.EncodeToString([]byte(payload))
+	return s.signInput(b64.EncodeToString([]byte(header)) + "." + b64.EncodeToString([]byte(payload)))
+}
+
+func (s signer) signInput(input string) string {
 	digest := sha256.Sum256([]byte(input))
 	var signature []byte
 	switch private := s.private.(type) {

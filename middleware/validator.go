@@ -137,7 +137,7 @@ func (v *Validator) verify(ctx context.Context, token string, now time.Time) (*c
 	case errors.Is(err, jose.ErrAlgorithm):
 		return nil, &Error{Code: ErrAlgorithm, Hint: "the token's header has no alg"}
 	case err != nil:
-		return nil, &Error{Code: ErrMalformed, KeyID: header.KeyID, Cause: err}
+		return nil, &Error{Code: ErrMalformed, Cause: err}
 	}
 	if !v.keys.Allows(header.Algorithm) {
 		return nil, &Error{Code: ErrAlgorithm, KeyID: header.KeyID, Cause: fmt.Errorf("alg %.16q is not on the allow-list", header.Algorithm)}

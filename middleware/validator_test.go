@@ -537,37 +537,6 @@ func TestFloods(t *testing.T) {
 	accepts(t, v, good)
 }
 
-// TestSigned: what an answer goes by is true of tokens that Para signed, and of no other.
-func TestSigned(t *testing.T) {
-	v := newValidator(t, middleware.Config{})
-	user := paratest.EmailUser()
-	for _, test := range []struct {
-		opt    paratest.TokenOption
-		want   middleware.Code
-		signed bool
-		kid    bool
-	}{
-		{paratest.BadSignature(), middleware.ErrSignature, false, true},
-		{paratest.UnknownKey("x"), middleware.ErrUnknownKey, false, true},
-		{paratest.WithHeader("alg", "none"), middleware.ErrAlgorithm, false, true},
-		{paratest.WithHeader("alg", "ES256"), middleware.ErrAlgorithm, false, true},
-		{paratest.WithHeader("alg", nil), middleware.ErrAlgorithm, false, false},
-		{paratest.WithHeader("crit", 1), middleware.ErrMalformed, false, false},
-		{paratest.Expired(), middleware.ErrExpired, true, true},
-		{paratest.ForApp("x"), middleware.ErrAudience, true, true},
-		{paratest.With("exp", nil), middleware.ErrClaims, true, true},
-		{paratest.With("EXP", 1), middleware.ErrMalformed, true, true},
-	} {
-		refusal := refuses(t, v, shared().Token(user, test.opt), test.want)
-		if refusal.Signed != test.signed || (refusal.KeyID != "") != test.kid {
-			t.Errorf("%v: Signed %t, KeyID %q", refusal, refusal.Signed, refusal.KeyID)
-		}
-	}
-	if refusal := refuses(t, v, "", middleware.ErrNoToken); refusal.Signed {
-		t.Error("no token, and signed")
-	}
-}
-
 // TestCauses: what lies beneath is found without reading strings.
 func TestCauses(t *testing.T) {
 	v := newValidator(t, middleware.Config{})

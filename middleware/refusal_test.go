@@ -1,0 +1,113 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+// TestWhatARefusalTells: all that somebody with a refused login learns, word for word. K stands for the ID of
+// Para's key. Signed is what decides whether the client is told, too.
+func TestWhatARefusalTells(t *testing.T) {
+	v := newValidator(t, middleware.Config{MaxTokenAge: time.Hour})
+	var revoked bool
+	var broken error
+	revoking := newValidator(t, middleware.Config{Revoked: func(context.Context, *claims.Claims) (bool, error) { return revoked, broken }})
+	down := httptest.NewServer(http.NotFoundHandler())
+	defer down.Close()
+	keyless := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "down", URL: down.URL}})
+	user := paratest.EmailUser()
+	token := func(opts ...paratest.TokenOption) string { return shared().Token(user, opts...) }
+	segment := func(n int, change func(string) string) string {
+		parts := strings.Split(token(), ".")
+		parts[n] = change(parts[n])
+		return strings.Join(parts, ".")
+	}
+	header := `{"alg":"RS256","kid":"` + shared().KeyIDs()[len(shared().KeyIDs())-1] + `"}`
+	longer := func(s string) string { return s + "!" }
+	for _, test := range []struct {
+		name, token, want string
+		signed            bool
+	}{
+		{"none", "", "parajwt: no token", false},
+		{"too large", strings.Repeat("a", 16<<10+1), "parajwt: malformed token: token is larger than MaxTokenBytes", false},
+		{"junk", "junk", "parajwt: malformed token: not three parts between two dots", false},
+		{"header is not base64url", segment(0, longer), "parajwt: malformed token: not unpadded canonical base64url", false},
+		{"signature is not base64url", segment(2, longer), `parajwt: malformed token (kid "K"): not unpadded canonical base64url`, false},
+		{"no alg", token(paratest.WithHeader("alg", nil)), "parajwt: algorithm not allowed; the token's header has no alg", false},
+		{"no kid", token(paratest.WithHeader("kid", nil)), "parajwt: malformed token: header: kid missing or empty", false},
+		{"crit", shared().SignRaw(`{"alg":"RS256","kid":"x","crit":1}`, "{}"), "parajwt: malformed token: header: crit is not supported at byte 32", false},
+		{"alg none", token(paratest.WithHeader("alg", "none")), `parajwt: algorithm not allowed (kid "K"): alg "none" is not on the allow-list`, false},
+		{"another alg than the key's", token(paratest.WithHeader("alg", "ES256")), `parajwt: algorithm not allowed (kid "K"): alg is not the algorithm of its key`, false},
+		{"unknown kid", token(paratest.UnknownKey("x")), `parajwt: unknown key (kid "x"); the key set of "paratest" has no such key: does the client use another Para environment, or does somebody guess?`, false},
+		{"bad signature", token(paratest.BadSignature()), `parajwt: wrong signature (kid "K")`, false},
+		{"payload is no JSON", shared().SignRaw(header, "x"), `parajwt: malformed token (kid "K"): claims: payload: unexpected character at byte 0`, true},
+		{"name in another case", token(paratest.With("EXP", 1)), `parajwt: malformed token (kid "K"): claims: payload: a name in another case than exp at byte 7`, true},
+		{"no exp", token(paratest.With("exp", nil)), `parajwt: unacceptable claims (kid "K"): claims: exp: missing`, true},
+		{"aud of another type", token(paratest.With("aud", 1)), `parajwt: token is for another app (kid "K"): claims: aud: not a string`, true},
+		{"for another app", token(paratest.ForApp("x")), `parajwt: token is for another app (kid "K"); its aud is ["x"], which is none of APIKeyIDs`, true},
+		{"expired", token(paratest.Expired()), `parajwt: token expired (kid "K"); it expired 1h0m0s ago`, true},
+		{"older than MaxTokenAge", token(paratest.Lived(-2*time.Hour, 24*time.Hour)), `parajwt: token expired (kid "K"); it is older than MaxTokenAge`, true},
+		{"issued in the future", token(paratest.Lived(time.Hour, time.Hour)), `parajwt: token not yet valid (kid "K"); its iat lies 1h0m0s ahead: are the clocks right?`, true},
+		{"nbf in the future", token(paratest.With("nbf", noon.Add(time.Minute).Unix())), `parajwt: token not yet valid (kid "K"); its nbf lies 1m0s ahead`, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := v.Validate(t.Context(), test.token)
+			tells(t, err, test.want, test.signed, 0)
+		})
+	}
+	t.Run("payload is not base64url", func(t *testing.T) {
+		s := newSigner(t, "ES256", "K")
+		url, _ := publish(t, keySet(s))
+		v := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "own", URL: url}})
+		_, err := v.Validate(t.Context(), s.signInput(b64.EncodeToString([]byte(s.header()))+".e30="))
+		tells(t, err, `parajwt: malformed token (kid "K"): not unpadded canonical base64url`, true, 0)
+	})
+	t.Run("revoked", func(t *testing.T) {
+		revoked = true
+		_, err := revoking.Validate(t.Context(), token())
+		tells(t, err, `parajwt: token revoked (kid "K")`, true, 0)
+	})
+	t.Run("revocation unknown", func(t *testing.T) {
+		broken = errors.New("the store is down")
+		_, err := revoking.Validate(t.Context(), token())
+		tells(t, err, `parajwt: revocation unknown (kid "K"): the store is down`, true, time.Second)
+	})
+	t.Run("keys unavailable", func(t *testing.T) {
+		_, err := keyless.Validate(t.Context(), token())
+		tells(t, err, `parajwt: keys unavailable (kid "K"): jwks: keys are unavailable: key set's server answered 404`, false, time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = newValidator(t, middleware.Config{}).Validate(ctx, token())
+		tells(t, err, `parajwt: keys unavailable (kid "K"): jwks: keys are unavailable: context canceled`, false, time.Second)
+	})
+	t.Run("not allowed", func(t *testing.T) {
+		_, err := middleware.Require(v, middleware.Allow(func(*claims.Claims) error { return errors.New("not today") })).Check(request(token()))
+		tells(t, err, `parajwt: not allowed (kid "K"): not today`, true, 0)
+	})
+}
+
+// tells demands all that an error says. wait is rounded to seconds.
+func tells(t *testing.T, err error, want string, signed bool, wait time.Duration) {
+	t.Helper()
+	var refusal *middleware.Error
+	if !errors.As(err, &refusal) {
+		t.Fatalf("got %v", err)
+	}
+	text := refusal.Error()
+	for _, id := range shared().KeyIDs() {
+		text = strings.ReplaceAll(text, `"`+id+`"`, `"K"`)
+	}
+	if text != want || refusal.Signed != signed || refusal.RetryAfter.Round(time.Second) != wait {
+		t.Errorf("got  %s; signed %t, %v\nwant %s; signed %t, %v", text, refusal.Signed, refusal.RetryAfter, want, signed, wait)
+	}
+}
