@@ -440,6 +440,27 @@ func TestHangingPara(t *testing.T) {
 	}
 }
 
+// TestCloseLeavesNothing: a validator that was used and closed is as if it had never been.
+func TestCloseLeavesNothing(t *testing.T) {
+	para := paratest.New(t, paratest.Config{Now: newHand().now})
+	token := para.Token(paratest.EmailUser())
+	before := runtime.NumGoroutine()
+	for range 20 {
+		v := newValidator(t, middleware.Config{Environment: para.Environment()})
+		if n := runtime.NumGoroutine(); n > before {
+			t.Fatalf("%d goroutines before there is anything to do", n-before)
+		}
+		accepts(t, v, token)
+		refuses(t, v, para.Token(paratest.EmailUser(), paratest.UnknownKey("x")), middleware.ErrUnknownKey)
+		v.Close()
+		for start := time.Now(); runtime.NumGoroutine() > before; runtime.Gosched() {
+			if time.Since(start) > 10*time.Second {
+				t.Fatalf("%d goroutines are left", runtime.NumGoroutine()-before)
+			}
+		}
+	}
+}
+
 func TestSlowPara(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newHand().now})
 	para.Slow(time.Hour)
