@@ -1,7 +1,6 @@
 package jose
 
 import (
-	"encoding/base64"
 	"errors"
 	"strings"
 
@@ -51,25 +50,6 @@ func Split(token string) (Token, error) {
 func TokenID(token string) string {
 	signature := token[strings.LastIndexByte(token, '.')+1:]
 	return signature[:min(len(signature), 32)]
-}
-
-// AppendDecoded appends what segment encodes to dst, as RFC 7515 §2 and RFC 4648 §3.5 have it: the URL
-// alphabet, no padding, no unused bits set. The standard library's strict decoder still skips CR
-// and LF, so they are looked for first.
-func AppendDecoded(dst []byte, segment string) ([]byte, error) {
-	if strings.IndexByte(segment, '\n') >= 0 || strings.IndexByte(segment, '\r') >= 0 {
-		return dst, ErrBase64
-	}
-	start := len(dst)
-	n := base64.RawURLEncoding.DecodedLen(len(segment))
-	if cap(dst)-start < n {
-		dst = append(make([]byte, 0, start+n), dst...)
-	}
-	out := dst[start : start+n]
-	if n, err := base64.RawURLEncoding.Strict().Decode(out, []byte(segment)); err != nil || n != len(out) {
-		return dst, ErrBase64
-	}
-	return dst[:start+n], nil
 }
 
 // Header is the part of a JOSE header that decides anything (RFC 7515 §4.1).

@@ -136,6 +136,25 @@ func TestAppendDecoded(t *testing.T) {
 	}
 }
 
+// Every byte at every place of segments of all lengths up to 20 gets the verdict that follows from the
+// standard library's, which is too lenient with line breaks and nothing else.
+func TestAppendDecodedEveryByteEverywhere(t *testing.T) {
+	const text = "AQ-_zZ09aBcDeFgHiJkL"
+	for length := range len(text) + 1 {
+		for place := range length {
+			for c := range 256 {
+				segment := text[:place] + string([]byte{byte(c)}) + text[place+1:length]
+				want, err := base64.RawURLEncoding.Strict().DecodeString(segment)
+				refuse := err != nil || c == '\r' || c == '\n'
+				got, err := AppendDecoded(nil, segment)
+				if (err != nil) != refuse || err == nil && !bytes.Equal(got, want) {
+					t.Fatalf("%q: got %q, %v; want %q, refused %t", segment, got, err, want, refuse)
+				}
+			}
+		}
+	}
+}
+
 func TestAppendDecodedAppends(t *testing.T) {
 	want := []byte("prefix.abcdefgh")
 	for _, spare := range []int{0, 1, 7, 8, 100} {
@@ -161,11 +180,9 @@ func TestAppendDecodedAllocates(t *testing.T) {
 		dst     []byte
 		want    float64
 	}{
-		"room":                      {segment, dst, 0},
-		"no room":                   {segment, nil, 1},
-		"a line break at the end":   {segment + "\n", dst, 0},
-		"line breaks and no room":   {strings.Repeat("\n", 1000), nil, 0},
-		"carriage returns, no room": {strings.Repeat("\r", 1000), nil, 0},
+		"room":                    {segment, dst, 0},
+		"no room":                 {segment, nil, 1},
+		"a line break at the end": {segment + "\n", dst, 0},
 	} {
 		if n := testing.AllocsPerRun(10, func() { _, _ = AppendDecoded(tt.dst, tt.segment) }); n != tt.want {
 			t.Errorf("%s: %v allocations, want %v", name, n, tt.want)
