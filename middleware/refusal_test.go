@@ -90,10 +90,51 @@ func TestWhatARefusalTells(t *testing.T) {
 		_, err = newValidator(t, middleware.Config{}).Validate(ctx, token())
 		tells(t, err, `parajwt: keys unavailable (kid "K"): jwks: keys are unavailable: context canceled`, false, time.Second)
 	})
-	t.Run("not allowed", func(t *testing.T) {
-		_, err := middleware.Require(v, middleware.Allow(func(*claims.Claims) error { return errors.New("not today") })).Check(request(token()))
-		tells(t, err, `parajwt: not allowed (kid "K"): not today`, true, 0)
-	})
+	headers := func(name string, values ...string) *http.Request {
+		r := request("")
+		r.Header[name] = values
+		return r
+	}
+	sessions := middleware.AcceptVerificationTokensWithoutUserID(verifier{errors.New("no answer")}, middleware.FromHeader("X-Token"))
+	ended := middleware.AcceptVerificationTokensWithoutUserID(verifier{refusedError{}}, middleware.FromHeader("X-Token"))
+	silent := middleware.AcceptVerificationTokensWithoutUserID(verifier{}, middleware.FromHeader("X-Token"))
+	cookie := middleware.TokenFrom(middleware.FromCookie("jwt"))
+	no := middleware.Allow(func(*claims.Claims) error { return errors.New("not today") })
+	for _, test := range []struct {
+		name   string
+		guard  *middleware.Guard
+		r      *http.Request
+		want   string
+		signed bool
+		wait   time.Duration
+	}{
+		{"no header", middleware.Require(v), request(""), "parajwt: no token", false, 0},
+		{"two headers", middleware.Require(v), headers("Authorization", "Bearer a", "Bearer b"), "parajwt: malformed token: the header that carries the token is there more than once", false, 0},
+		{"another scheme", middleware.Require(v), headers("Authorization", "Basic eA=="), "parajwt: malformed token: the Authorization header is not a Bearer token", false, 0},
+		{"an empty token", middleware.Require(v), headers("Authorization", "Bearer "), "parajwt: malformed token: the token is empty", false, 0},
+		{"two tokens", middleware.Require(v), headers("Authorization", "Bearer a b"), "parajwt: malformed token: the header is not one token and nothing else", false, 0},
+		{"two cookies", middleware.Require(v, cookie), headers("Cookie", "jwt=a; jwt=b"), "parajwt: malformed token: the cookie that carries the token is there more than once", false, 0},
+		{"an empty cookie", middleware.Require(v, cookie), headers("Cookie", "jwt="), "parajwt: malformed token: the token is empty", false, 0},
+		{"not allowed", middleware.Require(v, no), request(token()), `parajwt: not allowed (kid "K"): not today`, true, 0},
+		{"session over", middleware.Require(v, ended), headers("X-Token", "a"), "parajwt: session expired: refused", false, 0},
+		{"session unknown", middleware.Require(v, sessions), headers("X-Token", "a"), "parajwt: session unknown: no answer", false, time.Second},
+		{"session neither", middleware.Require(v, silent), headers("X-Token", "a"), "parajwt: session unknown: the VerificationTokenVerifier returned neither a user nor an error", false, time.Second},
+		{"two verification tokens", middleware.Require(v, sessions), headers("X-Token", "a", "b"), "parajwt: malformed token: the header that carries the token is there more than once", false, 0},
+		{"no validator", middleware.Require(nil, nil), request(token()), "parajwt: middleware misconfigured: the Validator was not made by New: did that return an error?", false, 0},
+		{"a nil option", middleware.Require(v, nil), request(token()), "parajwt: middleware misconfigured: an Option is nil", false, 0},
+		{"a nil source", middleware.Require(v, middleware.TokenFrom(nil)), request(token()), "parajwt: middleware misconfigured: TokenFrom needs at least one source, and none of them nil", false, 0},
+		{"no rule", middleware.Require(v, middleware.Allow()), request(token()), "parajwt: middleware misconfigured: Allow needs at least one rule, and none of them nil", false, 0},
+		{"no answer", middleware.Require(v, middleware.OnRefusal(nil)), request(token()), "parajwt: middleware misconfigured: OnRefusal needs a function", false, 0},
+		{"no verifier", middleware.Require(v, middleware.AcceptVerificationTokensWithoutUserID(nil, nil)), request(token()), "parajwt: middleware misconfigured: AcceptVerificationTokensWithoutUserID needs a verifier and a source", false, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, err := test.guard.Check(test.r)
+			if r != nil {
+				t.Fatal("passed on")
+			}
+			tells(t, err, test.want, test.signed, test.wait)
+		})
+	}
 }
 
 // tells demands all that an error says. wait is rounded to seconds.
