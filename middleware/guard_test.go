@@ -130,9 +130,9 @@ func TestLogWithoutALogger(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	for _, guard := range []*middleware.Guard{middleware.Require(v), middleware.Require(nil)} {
+	for environment, guard := range map[string]*middleware.Guard{"paratest": middleware.Require(v), "": middleware.Require(nil)} {
 		guard.Check(request(""))
-		if lines := log.lines(t); len(lines) != 1 {
+		if lines := log.lines(t); len(lines) != 1 || lines[0]["environment"] != environment {
 			t.Errorf("logged %v", lines)
 		}
 	}

@@ -111,6 +111,8 @@ func TestWhatARefusalTells(t *testing.T) {
 		{"no header", middleware.Require(v), request(""), "parajwt: no token", false, 0},
 		{"two headers", middleware.Require(v), headers("Authorization", "Bearer a", "Bearer b"), "parajwt: malformed token: the header that carries the token is there more than once", false, 0},
 		{"another scheme", middleware.Require(v), headers("Authorization", "Basic eA=="), "parajwt: malformed token: the Authorization header is not a Bearer token", false, 0},
+		{"the scheme alone", middleware.Require(v), headers("Authorization", "Bearer"), "parajwt: malformed token: the token is empty", false, 0},
+		{"less than the scheme", middleware.Require(v), headers("Authorization", "Beare"), "parajwt: malformed token: the Authorization header is not a Bearer token", false, 0},
 		{"an empty token", middleware.Require(v), headers("Authorization", "Bearer "), "parajwt: malformed token: the token is empty", false, 0},
 		{"two tokens", middleware.Require(v), headers("Authorization", "Bearer a b"), "parajwt: malformed token: the header is not one token and nothing else", false, 0},
 		{"two cookies", middleware.Require(v, cookie), headers("Cookie", "jwt=a; jwt=b"), "parajwt: malformed token: the cookie that carries the token is there more than once", false, 0},
@@ -134,6 +136,27 @@ func TestWhatARefusalTells(t *testing.T) {
 			}
 			tells(t, err, test.want, test.signed, test.wait)
 		})
+	}
+}
+
+// TestSourcesGiveNothingWithAnError: not even to somebody who does not look at the error.
+func TestSourcesGiveNothingWithAnError(t *testing.T) {
+	for name, test := range map[string]struct {
+		source middleware.TokenSource
+		header string
+		values [][]string
+	}{
+		"FromAuthorization": {middleware.FromAuthorization(), "Authorization", [][]string{{"Bearer a", "Bearer b"}, {"Bearer "}, {"Basic a"}, {"Bearer a b"}, {""}}},
+		"FromCookie":        {middleware.FromCookie("jwt"), "Cookie", [][]string{{"jwt=a; jwt=b"}, {"jwt=a", "jwt=b"}, {"jwt="}}},
+		"FromHeader":        {middleware.FromHeader("x-token"), "X-Token", [][]string{{"a", "b"}, {""}, {"a b"}, {"a,b"}, {"a\tb"}}},
+	} {
+		for _, values := range test.values {
+			r := request("")
+			r.Header[test.header] = values
+			if token, err := test.source(r); token != "" || err == nil {
+				t.Errorf("%s, %q: got %q, %v", name, values, token, err)
+			}
+		}
 	}
 }
 
