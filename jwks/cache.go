@@ -44,7 +44,8 @@ type Config struct {
 	// yours: give it time-outs of its own, and close what it keeps open. Default: a client with Go's
 	// TLS settings and the proxy of the environment, which keeps nothing open.
 	HTTPClient *http.Client
-	// Now is the clock. Default time.Now.
+	// Now is the clock. Default time.Now. With a clock of your own, refreshing goes by it alone; by default,
+	// a system clock that is set back keeps no key alive. It must be safe for concurrent use.
 	Now func() time.Time
 	// Logger gets skipped keys, failed fetches and changes of the set. Default slog.Default().
 	Logger *slog.Logger
@@ -96,7 +97,8 @@ func (k Key) ID() string { return k.key.ID }
 // Algorithm returns the only algorithm the key verifies with, such as RS256.
 func (k Key) Algorithm() string { return k.key.Algorithm }
 
-// Verify checks a signature over the bytes that were signed, and keeps neither.
+// Verify returns nil if the signature is this key's over the bytes that were signed, and else an error that
+// says no more than that it is not. It keeps neither. The zero Key has nothing to verify with, and panics.
 func (k Key) Verify(input, signature []byte) error { return k.key.Verify(input, signature) }
 
 // Cache holds the key set of one environment. It fetches the set when a key is first asked for,
@@ -107,6 +109,7 @@ type Cache struct {
 	cfg    Config
 	client *http.Client
 	owned  bool // the client's transport is the cache's own
+	timed  bool // the timer and the clock are both the system's
 
 	// What a look-up needs, replaced as a whole and never changed.
 	set atomic.Pointer[keySet]
@@ -114,6 +117,8 @@ type Cache struct {
 	mu        sync.Mutex // guards the rest
 	flight    *flight    // the fetch under way
 	timer     *time.Timer
+	armedAt   time.Time     // when the timer was set, by the system's clock,
+	armedFor  time.Duration // and for how long
 	closed    bool
 	attemptAt int64 // when the last fetch began
 	nextAt    int64 // when the next one is due
@@ -167,10 +172,11 @@ type line struct {
 func New(env Environment, cfg Config) (*Cache, error) {
 	env, err := env.normalize()
 	errs := []error{err}
+	timed := cfg.Now == nil
 	cfg, more := cfg.withDefaults()
 	errs = append(errs, more...)
 
-	c := &Cache{env: env, cfg: cfg}
+	c := &Cache{env: env, cfg: cfg, timed: timed}
 	c.client, c.owned = newClient(cfg.HTTPClient)
 	first := &keySet{}
 	if !cfg.Initial.isZero() {
@@ -359,9 +365,10 @@ func (c *Cache) unavailable() error {
 	return &UnavailableError{RetryAfter: max(wait, time.Second), Cause: cause}
 }
 
-// Warm fetches the key set if there is none yet, so that no request has to wait for it. It returns
-// nil once there are usable keys, or an [*UnavailableError]. It does not retry; the cache does, from
-// then on. Call it at start, or leave it out.
+// Warm makes the fetch that is due, so that no request has to wait for it: when there are no keys yet, or only
+// those of Config.Initial. It returns nil if there are usable keys afterwards, be it that the fetch failed
+// and they are those of Initial (Status.Failures tells), or an [*UnavailableError]. It does not retry;
+// the cache does, from then on. Call it at start, or leave it out.
 func (c *Cache) Warm(ctx context.Context) error {
 	c.mu.Lock()
 	var wait *flight
@@ -591,6 +598,7 @@ func (c *Cache) arm(now int64) {
 		return
 	}
 	wait := time.Duration(c.nextAt - now)
+	c.armedAt, c.armedFor = time.Now(), wait
 	if c.timer == nil {
 		c.timer = time.AfterFunc(wait, c.tick)
 	} else {
@@ -598,7 +606,9 @@ func (c *Cache) arm(now int64) {
 	}
 }
 
-// tick is the timer's. With a clock of the caller's own it may come early.
+// tick is the timer's. By the system's clock, a fetch is due when the time has passed that the timer was set
+// for, which time.Since knows even if the clock was set back meanwhile. A clock of the caller's own is believed
+// instead; with it the timer may come early.
 func (c *Cache) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -606,14 +616,16 @@ func (c *Cache) tick() {
 		return // finish sets the timer
 	}
 	now := c.cfg.Now().UnixNano()
-	if c.beginIfDue(now, "") == nil {
+	if c.timed && time.Since(c.armedAt) >= c.armedFor {
+		c.begin(now, "")
+	} else if c.beginIfDue(now, "") == nil {
 		c.arm(now)
 	}
 }
 
 // Snapshot returns the current key set, to be saved and given to the next start as Config.Initial.
-// It is a JWK Set that also says where and when it was fetched. It returns an error where there is
-// no usable set. It contains public keys only.
+// It is a JWK Set that also says where and when it was fetched, of public keys only. Where there is no
+// usable set, the error is an [*UnavailableError].
 func (c *Cache) Snapshot() ([]byte, error) {
 	s := c.set.Load()
 	if !s.usable(c.cfg.Now().UnixNano()) {

@@ -1703,6 +1703,41 @@ func TestClockSetBackDuringFetch(t *testing.T) {
 	}
 }
 
+// The system's clock is set back by any amount, at any time after a fetch. A key that Para withdrew is refused as soon
+// as without that, and fetches are hardly more.
+func TestSystemClockSetBack(t *testing.T) {
+	for _, after := range []time.Duration{time.Second, time.Minute, 3 * time.Minute, 4 * time.Minute} {
+		for _, by := range []time.Duration{time.Second, 30 * time.Second, 2 * time.Minute, 3 * time.Minute, 5 * time.Minute, time.Hour, 1000 * time.Hour} {
+			t.Run(fmt.Sprintf("by %v after %v", by, after), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l := bubbleLab(t)
+					l.serves(keyA())
+					c := l.cache(t, jwks.Config{})
+					found(t, c, "a")
+					l.serves(keyB())
+					withdrawn := time.Now()
+					time.Sleep(after)
+					c.SetBack(by)
+					var err error
+					for ; err == nil; _, err = c.Key(t.Context(), "a") {
+						if life := time.Since(withdrawn); life > refresh+timeout {
+							t.Fatalf("still there after %v", life)
+						}
+						time.Sleep(time.Second)
+					}
+					if !errors.Is(err, jwks.ErrUnknownKey) {
+						t.Fatal(err)
+					}
+					time.Sleep(time.Hour)
+					if n := l.fetches.Load(); n > 20 { // one in 4 minutes, and some for the unknown key and the clock
+						t.Errorf("%d fetches", n)
+					}
+				})
+			})
+		}
+	}
+}
+
 // A timer by the system's clock that finds the cache's own clock elsewhere waits on.
 func TestTimerAndOwnClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -27,12 +27,13 @@ type Validator struct {
 // mistake of the configuration at once (errors.Join) and fetches nothing: the first token does, or
 // [Validator.Warm].
 func New(cfg Config) (*Validator, error) {
+	clock := cfg.Now // nil for the system's
 	cfg, errs := cfg.withDefaults()
 	foreign, err := cfg.otherEnvironments()
 	errs = append(errs, err)
 	v := &Validator{cfg: cfg, foreign: foreign, ownNow: cfg.Keys.Now != nil, cache: newTokenCache(cfg.CacheSize)}
 	if !v.ownNow {
-		cfg.Keys.Now = cfg.Now
+		cfg.Keys.Now = clock
 	}
 	v.keys, err = jwks.New(cfg.Environment, cfg.Keys)
 	if err := errors.Join(append(errs, err)...); err != nil {
