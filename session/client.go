@@ -181,12 +181,15 @@ func knownEnvironment(env jwks.Environment, origin string) string {
 
 // visible reports whether s is something, not too long, and all visible ASCII: fit for a header.
 func visible(s string, limit int) bool {
+	if len(s) > limit {
+		return false
+	}
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {
 			return false
 		}
 	}
-	return 0 < len(s) && len(s) <= limit
+	return len(s) > 0
 }
 
 // Environment returns the environment that is asked.

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -111,7 +112,7 @@ func hangs(r *http.Request) (*http.Response, error) {
 }
 
 func breaks(*http.Request) (*http.Response, error) {
-	return nil, errors.New("connection reset by peer")
+	return nil, syscall.ECONNRESET
 }
 
 // fake is a client of Para's BETA whose answers are made up.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -141,6 +142,12 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 			return res, err
 		},
 	}
+	answers["200 of a type that is the key"] = func(r *http.Request) (*http.Response, error) {
+		return says(200, "ok", "Content-Type", r.Header.Get("X-External-API-Key"))(r)
+	}
+	answers["an error that quotes the key"] = func(r *http.Request) (*http.Response, error) {
+		return nil, fmt.Errorf("malformed answer %q", r.Header.Get("X-External-API-Key"))
+	}
 	for _, status := range []int{200, 201, 302, 400, 401, 403, 404, 429, 500} {
 		answers[fmt.Sprint(status)] = echo(status, "text/plain")
 		answers[fmt.Sprint(status, " HTML")] = says(status, "<html>canary", "Content-Type", "text/html; canary=canary")
@@ -189,6 +196,48 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 			}
 			if found := leaks(text); found != nil {
 				t.Errorf("%s: %q is in\n%s", name, found, text)
+			}
+		})
+	}
+}
+
+// Package http quotes what it cannot read. A peer may have echoed the key there.
+func TestBrokenHTTPShowsNoKey(t *testing.T) {
+	for name, answer := range map[string]string{
+		"status":   "HTTP/1.1 %s\r\n\r\n",
+		"header":   "HTTP/1.1 200 OK\r\nX-Echo %s\r\n\r\n",
+		"redirect": "HTTP/1.1 302 Found\r\nLocation: http://[%s\r\nContent-Length: 0\r\n\r\n",
+		"no HTTP":  "%s\r\n\r\n",
+		"length":   "HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n",
+		"chunk":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each is tried three times
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				conn, _, err := w.(http.Hijacker).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				fmt.Fprintf(conn, answer, r.Header.Get("X-External-API-Key"))
+			}))
+			defer server.Close()
+			logger, log := recorder()
+			c, err := session.New(session.Config{Environment: jwks.Beta, BaseURL: server.URL, SecretAPIKey: "beta_secret-canary", Logger: logger})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.VerifyToken(t.Context(), "vt")
+			if err == nil {
+				t.Fatal("no error")
+			}
+			text := log.String()
+			for ; err != nil; err = errors.Unwrap(err) {
+				text += printed(err)
+			}
+			if found := leaks(text); found != nil {
+				t.Errorf("%q is in\n%s", found, text)
 			}
 		})
 	}

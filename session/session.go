@@ -150,7 +150,8 @@ func (w wallet) claim() claims.Wallet {
 }
 
 // ExternalWallets returns the external wallets in the export, in its order, in a slice of the caller's own. Nobody has
-// proved to hold them, but in [ModeVerification] once [Session.IsActive] has returned true.
+// proved to hold them, but in [ModeVerification] the addresses once [Session.IsActive] has returned true. Types and
+// names stay the client's word.
 func (s *Session) ExternalWallets() []claims.ConnectedWallet {
 	var all []claims.ConnectedWallet
 	for _, m := range s.doc.ExternalWallets {
@@ -223,7 +224,8 @@ func (s *Session) check(a answer, t touched) error {
 			return refuse(ErrSessionExpired) // nothing is verified where there is nothing to verify
 		}
 		for _, m := range s.doc.ExternalWallets {
-			if !slices.Contains(t.verified, m.name) {
+			// The address is what ExternalWallets returns, and a client may have written another one there.
+			if !slices.Contains(t.verified, m.name) || m.value.Address != m.name && !slices.Contains(t.verified, m.value.Address) {
 				return refuse(ErrSessionExpired)
 			}
 		}

@@ -183,6 +183,26 @@ func TestExternalWalletModes(t *testing.T) {
 }
 
 // The export is a client's: whoever has a login of their own can write another's name on it.
+// Whoever has proved one wallet may have written another's address beside it.
+func TestAnAddressThatNobodyProvedIsNotVerified(t *testing.T) {
+	para := shared()
+	c := newClient(t, para)
+	user := paratest.ExternalWalletUser()
+	login := para.Login(user, paratest.Verification())
+	login.VerifyExternalWallet(user.Identifier)
+	exported := decoded(t, login.Exported())
+	forged := strings.ReplaceAll(exported, `"address":"`+user.Identifier+`"`, `"address":"0xV1C71M"`)
+	if forged == exported {
+		t.Fatal("nothing was forged")
+	}
+	for text, want := range map[string]bool{exported: true, forged: false} {
+		s := importSession(t, c, encode(text))
+		if active, err := s.IsActive(t.Context()); active != want || err != nil {
+			t.Errorf("with %v: got %t, %v", s.ExternalWallets(), active, err)
+		}
+	}
+}
+
 func TestAChangedExportIsNotAnotherUsersLogin(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)

@@ -100,6 +100,9 @@ func (c *Client) VerificationTokens(cfg TokensConfig) (*VerificationTokens, erro
 // tells whether the token is known not to be good (401), or it could not be told (503). Errors are those of
 // [Client.VerifyToken].
 func (v *VerificationTokens) VerifyVerificationToken(ctx context.Context, token string) (*claims.Claims, error) {
+	if v == nil { // whose VerificationTokens returned an error that nobody looked at
+		return nil, &Error{Code: ErrNoAPIKey, Hint: "the VerificationTokens is nil"}
+	}
 	if !visible(token, 1<<10) {
 		return nil, &Error{Code: ErrNotAToken}
 	}
@@ -139,6 +142,7 @@ func (v *VerificationTokens) VerifyVerificationToken(ctx context.Context, token 
 // fly asks Para, and tells everybody who waits.
 func (v *VerificationTokens) fly(ctx context.Context, f *flight, key digest, token string) {
 	defer f.cancel()
+	asked := v.client.now().Round(0) // a suspended machine stops the monotonic clock, and no session
 	id, err := v.client.VerifyToken(ctx, token)
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -151,7 +155,7 @@ func (v *VerificationTokens) fly(ctx context.Context, f *flight, key digest, tok
 	switch {
 	case err == nil:
 		f.user = v.user(id)
-		v.keep(key, f.user)
+		v.keep(key, f.user, asked)
 	case !refused && last != nil && ctx.Err() == nil:
 		f.user = last.user
 		v.client.logger.LogAttrs(ctx, slog.LevelWarn, "parajwt: Para cannot be asked about a verification token; going on with its last answer",
@@ -181,10 +185,10 @@ func (v *VerificationTokens) find(key digest, age time.Duration) *known {
 
 // keep takes an answer in, and drops what is too old, which is all of it without a TTL, or too many. The caller holds
 // mu.
-func (v *VerificationTokens) keep(key digest, user *claims.Claims) {
+func (v *VerificationTokens) keep(key digest, user *claims.Claims, asked time.Time) {
 	v.forget(v.known[key])
-	now := v.client.now().Round(0) // a suspended machine stops the monotonic clock, and no session
-	v.known[key] = v.oldest.PushBack(&known{token: key, user: user, at: now})
+	now := v.client.now().Round(0)
+	v.known[key] = v.oldest.PushBack(&known{token: key, user: user, at: asked})
 	for e := v.oldest.Front(); e != nil && (v.oldest.Len() > v.entries || now.Sub(e.Value.(*known).at) >= v.ttl+v.grace); e = v.oldest.Front() {
 		v.forget(e)
 	}

@@ -312,3 +312,33 @@ func TestBehindTheMiddleware(t *testing.T) {
 		t.Errorf("an expired session: %d", res.StatusCode)
 	}
 }
+
+// A nil one is what somebody has who did not look at the error.
+func TestNilVerificationTokensRefuse(t *testing.T) {
+	var v *session.VerificationTokens
+	user, err := v.VerifyVerificationToken(t.Context(), "vt")
+	if is(t, err, session.ErrNoAPIKey); user != nil {
+		t.Errorf("got %v", user)
+	}
+}
+
+// What Para said is as old as the question, not as the answer.
+func TestAnAnswerIsAsOldAsItsQuestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, para := fake(t, func(r *http.Request) (*http.Response, error) {
+			time.Sleep(4 * time.Second)
+			return says(200, `{"authType":"email","identifier":"a@example.com"}`)(r)
+		}, says(403, `{}`))
+		v := newTokens(t, c, session.TokensConfig{TTL: 5 * time.Second})
+		if _, err := v.VerifyVerificationToken(t.Context(), "vt"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(900 * time.Millisecond)
+		if _, err := v.VerifyVerificationToken(t.Context(), "vt"); err != nil || para.calls() != 1 {
+			t.Fatalf("after 4.9 s: %v, %d calls", err, para.calls())
+		}
+		time.Sleep(100 * time.Millisecond)
+		_, err := v.VerifyVerificationToken(t.Context(), "vt")
+		is(t, err, session.ErrSessionExpired)
+	})
+}

@@ -3,16 +3,19 @@ package session
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"mime"
+	"net"
 	"net/http"
-	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/parajwt/parajwt/internal/strictjson"
@@ -181,16 +184,27 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 	return answer{}, fail(ErrUnexpectedAnswer, status, nil)
 }
 
-// why finds the reason of a failed request: that of the context, if it ended, rather than what came of it.
+// why finds the reason of a failed request: that of the context, if it ended, rather than what came of it. Of
+// package http's own errors many quote the answer, which may echo the API key: these are not passed on.
 func why(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	var network *net.OpError
+	var certificate *tls.CertificateVerificationError
+	var errno syscall.Errno
+	switch {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.As(err, &network):
+		return network
+	case errors.As(err, &certificate):
+		return certificate
+	case errors.As(err, &errno):
+		return errno
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return http.ErrSchemeMismatch
+	case errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded
 	}
-	var ue *url.Error // quotes the URL
-	if errors.As(err, &ue) {
-		return ue.Err
-	}
-	return err
+	return errors.New("the connection broke, or the answer is not HTTP")
 }
 
 // retryAfter reads seconds or a date (RFC 9110 §10.2.3); 0 for what is neither.
@@ -234,7 +248,10 @@ func (a answer) read(member func(d *strictjson.Decoder, name string)) error {
 			return e
 		}
 		media, _, _ := mime.ParseMediaType(a.contentType)
-		e.Cause = fmt.Errorf("it is not the JSON of Para's API, but %d bytes of %.60q: %w", len(a.body), media, err)
+		if !slices.Contains([]string{"application/json", "text/html", "text/plain", "application/xml", "text/xml"}, media) {
+			media = "another type" // it is the server's text, which may echo anything
+		}
+		e.Cause = fmt.Errorf("it is not the JSON of Para's API, but %d bytes of %s: %w", len(a.body), media, err)
 		return e
 	}
 	return nil
