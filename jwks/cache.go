@@ -41,7 +41,8 @@ type Config struct {
 	// A key that Para withdraws is then trusted until you replace Initial.
 	Offline bool
 	// HTTPClient is what fetches. Its redirects and cookies are switched off. Its transport stays
-	// yours: give it time-outs of its own, and close what it keeps open. Default: a client with Go's
+	// yours: it must end with its request's context, or callers wait as long as it does, and you close what it keeps
+	// open. Default: a client with Go's
 	// TLS settings and the proxy of the environment, which keeps nothing open.
 	HTTPClient *http.Client
 	// Now is the clock. Default time.Now. With a clock of your own, refreshing goes by it alone; by default,
@@ -140,12 +141,11 @@ type Cache struct {
 // keySet is one state of the key set. Times are wall-clock nanoseconds, because a suspended machine
 // stops the monotonic clock and not the age of its keys.
 type keySet struct {
-	keys         map[string]*jose.Key
-	skipped      []jose.Skipped
-	etag         string
-	lastModified string
-	fetchedAt    time.Time // when Para was asked, not when it had answered (RFC 9111 §4.2.3)
-	initial      bool      // from Config.Initial: Para has not answered yet
+	keys      map[string]*jose.Key
+	skipped   []jose.Skipped
+	etag      string
+	fetchedAt time.Time // when Para was asked, not when it had answered (RFC 9111 §4.2.3)
+	initial   bool      // from Config.Initial: Para has not answered yet
 	// A look-up between since and until needs nothing but the map.
 	since, until int64
 	overdueAt    int64 // from when on the keys are older than promised
@@ -382,7 +382,9 @@ func (c *Cache) Warm(ctx context.Context) error {
 		select {
 		case <-wait.done:
 		case <-ctx.Done():
-			return &UnavailableError{RetryAfter: time.Second, Cause: context.Cause(ctx)}
+			if !c.set.Load().usable(c.cfg.Now().UnixNano()) {
+				return &UnavailableError{RetryAfter: time.Second, Cause: context.Cause(ctx)}
+			}
 		}
 	}
 	if !c.set.Load().usable(c.cfg.Now().UnixNano()) {
@@ -450,7 +452,7 @@ func (c *Cache) get(s *keySet) (answer, error) {
 	if c.owned {
 		defer c.client.CloseIdleConnections() // a dial under way outlives its request otherwise
 	}
-	return get(ctx, c.client, c.env.URL, s.etag, s.lastModified, c.cfg.Algorithms)
+	return get(ctx, c.client, c.env.URL, s.etag, c.cfg.Algorithms)
 }
 
 // passed reports whether it has been so long since then, or the clock was set back, so that nobody
@@ -483,7 +485,7 @@ func (c *Cache) finish(f *flight, began int64, a answer, err error) {
 		c.tellSkipped(a.skipped)
 		if c.empties > emptySets && len(s.keys) > 0 {
 			c.tell(slog.LevelError, "parajwt: Para's key set has had no usable key for several refreshes: no token is accepted any more")
-			s.keys, s.etag, s.lastModified = nil, "", ""
+			s.keys, s.etag = nil, ""
 		}
 		if len(s.keys) == 0 {
 			s.skipped = a.skipped
@@ -493,12 +495,20 @@ func (c *Cache) finish(f *flight, began int64, a answer, err error) {
 	if err != nil {
 		c.failures++
 		c.lastErr, c.lastErrAt = err, at
-		backoff := maxBackoff
+		backoff := min(maxBackoff, c.cfg.RefreshInterval)
 		if n := c.failures - 1; n < 9 {
-			backoff = min(minBackoff<<n, maxBackoff)
+			backoff = min(minBackoff<<n, backoff)
 		}
-		// Jitter only ever lengthens: a thousand servers spread out, none asks more often.
-		c.nextAt = now + int64(backoff) + rand.Int64N(int64(backoff)/10+1)
+		// Jitter only ever lengthens: a thousand servers spread out, none asks more often. After an outage, too, a
+		// withdrawn key is gone within RefreshInterval and FetchTimeout.
+		jitter := min(backoff/10, c.cfg.FetchTimeout)
+		c.nextAt = now + int64(backoff) + rand.Int64N(int64(jitter)+1)
+		if s.fetchedAt.After(at) { // the clock was set back, so nobody knows how old the keys are: they age from now
+			s.fetchedAt = at
+			s.since = min(s.since, now-clockSlack)
+			s.overdueAt = min(s.overdueAt, now+int64(c.cfg.RefreshInterval+c.cfg.FetchTimeout))
+			s.staleAt = min(s.staleAt, now+int64(c.cfg.StaleLimit))
+		}
 		c.tellFailure(err, &s, at)
 	} else {
 		if c.failures > 0 {
@@ -549,7 +559,7 @@ func (c *Cache) replace(s *keySet, a answer) {
 		c.tell(slog.LevelInfo, "parajwt: key set changed", "kids", sortedIDs(a.keys), "before", sortedIDs(s.keys), "replaced", replaced)
 	}
 	c.tellSkipped(a.skipped)
-	s.keys, s.skipped, s.etag, s.lastModified = a.keys, a.skipped, a.etag, a.lastModified
+	s.keys, s.skipped, s.etag = a.keys, a.skipped, a.etag
 }
 
 // tell keeps a line for the log, until unlockAndLog. The caller holds mu.

@@ -16,12 +16,11 @@ import (
 
 // answer is what one fetch brought.
 type answer struct {
-	notModified  bool
-	keys         map[string]*jose.Key
-	skipped      []jose.Skipped
-	etag         string
-	lastModified string
-	fresh        time.Duration // from Cache-Control; negative when it says nothing
+	notModified bool
+	keys        map[string]*jose.Key
+	skipped     []jose.Skipped
+	etag        string
+	fresh       time.Duration // from Cache-Control; negative when it says nothing
 }
 
 // errNoUsableKey is a key set that would lock everybody out.
@@ -48,9 +47,10 @@ func newClient(from *http.Client) (client *http.Client, owned bool) {
 	return client, owned
 }
 
-// get asks for the key set once, conditionally where there is one already (RFC 9110 §13). It
-// returns errNoUsableKey with the answer.
-func get(ctx context.Context, client *http.Client, target, etag, lastModified string, algorithms []string) (answer, error) {
+// get asks for the key set once, conditionally where there is one already that had an ETag
+// (RFC 9110 §13.1.2). Last-Modified will not do: it has whole seconds, and a set that changes twice in one would
+// stay for ever. It returns errNoUsableKey with the answer.
+func get(ctx context.Context, client *http.Client, target, etag string, algorithms []string) (answer, error) {
 	a := answer{fresh: -1}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
@@ -60,9 +60,6 @@ func get(ctx context.Context, client *http.Client, target, etag, lastModified st
 	req.Header.Set("User-Agent", "parajwt")
 	if etag != "" {
 		req.Header.Set("If-None-Match", etag)
-	}
-	if lastModified != "" {
-		req.Header.Set("If-Modified-Since", lastModified)
 	}
 	res, err := client.Do(req)
 	if err != nil {
@@ -76,7 +73,7 @@ func get(ctx context.Context, client *http.Client, target, etag, lastModified st
 	a.fresh = freshness(res.Header)
 
 	switch {
-	case res.StatusCode == http.StatusNotModified && (etag != "" || lastModified != ""):
+	case res.StatusCode == http.StatusNotModified && etag != "":
 		a.notModified = true
 		return a, nil
 	case res.StatusCode >= 300 && res.StatusCode < 400 && res.StatusCode != http.StatusNotModified:
@@ -94,7 +91,7 @@ func get(ctx context.Context, client *http.Client, target, etag, lastModified st
 	if a.keys, a.skipped, err = jose.ParseSet(string(body), algorithms); err != nil {
 		return a, err
 	}
-	a.etag, a.lastModified = res.Header.Get("ETag"), res.Header.Get("Last-Modified")
+	a.etag = res.Header.Get("ETag")
 	if len(a.keys) == 0 {
 		return a, errNoUsableKey
 	}

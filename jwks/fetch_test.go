@@ -186,7 +186,7 @@ func TestRequest(t *testing.T) {
 	settle(c)
 	l.fetched(t, 2)
 	second := l.sent()
-	if second.Get("If-None-Match") != `"1"` || second.Get("If-Modified-Since") != "Tue, 03 Feb 2026 04:05:06 GMT" || second.Get("Cookie") != "" {
+	if second.Get("If-None-Match") != `"1"` || second.Get("If-Modified-Since") != "" || second.Get("Cookie") != "" {
 		t.Errorf("%v", second)
 	}
 	target, _ := url.Parse(l.url)
