@@ -17,7 +17,12 @@ var (
 	errEmptyToken  = errors.New("the token is empty")
 	errNotOneToken = errors.New("the header is not one token and nothing else")
 	errManyCookies = errors.New("the cookie that carries the token is there more than once")
+	errBadCookie   = errors.New("the cookie that should carry the token is not well-formed")
+	errLongHeader  = errors.New("the header that carries the token is too long")
 )
+
+// maxHeaderBytes is room for the largest token that Config.MaxTokenBytes allows. What is longer is not read.
+const maxHeaderBytes = 64<<10 + 64
 
 // FromAuthorization finds the token in the Authorization header (RFC 6750 §2.1, RFC 9110 §11.4): one
 // header, the scheme Bearer in any case, one or more spaces, the token, and nothing else. Anything
@@ -35,6 +40,9 @@ func fromAuthorization(r *http.Request) (string, error) {
 	}
 	const scheme = "Bearer"
 	value := values[0]
+	if len(value) > maxHeaderBytes {
+		return "", errLongHeader
+	}
 	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
 		return "", errNotBearer
 	}
@@ -56,12 +64,25 @@ func fromAuthorization(r *http.Request) (string, error) {
 // http.CrossOriginProtection, and sets the cookie with Secure, HttpOnly and SameSite.
 func FromCookie(name string) TokenSource {
 	return func(r *http.Request) (string, error) {
-		cookies := r.CookiesNamed(name)
+		size, named := 0, 0
+		for _, line := range r.Header["Cookie"] {
+			if size += len(line); size > maxHeaderBytes {
+				return "", errLongHeader
+			}
+			for part := range strings.SplitSeq(line, ";") {
+				if key, _, _ := strings.Cut(part, "="); strings.TrimSpace(key) == name {
+					named++
+				}
+			}
+		}
+		cookies := r.CookiesNamed(name) // which leaves out what is not well-formed
 		switch {
-		case len(cookies) == 0:
+		case named == 0:
 			return "", nil
-		case len(cookies) > 1:
+		case named > 1:
 			return "", errManyCookies // one of them may be another host's
+		case len(cookies) != 1:
+			return "", errBadCookie
 		case cookies[0].Value == "":
 			return "", errEmptyToken
 		}
@@ -82,6 +103,8 @@ func FromHeader(name string) TokenSource {
 			return "", errManyHeaders
 		case values[0] == "":
 			return "", errEmptyToken
+		case len(values[0]) > maxHeaderBytes:
+			return "", errLongHeader
 		case strings.ContainsAny(values[0], " \t,"):
 			return "", errNotOneToken
 		}

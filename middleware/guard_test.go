@@ -230,6 +230,27 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestOptionalInsideAnotherGuard: who has passed that one is anonymous here without a token for this one, whose rules
+// were not applied.
+func TestOptionalInsideAnotherGuard(t *testing.T) {
+	v := newValidator(t, middleware.Config{})
+	outer, refusal := middleware.Require(v).Check(request(shared().Token(paratest.EmailUser())))
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	nobody := middleware.Allow(func(*claims.Claims) error { return errors.New("nobody") })
+	inner, refusal := middleware.Optional(v, nobody, middleware.TokenFrom(middleware.FromCookie("jwt"))).Check(outer)
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	if user, ok := claims.FromContext(inner.Context()); ok || user != nil {
+		t.Errorf("got %v", user)
+	}
+	if _, ok := claims.FromContext(outer.Context()); !ok {
+		t.Error("the outer request has lost its user")
+	}
+}
+
 // TestCallersSlices: what a caller does to its lists later changes nobody's rights.
 func TestCallersSlices(t *testing.T) {
 	v := newValidator(t, middleware.Config{})

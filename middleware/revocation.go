@@ -53,8 +53,11 @@ func (r *Revocations) now() time.Time {
 	return time.Now()
 }
 
-// RevokeUser refuses every token of this user that was issued until now. A login after this is good again,
-// from the next second on: iat counts in seconds. The error is [ErrRevocationsFull].
+// RevokeUser refuses every token of this user whose iat is not after now. From the next second on (iat counts in
+// seconds) a new token is good again. It does not end the session at Para: a client that still has one can get
+// a new token at once, without logging in. To keep a user out, refuse the user ID in a function of your own.
+// Where Para's clock is ahead of this one, a token from just before counts as issued later, by Leeway at
+// most. The error is [ErrRevocationsFull].
 func (r *Revocations) RevokeUser(userID string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -65,7 +68,9 @@ func (r *Revocations) RevokeUser(userID string) error {
 	if r.users == nil {
 		r.users = make(map[string]time.Time)
 	}
-	r.users[userID] = now
+	if until := r.users[userID]; now.After(until) { // also by a clock that was set back
+		r.users[userID] = now
+	}
 	return nil
 }
 

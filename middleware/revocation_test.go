@@ -137,3 +137,39 @@ func ExampleRevocations() {
 	fmt.Println(cfg.Revoked(context.Background(), user))
 	// Output: true <nil>
 }
+
+// A user who was logged out stays so when it is done again by a clock that was set back.
+func TestRevokeUserNeverTakesBack(t *testing.T) {
+	hand := newHand()
+	out := middleware.Revocations{Now: hand.now}
+	user := &claims.Claims{UserID: "u", IssuedAt: noon}
+	for _, step := range []time.Duration{time.Minute, -time.Hour} {
+		hand.advance(step)
+		if err := out.RevokeUser("u"); err != nil {
+			t.Fatal(err)
+		}
+		if revoked, err := out.Revoked(t.Context(), user); !revoked || err != nil {
+			t.Errorf("after %v: got %t, %v", step, revoked, err)
+		}
+	}
+}
+
+// A full list takes no more tokens, either, and says so.
+func TestRevokeTokenWhenFull(t *testing.T) {
+	out := middleware.Revocations{Limit: 1, Now: newHand().now}
+	token := func(id string) *claims.Claims {
+		return &claims.Claims{TokenID: id, IssuedAt: noon, ExpiresAt: noon.Add(time.Hour)}
+	}
+	if err := out.RevokeToken(token("a")); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.RevokeToken(token("a")); err != nil {
+		t.Errorf("the same one again: %v", err)
+	}
+	if err := out.RevokeToken(token("b")); !errors.Is(err, middleware.ErrRevocationsFull) {
+		t.Errorf("got %v", err)
+	}
+	if revoked, _ := out.Revoked(t.Context(), token("b")); revoked {
+		t.Error("it was revoked all the same")
+	}
+}

@@ -57,7 +57,10 @@ func New(cfg Config) (*Validator, error) {
 // A token that was verified before, and whose key is still Para's, is compared as a whole and looked up instead
 // (Config.CacheSize); what changes with time is checked each time.
 //
-// It calls Para only when keys are missing, and waits for that no longer than ctx.
+// It calls Para only when keys are missing, and waits for that no longer than ctx. The header may have 4 KiB, encoded.
+//
+// Codes: ErrNoToken, ErrMalformed, ErrAlgorithm, ErrUnknownKey, ErrSignature, ErrAudience, ErrClaims, ErrExpired,
+// ErrNotYetValid, ErrRevoked; and ErrKeysUnavailable and ErrRevocationUnknown, which say nothing about the token.
 func (v *Validator) Validate(ctx context.Context, token string) (*claims.Claims, error) {
 	c, err := v.validate(ctx, token)
 	if err != nil {
@@ -80,6 +83,7 @@ func (v *Validator) validate(ctx context.Context, token string) (*claims.Claims,
 		if c, err = v.verify(ctx, token, now); err != nil {
 			return nil, err
 		}
+		now = v.cfg.Now() // it may have waited for keys
 	}
 	if err := v.inTime(c, now); err != nil {
 		return nil, err
@@ -202,12 +206,16 @@ func (v *Validator) key(ctx context.Context, id string, now time.Time) (jwks.Key
 	if errors.Is(err, jwks.ErrUnknownKey) {
 		return key, &Error{Code: ErrUnknownKey, KeyID: id, Hint: v.whose(id)}
 	}
+	return key, unavailable(id, err)
+}
+
+func unavailable(id string, err error) *Error {
 	e := &Error{Code: ErrKeysUnavailable, KeyID: id, RetryAfter: time.Second, Cause: err}
 	var ue *jwks.UnavailableError
 	if errors.As(err, &ue) {
 		e.RetryAfter = ue.RetryAfter
 	}
-	return key, e
+	return e
 }
 
 // whose tells an operator where a token with an unknown key may come from.
@@ -243,18 +251,18 @@ func (v *Validator) inTime(c *claims.Claims, now time.Time) *Error {
 		return refuse(ErrNotYetValid, "its iat lies "+c.IssuedAt.Sub(now).Round(time.Second).String()+" ahead: are the clocks right?")
 	case c.NotBefore.After(now.Add(leeway)):
 		return refuse(ErrNotYetValid, "its nbf lies "+c.NotBefore.Sub(now).Round(time.Second).String()+" ahead")
-	case v.cfg.MaxTokenAge > 0 && now.Sub(c.IssuedAt) > v.cfg.MaxTokenAge+leeway:
+	case v.cfg.MaxTokenAge > 0 && now.Sub(c.IssuedAt)-leeway > v.cfg.MaxTokenAge:
 		return refuse(ErrExpired, "it is older than MaxTokenAge")
 	}
 	return nil
 }
 
-// Warm fetches Para's keys now, so that the first request does not wait for them. It returns nil once
-// there are keys to verify with, or an [*Error] with [ErrKeysUnavailable]. A program need not end
-// for it: fetching goes on by itself.
+// Warm fetches Para's keys now, so that the first request does not wait for them. It returns nil if there are
+// keys to verify with afterwards, be it those of Keys.Initial while Para cannot be reached, or an [*Error] with
+// [ErrKeysUnavailable]. A program need not end for it: fetching goes on by itself.
 func (v *Validator) Warm(ctx context.Context) error {
 	if err := v.keys.Warm(ctx); err != nil {
-		return &Error{Code: ErrKeysUnavailable, Cause: err}
+		return unavailable("", err)
 	}
 	return nil
 }

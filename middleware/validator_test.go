@@ -461,6 +461,24 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestExpiredMeanwhile: a token that expires while its caller waits for keys has expired.
+func TestExpiredMeanwhile(t *testing.T) {
+	s := newSigner(t, "ES256", "k")
+	hand := newHand()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		hand.advance(31 * time.Minute)
+		w.Write(keySet(s))
+	}))
+	defer server.Close()
+	v := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "slow", URL: server.URL}, Now: hand.now, Keys: jwks.Config{Now: newHand().now}})
+	refuses(t, v, s.token(), middleware.ErrExpired)
+}
+
+// TestMaxTokenAgeOfAllTime: a limit without end is none.
+func TestMaxTokenAgeOfAllTime(t *testing.T) {
+	accepts(t, newValidator(t, middleware.Config{MaxTokenAge: 1<<63 - 1}), shared().Token(paratest.EmailUser()))
+}
+
 func TestSlowPara(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newHand().now})
 	para.Slow(time.Hour)
