@@ -48,7 +48,8 @@ type Config struct {
 	// Now is the clock. Default time.Now. With a clock of your own, refreshing goes by it alone; by default,
 	// a system clock that is set back keeps no key alive. It must be safe for concurrent use.
 	Now func() time.Time
-	// Logger gets skipped keys, failed fetches and changes of the set. Default slog.Default().
+	// Logger gets skipped keys, failed fetches and changes of the set. It is called after a fetch and holds up
+	// those who wait for that fetch, and nobody else. Default slog.Default().
 	Logger *slog.Logger
 }
 
