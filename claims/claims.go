@@ -101,15 +101,16 @@ type ExternalWallet struct {
 // One value is shared by every request that carries the same token, and between goroutines. Treat
 // it as read-only, the elements of its slices included. What its methods return is the caller's own.
 //
-// Claims prints and logs as the user ID and little else; personal data and wallets stay out of logs
-// unless a field is logged by name.
+// Claims prints and logs as the user ID and little else, alone or behind a pointer. Three things show it in full:
+// JSON (json.Marshal, and slog's JSONHandler for a struct or slice that holds it), a field by its name, and a Claims
+// by value in an unexported field of a struct of your own, so keep a *Claims there.
 type Claims struct {
 	UserID      string      `json:"userId"`
 	AuthType    AuthType    `json:"authType"`
 	OAuthMethod OAuthMethod `json:"oAuthMethod,omitempty"`
 	Identifier  string      `json:"identifier"` // what the user logged in with: the email, phone number, …
 
-	// One of these is set, as AuthType says.
+	// At most one of these is set, as AuthType says.
 	Email                 string         `json:"email,omitempty"`
 	Phone                 string         `json:"phone,omitempty"`
 	TelegramUserID        string         `json:"telegramUserId,omitempty"`

@@ -35,7 +35,7 @@ type Source struct {
 func FromBytes(data []byte) Source { return Source{data: append([]byte{}, data...)} }
 
 // FromFile is a key set in a file, such as os.DirFS("/var/lib/app") and "para-keys.json". It is read at once,
-// and no further than a key set may be long.
+// and no further than a key set may be long. errors.Is finds fs.ErrNotExist in the error of New.
 func FromFile(fsys fs.FS, name string) Source {
 	f, err := fsys.Open(name)
 	if err != nil {

@@ -22,7 +22,7 @@ type Status struct {
 	Fetches   uint64    `json:"fetches"`  // begun since New
 	Failures  int       `json:"failures"` // in a row
 	LastError string    `json:"lastError,omitempty"`
-	ErrorAt   time.Time `json:"errorAt,omitzero"`
+	ErrorAt   time.Time `json:"errorAt,omitzero"` // of the last failure, also once it is over
 }
 
 // Skipped is a key of the set that is not used.

@@ -44,9 +44,11 @@ type Config struct {
 	CacheSize int
 	// Revoked is asked on every request, of a remembered token too, whether its user is to be
 	// refused all the same. A [Revocations] serves a single process. An error means that it cannot be
-	// told, and refuses with [ErrRevocationUnknown]. Default: nobody is.
+	// told, and refuses with [ErrRevocationUnknown]. It is called by many goroutines at once, and for users of
+	// verification tokens, too, who have no UserID, TokenID or IssuedAt. Default: nobody is.
 	Revoked func(ctx context.Context, user *claims.Claims) (bool, error)
-	// Now is the clock. It serves the key cache too, unless Keys.Now is set. Default time.Now.
+	// Now is the clock. It serves the key cache too, unless Keys.Now is set. It must be safe for concurrent use.
+	// Default time.Now.
 	Now func() time.Time
 	// Logger is told of refusals by the adapters, and by the key cache, unless Keys.Logger is set, of
 	// what happens to the keys. No token is ever logged. Default slog.Default().

@@ -22,7 +22,7 @@ const (
 	ErrNoToken Code = "no token"
 	// ErrMalformed: what is there is not one well-formed token: junk in the Authorization header,
 	// a token that is too large, not three parts of canonical base64url, or whose header or payload is not
-	// JSON with one meaning. 401.
+	// JSON with one meaning; a header with crit and the like, a typ other than JWT, or no kid. 401.
 	ErrMalformed Code = "malformed token"
 	// ErrAlgorithm: the token's alg is not on the allow-list, or not its key's. 401.
 	ErrAlgorithm Code = "algorithm not allowed"
@@ -34,7 +34,7 @@ const (
 	ErrExpired Code = "token expired"
 	// ErrNotYetValid: iat or nbf lies in the future. 401.
 	ErrNotYetValid Code = "token not yet valid"
-	// ErrAudience: the token is for another app. 401.
+	// ErrAudience: the token is for another app, or does not say for which. 401.
 	ErrAudience Code = "token is for another app"
 	// ErrClaims: a claim is missing or not what Para documents. 401.
 	ErrClaims Code = "unacceptable claims"
@@ -47,7 +47,7 @@ const (
 	ErrKeysUnavailable Code = "keys unavailable"
 	// ErrRevocationUnknown: Config.Revoked returned an error, so it cannot be told. 503.
 	ErrRevocationUnknown Code = "revocation unknown"
-	// ErrSessionExpired: Para says that the verification token's session is over. 401.
+	// ErrSessionExpired: Para says that the verification token's session is over, or it cannot be such a token. 401.
 	ErrSessionExpired Code = "session expired"
 	// ErrSessionUnknown: Para could not be asked about a verification token. 503.
 	ErrSessionUnknown Code = "session unknown"
@@ -65,7 +65,7 @@ type Error struct {
 	KeyID string
 	// Signed is whether Para really signed the token. Only then may an answer speak of it.
 	Signed bool
-	// RetryAfter is when to try again, where Status is 503.
+	// RetryAfter is how long to wait before trying again, where Status is 503.
 	RetryAfter time.Duration
 	// Hint is for the operator: what to look at.
 	Hint string

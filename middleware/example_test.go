@@ -15,6 +15,7 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
+	"github.com/parajwt/parajwt/session"
 )
 
 func ExampleNew() {
@@ -220,4 +221,36 @@ func ExampleGuard() {
 	handler(w, httptest.NewRequest("GET", "/", nil))
 	fmt.Print(w.Code, " ", w.Body)
 	// Output: 401 {"type":"about:blank","title":"Unauthorized","status":401}
+}
+
+// A route for users who come with a JWT, or else with a verification token, in a header of its own.
+func ExampleAcceptVerificationTokensWithoutUserID() {
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer para.Close()
+	validator, err := middleware.New(middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+	client, err := session.New(session.Config{Environment: para.Environment(), SecretAPIKey: para.SecretAPIKey()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	tokens, err := client.VerificationTokens(session.TokensConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	h := parahttp.Require(validator, middleware.AcceptVerificationTokensWithoutUserID(tokens, middleware.FromHeader("X-Para-Verification-Token")))(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			user, _ := claims.FromContext(r.Context())
+			fmt.Printf("%s %s, user ID %q\n", user.AuthType, user.Identifier, user.UserID)
+		}))
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("X-Para-Verification-Token", para.Login(paratest.EmailUser()).VerificationToken())
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	// Output: email email@example.com, user ID ""
 }

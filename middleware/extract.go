@@ -7,7 +7,7 @@ import (
 )
 
 // TokenSource finds the token in a request. It returns "" where the request has none at this place,
-// and an error where there is something that is not one token.
+// and an error where there is something that is not one token. It must be safe for concurrent use.
 type TokenSource func(*http.Request) (string, error)
 
 // What can be wrong with the place of a token.

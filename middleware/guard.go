@@ -29,7 +29,7 @@ func TokenFrom(sources ...TokenSource) Option {
 }
 
 // Rule decides whether a verified user is allowed here. The error says why not, to the log; the
-// client sees 403.
+// client sees 403. It is called by many goroutines at once, with claims that are shared: it only reads them.
 type Rule func(*claims.Claims) error
 
 // Allow adds rules, all of which a user must pass. Behind Optional, they apply to those who come with a
@@ -68,7 +68,8 @@ func WalletOf(types ...claims.WalletType) Rule {
 
 // OnRefusal answers every refusal instead of the default, which is the status of [Error.Status], the headers
 // of RFC 6750 §3 and a body of RFC 9457. The handler that was guarded is not called, whatever
-// this does. What err says is for logs; [Error.Signed] says whether the client may be told of it.
+// this does. What err says is for logs; [Error.Signed] says whether the client may be told of it. It is called by
+// many goroutines at once.
 func OnRefusal(answer func(w http.ResponseWriter, r *http.Request, err *Error)) Option {
 	return func(g *Guard) {
 		g.answer = answer
@@ -81,7 +82,7 @@ func OnRefusal(answer func(w http.ResponseWriter, r *http.Request, err *Error)) 
 // VerificationTokenVerifier asks Para whether a session verification token is good, and for whom. The
 // claims hold only what Para says to that: how the user logged in, and no user ID. An error with a method
 // Refused() bool that returns true means that it is not good; any other, that it cannot be told.
-// Package session has one.
+// Package session has one. It must be safe for concurrent use.
 type VerificationTokenVerifier interface {
 	VerifyVerificationToken(ctx context.Context, token string) (*claims.Claims, error)
 }
@@ -89,7 +90,7 @@ type VerificationTokenVerifier interface {
 // AcceptVerificationTokensWithoutUserID also lets requests pass that carry no JWT but a Para verification token,
 // in this place. Their users have no UserID, no wallets and no token times: Para attests only AuthType,
 // Identifier and OAuthMethod. A handler that keys anything by UserID must not be behind this. Unlike a JWT,
-// such a token is checked by asking Para.
+// such a token is checked by asking Para. The place is another one than the JWT's: what is in that is taken for a JWT.
 func AcceptVerificationTokensWithoutUserID(v VerificationTokenVerifier, from TokenSource) Option {
 	return func(g *Guard) {
 		g.sessions, g.sessionFrom = v, from

@@ -105,7 +105,7 @@ func (p *Para) signWith(d *draft, k key) {
 
 // Token issues a token for a user, as Para's issueJwt does: for [Para.APIKeyID], for 30 minutes from
 // now, signed with the current key; or with whatever the options make different. Time and key
-// fields of the user are ignored.
+// fields of the user are ignored. It panics for an option's value that cannot be written as JSON.
 func (p *Para) Token(user *claims.Claims, opts ...TokenOption) string {
 	now := p.now()
 	d := draft{

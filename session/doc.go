@@ -28,7 +28,8 @@
 //
 // Errors are [*Error], whose [Code] errors.Is finds. [ErrSessionExpired] is Para's own answer: log in again.
 // [ErrUnavailable] means that Para could not be asked, which says nothing about the login: keep it, and
-// try later. An outage, a proxy's page or a wrong API key is never reported as an expired session.
+// try later. An outage or a proxy's page is never reported as an expired session, and neither is a wrong API key,
+// as far as Para tells the two apart (docs/para-api.md).
 //
 // # What is never printed
 //

@@ -7,6 +7,7 @@ import (
 	"log"
 	"log/slog"
 
+	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
 	"github.com/parajwt/parajwt/session"
@@ -28,6 +29,16 @@ func para() (*paratest.Para, *session.Client) {
 		log.Fatal(err)
 	}
 	return para, client
+}
+
+func ExampleNew() {
+	client, err := session.New(session.Config{
+		Environment:  jwks.Beta,
+		SecretAPIKey: "beta_0123456789abcdef", // from the program's secrets; for VerifyToken and VerifyWallet
+		APIKey:       "beta_fedcba9876543210", // for imported sessions
+	})
+	fmt.Println(client, err)
+	// Output: Para session client for beta <nil>
 }
 
 // A client without a JWT sends a verification token: para.getVerificationToken() of Para's web SDK.

@@ -20,8 +20,8 @@ type TokensConfig struct {
 	// ended can still be let in. Default 30 seconds; from 1 second to 5 minutes; negative: not at all. A no is
 	// never kept.
 	TTL time.Duration
-	// Grace is how much longer than TTL a yes is used while Para cannot be asked, so that users stay logged in
-	// through an outage. Default none; at most 1 hour.
+	// Grace is how much longer than TTL a yes is used while Para gives no usable answer, a refused API key
+	// included, so that users stay logged in through an outage. Default none; at most 1 hour.
 	Grace time.Duration
 	// Entries is how many tokens are kept at most. Default 10000; from 1 to 1000000.
 	Entries int
