@@ -159,6 +159,7 @@ func (s *keySet) usable(now int64) bool { return len(s.keys) > 0 && now < s.stal
 type flight struct {
 	done  chan struct{}
 	keyID string // the unknown key ID it was begun for, if any
+	late  bool   // the timer should have begun it long ago: the process was suspended
 }
 
 // line is a line for the log.
@@ -410,7 +411,7 @@ func (c *Cache) begin(now int64, id string) *flight {
 		return nil
 	}
 	s := *c.set.Load()
-	f := &flight{done: make(chan struct{}), keyID: id}
+	f := &flight{done: make(chan struct{}), keyID: id, late: c.timed && c.nextAt > 0 && now-c.nextAt > clockSlack}
 	c.flight = f
 	c.attemptAt = now
 	c.fetches++
@@ -419,7 +420,10 @@ func (c *Cache) begin(now int64, id string) *flight {
 	}
 	// Meanwhile look-ups need not come here again, unless they would have to wait.
 	s.until = s.staleAt
-	if c.failures == 0 && !s.initial {
+	switch {
+	case f.late:
+		s.until = now
+	case c.failures == 0 && !s.initial:
 		s.until = min(s.until, s.overdueAt)
 	}
 	c.set.Store(&s)
@@ -463,11 +467,11 @@ func passed(now, then int64, d time.Duration) bool {
 	return elapsed >= int64(d) || elapsed < -clockSlack
 }
 
-// suspended reports whether the keys are older than promised although no fetch has failed, which
-// cannot be while timers run. Then the fetch under way is waited for, so as not to let in whom Para
-// has locked out meanwhile. The caller holds mu.
+// suspended reports whether the keys are older than promised although no fetch has failed, or the fetch under way
+// is late although one has, neither of which can be while timers run. Then it is waited for, so as not to let in
+// whom Para has locked out meanwhile. The caller holds mu.
 func (c *Cache) suspended(s *keySet, now int64) bool {
-	return now >= s.overdueAt && c.failures == 0 && !s.initial
+	return now >= s.overdueAt && c.failures == 0 && !s.initial || c.flight != nil && c.flight.late
 }
 
 // finish takes over what a fetch brought and plans the next one. What it brought is as old as its

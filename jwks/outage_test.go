@@ -935,6 +935,38 @@ func TestBackoff(t *testing.T) {
 }
 
 // Look-ups cannot hurry a failing server, whatever they ask for.
+// The network goes, a refresh fails, the machine sleeps for two days: the next look-up waits for what Para says by now.
+func TestSuspendedAfterAFailure(t *testing.T) {
+	for _, answer := range []http.HandlerFunc{after(time.Second, body(setOf(keyB()))), after(time.Second, status(500))} {
+		synctest.Test(t, func(t *testing.T) {
+			l := bubbleLab(t)
+			l.serves(keyA())
+			c := l.cache(t, jwks.Config{})
+			found(t, c, "a")
+			l.does(status(503))
+			time.Sleep(time.Until(c.Status().NextFetch))
+			synctest.Wait()
+			l.does(answer)
+			c.SetBack(-48 * time.Hour) // ahead, and no timer has run
+			var wg sync.WaitGroup
+			for range 10 {
+				wg.Go(func() {
+					start := time.Now()
+					_, err := c.Key(t.Context(), "a")
+					if waited := time.Since(start); waited != time.Second {
+						t.Errorf("waited %v", waited)
+					}
+					if well := c.Status().Failures == 0; well && !errors.Is(err, jwks.ErrUnknownKey) || !well && err != nil {
+						t.Errorf("got %v", err)
+					}
+				})
+			}
+			wg.Wait()
+			l.fetched(t, 3)
+		})
+	}
+}
+
 // Para is well again just after an attempt: a key that it has withdrawn meanwhile is refused as soon as at any other time.
 func TestWithdrawnKeyAfterAnOutage(t *testing.T) {
 	for _, interval := range []time.Duration{time.Minute, refresh, time.Hour} {
