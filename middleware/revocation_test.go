@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -171,5 +172,56 @@ func TestRevokeTokenWhenFull(t *testing.T) {
 	}
 	if revoked, _ := out.Revoked(t.Context(), token("b")); revoked {
 		t.Error("it was revoked all the same")
+	}
+}
+
+// Nothing is forgotten as long as a token that it refuses could be accepted: by the clock, and by the most Leeway.
+func TestRevocationsAreForgottenLate(t *testing.T) {
+	const leeway = 5 * time.Minute
+	token := &claims.Claims{TokenID: "t", UserID: "other", IssuedAt: noon, ExpiresAt: noon.Add(time.Hour)}
+	user := &claims.Claims{TokenID: "u", UserID: "u", IssuedAt: noon}
+	for _, test := range []struct {
+		name   string
+		revoke func(*middleware.Revocations) error
+		whose  *claims.Claims
+		needed time.Duration
+	}{
+		{"token", func(r *middleware.Revocations) error { return r.RevokeToken(token) }, token, time.Hour + leeway},
+		{"user", func(r *middleware.Revocations) error { return r.RevokeUser("u") }, user, 30*24*time.Hour + leeway},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			hand := newHand()
+			out := middleware.Revocations{Limit: 1, Now: hand.now}
+			if err := test.revoke(&out); err != nil {
+				t.Fatal(err)
+			}
+			hand.advance(test.needed)
+			if err := out.RevokeUser("next"); !errors.Is(err, middleware.ErrRevocationsFull) {
+				t.Errorf("it made room at once: %v", err)
+			}
+			if revoked, _ := out.Revoked(t.Context(), test.whose); !revoked {
+				t.Error("it was forgotten too early")
+			}
+			hand.advance(time.Second)
+			if err := out.RevokeUser("next"); err != nil {
+				t.Errorf("it makes no room: %v", err)
+			}
+			if revoked, _ := out.Revoked(t.Context(), test.whose); revoked {
+				t.Error("it is still there")
+			}
+		})
+	}
+}
+
+// A list without a Limit has room for 100,000 and no more.
+func TestRevocationsDefaultLimit(t *testing.T) {
+	out := middleware.Revocations{Now: newHand().now}
+	for i := range 100_000 {
+		if err := out.RevokeUser(strconv.Itoa(i)); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	if err := out.RevokeUser("one more"); !errors.Is(err, middleware.ErrRevocationsFull) {
+		t.Errorf("got %v", err)
 	}
 }
