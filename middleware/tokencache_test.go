@@ -218,6 +218,15 @@ func TestCacheSizeBoundsEntriesAndBytes(t *testing.T) {
 	}
 }
 
+func TestCacheSizes(t *testing.T) {
+	for size, want := range map[int]int{0: 8192, 1: 16, 16: 16, 31: 16, 32: 32, 8192: 8192, 1 << 20: 1 << 20} {
+		v, _, _ := remembering(t, func(cfg *Config) { cfg.CacheSize = size })
+		if got := len(v.cache.sets) * ways; got != want {
+			t.Errorf("CacheSize %d: room for %d, want %d", size, got, want)
+		}
+	}
+}
+
 func TestWhatIsTooLargeIsVerifiedAnew(t *testing.T) {
 	v, para, _ := remembering(t, nil)
 	user := paratest.EmailUser()
