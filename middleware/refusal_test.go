@@ -25,6 +25,8 @@ func TestWhatARefusalTells(t *testing.T) {
 	down := httptest.NewServer(http.NotFoundHandler())
 	defer down.Close()
 	keyless := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "down", URL: down.URL}})
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(hanging.Close) // after the validators', whose requests it waits for
 	user := paratest.EmailUser()
 	token := func(opts ...paratest.TokenOption) string { return shared().Token(user, opts...) }
 	segment := func(n int, change func(string) string) string {
@@ -87,7 +89,7 @@ func TestWhatARefusalTells(t *testing.T) {
 		tells(t, err, `parajwt: keys unavailable (kid "K"): jwks: keys are unavailable: key set's server answered 404`, false, time.Second)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err = newValidator(t, middleware.Config{}).Validate(ctx, token())
+		_, err = newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "hanging", URL: hanging.URL}}).Validate(ctx, token())
 		tells(t, err, `parajwt: keys unavailable (kid "K"): jwks: keys are unavailable: context canceled`, false, time.Second)
 	})
 	headers := func(name string, values ...string) *http.Request {
