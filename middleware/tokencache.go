@@ -16,8 +16,7 @@ import (
 // tokenCache remembers tokens whose signature was good, so that the next request with the same token
 // costs a look-up. It is a set-associative table: a token's hash picks a set, and within the set the
 // entry that was hit least makes room, the longest there first. On Zipf traffic that keeps more hits than an LRU,
-// and within a point as many as W-TinyLFU; a hit costs less than with either, and there is no
-// goroutine (benchmarks/RESULTS.md).
+// and within a point as many as W-TinyLFU (benchmarks/RESULTS.md), without a lock for readers and without a goroutine.
 //
 // A reader takes no lock: it compares tags, then the whole token. Whatever a writer does meanwhile,
 // an entry that is found is whole, and of this token.
