@@ -16,6 +16,8 @@ require (
 	github.com/lestrrat-go/jwx/v2 v2.1.7
 	github.com/maypok86/otter/v2 v2.4.0
 	github.com/parajwt/parajwt v0.0.0
+	github.com/parajwt/parajwt/adapters/paraecho v0.0.0
+	github.com/parajwt/parajwt/adapters/paragin v0.0.0
 )
 
 require (
@@ -73,4 +75,8 @@ require (
 	gopkg.in/go-jose/go-jose.v2 v2.6.3 // indirect
 )
 
-replace github.com/parajwt/parajwt => ../
+replace (
+	github.com/parajwt/parajwt => ../
+	github.com/parajwt/parajwt/adapters/paraecho => ../adapters/paraecho
+	github.com/parajwt/parajwt/adapters/paragin => ../adapters/paragin
+)

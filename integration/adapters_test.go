@@ -1,6 +1,6 @@
-// Package adapters_test holds all adapters to the same behaviour: what one router lets through or
+// Package integration_test holds all adapters to the same behaviour: what one router lets through or
 // refuses, the others do too, with the same bytes.
-package adapters_test
+package integration_test
 
 import (
 	"bufio"

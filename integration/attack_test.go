@@ -1,4 +1,4 @@
-package adapters_test
+package integration_test
 
 import (
 	"encoding/json"

@@ -1,6 +1,6 @@
 //go:build !race
 
-package middleware_test
+package integration_test
 
 import (
 	"log/slog"
