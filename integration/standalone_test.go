@@ -1,51 +1,57 @@
 package integration_test
 
 import (
-	"debug/buildinfo"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// TestStandalone: a program outside this module that uses one router builds with what this module
-// needs anyway, and links the other routers neither as packages nor as modules.
+const self = "github.com/parajwt/parajwt"
+
+// TestStandalone builds a program outside this repository for each adapter.
+// The program must not get the modules of the other routers, and no package
+// that only tests need.
 func TestStandalone(t *testing.T) {
-	const gin, echo = "github.com/gin-gonic/gin", "github.com/labstack/echo/"
+	const gin, echo = "github.com/gin-gonic/gin", "github.com/labstack/echo/v4"
 	for _, test := range []struct {
 		adapter string
-		use     string // that the linker cannot leave out
+		imports string // of the router
+		use     string // a statement that the linker cannot remove
 		without []string
 	}{
-		{"parahttp", `http.Handle("/", parahttp.Require(validator)(http.NotFoundHandler()))`, []string{gin, echo}},
-		{"paraecho", `http.Handle("/", echo.New()); _ = paraecho.Require(validator)`, []string{gin}},
-		{"paragin", `http.Handle("/", gin.New()); _ = paragin.Require(validator)`, []string{echo}},
+		{
+			"parahttp", "",
+			`http.Handle("/", parahttp.Require(validator)(http.NotFoundHandler()))`,
+			[]string{gin, echo},
+		}, {
+			"paraecho", `"` + echo + `"`,
+			`http.Handle("/", echo.New()); _ = paraecho.Require(validator)`,
+			[]string{gin},
+		}, {
+			"paragin", `"` + gin + `"`,
+			`http.Handle("/", gin.New()); _ = paragin.Require(validator)`,
+			[]string{echo},
+		},
 	} {
 		t.Run(test.adapter, func(t *testing.T) {
-			dir, program := outsideProgram(t, test.adapter, test.use)
-			deps := run(t, dir, "go", "list", "-deps", ".")
-			if !strings.Contains(deps, "github.com/parajwt/parajwt/adapters/"+test.adapter+"\n") {
-				t.Fatalf("the program does not use the adapter:\n%s", deps)
-			}
-			info, err := buildinfo.ReadFile(program)
-			if err != nil {
-				t.Fatal(err)
+			dir := outsideProgram(t, test.adapter, test.imports, test.use)
+			run(t, dir, "go", "build", "-o", filepath.Join(dir, "app"), ".")
+			packages := strings.Fields(run(t, dir, "go", "list", "-deps", "."))
+			modules := run(t, dir, "go", "list", "-m", "-f", "{{.Path}}", "all")
+
+			if !slices.Contains(packages, self+"/adapters/"+test.adapter) {
+				t.Fatalf("the program does not use the adapter:\n%s", packages)
 			}
 			for _, other := range test.without {
-				if strings.Contains(deps, other) {
-					t.Errorf("%s is imported", other)
-				}
-				for _, module := range info.Deps {
-					if strings.HasPrefix(module.Path+"/", strings.TrimSuffix(other, "/")+"/") {
-						t.Errorf("%s is linked", module.Path)
-					}
+				if slices.Contains(strings.Fields(modules), other) {
+					t.Errorf("%s is in the module graph", other)
 				}
 			}
-			// Nothing for tests gets into a program.
-			for _, pkg := range []string{"testing", "github.com/parajwt/parajwt/paratest", "net/http/httptest"} {
-				if strings.Contains("\n"+deps, "\n"+pkg+"\n") {
+			for _, pkg := range []string{"testing", self + "/paratest", "net/http/httptest"} {
+				if slices.Contains(packages, pkg) {
 					t.Errorf("%s is imported", pkg)
 				}
 			}
@@ -53,69 +59,105 @@ func TestStandalone(t *testing.T) {
 	}
 }
 
-// outsideProgram writes a module that depends on this one, and builds it without asking the
-// network: all that it needs, this module has brought already.
-func outsideProgram(t *testing.T, adapter, use string) (dir, program string) {
+// TestDependenciesOfNetHTTP limits what a user of net/http inherits: the
+// modules whose versions are decided together, and the lines of go.sum to
+// review, both after "go mod tidy".
+func TestDependenciesOfNetHTTP(t *testing.T) {
+	const maxModules, maxSums = 25, 40
+	dir := outsideProgram(t, "parahttp", "",
+		`http.Handle("/", parahttp.Require(validator)(http.NotFoundHandler()))`)
+	run(t, dir, "go", "build", "-o", filepath.Join(dir, "app"), ".")
+	// Tidy reads the go.mod files of the dependencies' tests, too, and the
+	// module cache may not have them yet.
+	run(t, dir, "go", "mod", "tidy")
+	sums, err := os.ReadFile(filepath.Join(dir, "go.sum"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules := run(t, dir, "go", "list", "-m", "all")
+	numModules, numSums := strings.Count(modules, "\n"), strings.Count(string(sums), "\n")
+	t.Logf("%d modules, %d lines of go.sum", numModules, numSums)
+	if !strings.Contains(modules, "github.com/lestrrat-go/jwx/v2 ") || numSums == 0 {
+		t.Fatalf("not the program's module graph:\n%s", modules)
+	}
+	if numModules > maxModules {
+		t.Errorf("%d modules, at most %d:\n%s", numModules, maxModules, modules)
+	}
+	if numSums > maxSums {
+		t.Errorf("%d lines of go.sum, at most %d:\n%s", numSums, maxSums, sums)
+	}
+}
+
+// outsideProgram writes a program with one guarded route into a directory
+// outside this repository, and returns the directory. Its go.mod names only
+// the modules that its author would add with "go get".
+func outsideProgram(t *testing.T, adapter, imports, use string) (dir string) {
 	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir = t.TempDir()
-	imports := map[string]string{
-		"paraecho": `"github.com/labstack/echo/v4"`, "paragin": `"github.com/gin-gonic/gin"`,
+	edits := []string{
+		"mod", "edit", "-go=1.25.0", "-require=" + self + "@v0.0.0", "-replace=" + self + "=" + root,
 	}
-	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if nested := "/adapters/" + adapter; adapter != "parahttp" {
+		edits = append(edits,
+			"-require="+self+nested+"@v0.0.0",
+			"-replace="+self+nested+"="+filepath.Join(root, nested))
 	}
-	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	run(t, dir, "go", "mod", "init", "example.com/app")
+	run(t, dir, "go", edits...)
+
+	// The checksums of this module's dependencies are known. Any other is
+	// looked up in the checksum database. Tidy removes those not needed.
+	sums, err := os.ReadFile("go.sum")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// With this module's own requirements listed, the go command looks for no others.
-	write("go.mod", strings.Replace(string(mod), "module github.com/parajwt/parajwt\n", "module example.com/app\n", 1)+
-		"\nrequire github.com/parajwt/parajwt v0.0.0\n\nreplace github.com/parajwt/parajwt => "+strconv.Quote(root)+"\n")
-	write("main.go", `package main
+	if err := os.WriteFile(filepath.Join(dir, "go.sum"), sums, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program := `package main
 
 import (
 	"log"
 	"net/http"
 
-	"github.com/parajwt/parajwt/adapters/`+adapter+`"
-	"github.com/parajwt/parajwt/jwks"
-	"github.com/parajwt/parajwt/middleware"
-	`+imports[adapter]+`
+	"` + self + `/adapters/` + adapter + `"
+	"` + self + `/jwks"
+	"` + self + `/middleware"
+	` + imports + `
 )
 
 func main() {
-	validator, err := middleware.New(middleware.Config{Environment: jwks.Beta, APIKeyIDs: []string{"a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f"}})
+	validator, err := middleware.New(middleware.Config{
+		Environment: jwks.Beta,
+		APIKeyIDs:   []string{"a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f"},
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	`+use+`
+	` + use + `
 	log.Fatal(http.ListenAndServe("localhost:0", nil))
 }
-`)
-	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
-	if err != nil {
+`
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	write("go.sum", string(sums))
-	program = filepath.Join(dir, "app")
-	run(t, dir, "go", "build", "-o", program, ".")
-	return dir, program
+	return dir
 }
 
 func run(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOPROXY=off", "GOWORK=off", "GOTOOLCHAIN=local")
-	out, err := cmd.CombinedOutput()
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "GOTOOLCHAIN=local")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, &stderr)
 	}
 	return string(out)
 }
