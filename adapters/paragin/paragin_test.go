@@ -18,7 +18,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// What all adapters have in common is tested in the directory above. Here is what is Gin's own.
+// Package integration tests what all adapters have in common. These tests are for what is
+// specific to Gin.
 
 func TestMain(m *testing.M) {
 	gin.SetMode(gin.TestMode)

@@ -13,7 +13,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// What all adapters have in common is tested in the directory above. Here is what is net/http's own.
+// Package integration tests what all adapters have in common. These tests are for what is
+// specific to net/http.
 
 func setUp(t *testing.T) (*paratest.Para, *middleware.Validator) {
 	t.Helper()
