@@ -13,11 +13,12 @@ import (
 	"github.com/parajwt/parajwt/internal/strictjson"
 )
 
-// AuthType is how a user proved to Para who they are. The list grows with Para: a value that has
-// no constant here is kept as it came.
+// AuthType is how a user logged in to Para. Para adds values over time: a value
+// without a constant here is kept as it came.
 type AuthType string
 
-// The authentication types of Para's documentation, then those that only its SDK lists.
+// Authentication types. The first five are in Para's documentation, the others
+// in its SDK only.
 const (
 	AuthEmail          AuthType = "email"
 	AuthPhone          AuthType = "phone"
@@ -33,11 +34,12 @@ const (
 	AuthGuestID     AuthType = "guestId"
 )
 
-// OAuthMethod is the provider of a social login; empty when there was none. Unknown values, custom
-// providers among them, are kept as they came.
+// OAuthMethod is the provider of a social login, or "" if there was none. A
+// value without a constant here, such as a custom provider, is kept as it came.
 type OAuthMethod string
 
-// The OAuth methods of Para's documentation, then those that only its SDK lists.
+// OAuth methods. The first five are in Para's documentation, the others in its
+// SDK only.
 const (
 	OAuthGoogle   OAuthMethod = "google"
 	OAuthX        OAuthMethod = "x"
@@ -49,10 +51,11 @@ const (
 	OAuthFarcaster OAuthMethod = "farcaster"
 )
 
-// WalletType is the family of chains a wallet lives on. Unknown values are kept as they came.
+// WalletType is the family of chains that a wallet is for. A value without a
+// constant here is kept as it came.
 type WalletType string
 
-// The wallet types that Para's documentation and SDK name.
+// Wallet types in Para's documentation and SDK.
 const (
 	WalletEVM     WalletType = "EVM"
 	WalletSolana  WalletType = "SOLANA"
@@ -61,17 +64,18 @@ const (
 	WalletSui     WalletType = "SUI"
 )
 
-// Wallet is an embedded wallet that Para attests to be the user's.
+// Wallet is an embedded wallet that Para attests as the user's.
 type Wallet struct {
 	ID        string     `json:"id"`
 	Type      WalletType `json:"type"`
-	Address   string     `json:"address"`
-	PublicKey string     `json:"publicKey"` // empty for SOLANA
+	Address   string     `json:"address"`   // "" until the wallet's keys exist
+	PublicKey string     `json:"publicKey"` // "" for SOLANA
 }
 
-// HasAddress reports whether address names this wallet. EVM addresses are compared without regard
-// to case, because they arrive checksummed (EIP-55) or in lower case; the addresses of every other
-// chain are case-sensitive. An empty address names no wallet.
+// HasAddress reports whether address is this wallet's. EVM addresses are
+// compared without regard to case, because Para sends them checksummed (EIP-55)
+// or in lower case. Addresses on every other chain are case-sensitive. An empty
+// address matches no wallet.
 func (w Wallet) HasAddress(address string) bool {
 	if address == "" {
 		return false
@@ -79,8 +83,9 @@ func (w Wallet) HasAddress(address string) bool {
 	return w.Address == address || w.Type == WalletEVM && strings.EqualFold(w.Address, address)
 }
 
-// ConnectedWallet is a wallet that was connected in the user's session. Para does not attest that
-// the user owns it, which is why it has a type of its own: nothing that asks for a [Wallet] takes it.
+// ConnectedWallet is a wallet that was connected during the user's session.
+// Para does not attest that the user owns it. It is therefore a type different
+// from [Wallet], so that the compiler rejects it where ownership counts.
 type ConnectedWallet struct {
 	ID        string     `json:"id,omitempty"`
 	Type      WalletType `json:"type"`
@@ -89,28 +94,31 @@ type ConnectedWallet struct {
 	Provider  string     `json:"provider,omitempty"`
 }
 
-// ExternalWallet is the wallet a user logged in with, where AuthType is [AuthExternalWallet].
+// ExternalWallet is the wallet that the user logged in with, if AuthType is
+// [AuthExternalWallet].
 type ExternalWallet struct {
 	Address  string     `json:"address"`
 	Type     WalletType `json:"type"`
 	Provider string     `json:"provider"` // such as "MetaMask"
 }
 
-// Claims is a verified Para user: what one token says, typed.
+// Claims is a verified Para user: the content of one token, typed.
 //
-// One value is shared by every request that carries the same token, and between goroutines. Treat
-// it as read-only, the elements of its slices included. What its methods return is the caller's own.
+// Behind an adapter, each request has Claims that no other request shares. A
+// handler may change them, and later handlers of the same request see the
+// change. It has no effect on whether the token is accepted.
 //
-// Claims prints and logs as the user ID and little else, alone or behind a pointer. Three things show it in full:
-// JSON (json.Marshal, and slog's JSONHandler for a struct or slice that holds it), a field by its name, and a Claims
-// by value in an unexported field of a struct of your own, so keep a *Claims there.
+// Printing or logging Claims, or a pointer to them, shows the user ID and no
+// personal data. Three things show every field: JSON encoding, a field printed
+// by name, and a Claims value in an unexported struct field, which package fmt
+// prints without calling its methods. Keep a *Claims there.
 type Claims struct {
 	UserID      string      `json:"userId"`
 	AuthType    AuthType    `json:"authType"`
 	OAuthMethod OAuthMethod `json:"oAuthMethod,omitempty"`
-	Identifier  string      `json:"identifier"` // what the user logged in with: the email, phone number, …
+	Identifier  string      `json:"identifier"` // such as the email address or phone number
 
-	// At most one of these is set, as AuthType says.
+	// Para sets at most one of these, depending on AuthType.
 	Email                 string         `json:"email,omitempty"`
 	Phone                 string         `json:"phone,omitempty"`
 	TelegramUserID        string         `json:"telegramUserId,omitempty"`
@@ -119,29 +127,73 @@ type Claims struct {
 	ExternalWallet        ExternalWallet `json:"externalWallet,omitzero"`
 
 	Wallets          []Wallet          `json:"wallets"`                    // attested by Para as the user's
-	ConnectedWallets []ConnectedWallet `json:"connectedWallets,omitempty"` // not proven to be the user's
+	ConnectedWallets []ConnectedWallet `json:"connectedWallets,omitempty"` // ownership is not proven
 
-	Subject     string    `json:"sub"` // always equal to UserID
-	Audience    []string  `json:"aud"` // API key IDs; one of them is yours
-	KeyID       string    `json:"kid"` // of the key that signed the token
+	Subject     string    `json:"sub"` // equal to UserID
+	Audience    []string  `json:"aud"` // API key IDs, one of which is yours
+	KeyID       string    `json:"kid"` // ID of the key that signed the token
 	Environment string    `json:"environment"`
-	TokenID     string    `json:"tokenId,omitempty"` // names the token without being it: for audit logs and revocation
+	TokenID     string    `json:"tokenId,omitempty"` // names the token in audit logs and revocations; not a credential
 	IssuedAt    time.Time `json:"iat"`
 	ExpiresAt   time.Time `json:"exp"`
-	NotBefore   time.Time `json:"nbf,omitzero"` // zero when the token has none
+	NotBefore   time.Time `json:"nbf,omitzero"` // zero if the token has no nbf
 
-	payload string
-	// A place for the usual one audience and two wallets, so that they cost no allocation.
+	payload string // as Para signed it; "" if the Claims came from no token
+	token   Token
+	// Room for the usual one audience and two wallets, without an allocation.
 	audience [1]string
 	wallets  [2]Wallet
 }
 
-// ErrNoPayload is returned by [Claims.Decode] for claims that did not come from a token, such as
-// those a test builds by hand.
-var ErrNoPayload = errors.New("claims: these claims have no token payload to decode")
+// Token identifies the token that Claims came from. The zero Token is for a
+// payload whose origin does not matter, such as in a tool that inspects tokens.
+type Token struct {
+	ID            string // see [Claims.TokenID]
+	KeyID         string // see [Claims.KeyID]
+	KeyThumbprint string // of the key that verified the signature
+	Environment   string // see [Claims.Environment]
+}
 
-// WalletByAddress returns the user's wallet with this address, compared as [Wallet.HasAddress]
-// does. ConnectedWallets and ExternalWallet do not count.
+// ErrNoPayload is the error of [Claims.Decode] and [Claims.Verified] for Claims
+// that did not come from a token, such as those that a test fills in.
+var ErrNoPayload = errors.New("claims: these claims have no token payload")
+
+// CopyTo makes dst a copy of c that shares no memory with it that either could
+// change.
+func (c *Claims) CopyTo(dst *Claims) {
+	*dst = *c
+	dst.Audience = copyInto(dst.audience[:], c.Audience)
+	dst.Wallets = copyInto(dst.wallets[:], c.Wallets)
+	dst.ConnectedWallets = slices.Clip(slices.Clone(c.ConnectedWallets))
+}
+
+// copyInto returns a copy of from: in room if it fits, else in new memory. The
+// copy has no spare capacity, so that appending to it cannot write into room.
+func copyInto[T any](room, from []T) []T {
+	switch {
+	case from == nil:
+		return nil
+	case len(from) > len(room):
+		return slices.Clip(slices.Clone(from))
+	}
+	n := copy(room, from)
+	clear(room[n:])
+	return room[:n:n]
+}
+
+// Verified returns the Claims as Para signed them, whatever was written to c
+// since. It parses the payload again, which costs about a microsecond. The
+// error is [ErrNoPayload] if c did not come from a token.
+func (c *Claims) Verified() (*Claims, Token, error) {
+	if c == nil || c.payload == "" {
+		return nil, Token{}, ErrNoPayload
+	}
+	verified, err := FromVerifiedPayload(c.payload, c.token)
+	return verified, c.token, err
+}
+
+// WalletByAddress returns the user's wallet with this address, compared as by
+// [Wallet.HasAddress]. ConnectedWallets and ExternalWallet do not count.
 func (c *Claims) WalletByAddress(address string) (Wallet, bool) {
 	for _, w := range c.Wallets {
 		if w.HasAddress(address) {
@@ -151,37 +203,42 @@ func (c *Claims) WalletByAddress(address string) (Wallet, bool) {
 	return Wallet{}, false
 }
 
-// OwnsAddress reports whether Para attests that the user owns the wallet with this address.
-// ConnectedWallets and ExternalWallet are not proven to be owned and never count.
+// OwnsAddress reports whether Para attests that the user owns the wallet with
+// this address. ConnectedWallets and ExternalWallet do not count.
 func (c *Claims) OwnsAddress(address string) bool {
 	_, ok := c.WalletByAddress(address)
 	return ok
 }
 
-// WalletsOf returns the user's wallets of one type, in the token's order, in a slice of the
-// caller's own; nil when there are none. ConnectedWallets and ExternalWallet do not count.
+// WalletsOf returns the user's wallets of type t that have an address, in the
+// token's order, or nil if there are none. ConnectedWallets and ExternalWallet
+// do not count.
 func (c *Claims) WalletsOf(t WalletType) []Wallet {
 	var of []Wallet
 	for _, w := range c.Wallets {
-		if w.Type == t {
+		if w.Type == t && w.Address != "" {
 			of = append(of, w)
 		}
 	}
 	return of
 }
 
-// HasWalletOf reports whether the user has a wallet of one of these types.
+// HasWalletOf reports whether the user has a wallet of one of these types with
+// an address. ConnectedWallets and ExternalWallet do not count.
 func (c *Claims) HasWalletOf(types ...WalletType) bool {
-	return slices.ContainsFunc(c.Wallets, func(w Wallet) bool { return slices.Contains(types, w.Type) })
+	return slices.ContainsFunc(c.Wallets, func(w Wallet) bool {
+		return w.Address != "" && slices.Contains(types, w.Type)
+	})
 }
 
-// Decode reads the token's verified payload into v as [json.Unmarshal] does, for claims that this
-// package does not type. The payload's shape is
+// Decode parses the token's verified payload into v as [json.Unmarshal] does.
+// It is for members that this package does not type. The payload has the form
 //
 //	{"sub": …, "aud": …, "iat": …, "exp": …, "data": {"userId": …, "wallets": […], …}}
 //
-// A payload with names that differ only in case is refused here, because json.Unmarshal would take
-// either for the same field. Errors: [ErrNoPayload], [*Error], and those of json.Unmarshal.
+// Decode refuses a payload with names that differ only in case, because
+// json.Unmarshal takes either for the same field. It returns [ErrNoPayload] if
+// c did not come from a token, an [*Error], or an error of json.Unmarshal.
 func (c *Claims) Decode(v any) error {
 	if c.payload == "" {
 		return ErrNoPayload
@@ -195,19 +252,17 @@ func (c *Claims) Decode(v any) error {
 	return json.Unmarshal([]byte(c.payload), v)
 }
 
-// String returns the user ID, the authentication type and the environment: enough for a log line,
-// and no personal data.
+// String returns the user ID, the authentication type and the environment. It
+// contains no personal data.
 func (c Claims) String() string {
 	return "para user " + c.UserID + " (" + string(c.AuthType) + ", " + c.Environment + ")"
 }
 
-// Format prints String for every verb, %+v, %#v and %d included.
+// Format writes the result of String for every verb, including %+v and %#v.
 func (c Claims) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
 
-// GoString is String.
-func (c Claims) GoString() string { return c.String() }
-
-// LogValue is what log/slog writes of a user: who, how and from where, and no personal data.
+// LogValue returns the user ID, authentication type, environment and key ID for
+// package log/slog. It contains no personal data.
 func (c Claims) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("userId", c.UserID),

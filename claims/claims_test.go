@@ -31,7 +31,7 @@ func documented(t testing.TB, name string) string {
 
 func read(t testing.TB, payload string) *claims.Claims {
 	t.Helper()
-	c, err := claims.FromVerifiedPayload(payload)
+	c, err := claims.FromVerifiedPayload(payload, claims.Token{})
 	if err != nil {
 		t.Fatalf("%s: %v", payload, err)
 	}
@@ -105,7 +105,7 @@ func TestDocumentedPayloads(t *testing.T) {
 func TestReadingADocumentedPayloadAllocatesOneUser(t *testing.T) {
 	payload := strings.Join(strings.Fields(documented(t, "email_google")), "")
 	got := testing.AllocsPerRun(100, func() {
-		if _, err := claims.FromVerifiedPayload(payload); err != nil {
+		if _, err := claims.FromVerifiedPayload(payload, claims.Token{}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -215,9 +215,9 @@ func TestWalletHasAddress(t *testing.T) {
 func TestWalletsOfAChain(t *testing.T) {
 	c := owner(t)
 	for chain, want := range map[claims.WalletType][]string{
-		claims.WalletEVM:     {"1", "3", "6"},
+		claims.WalletEVM:     {"1", "3"},
 		claims.WalletSolana:  {"2"},
-		claims.WalletCosmos:  {"5"},
+		claims.WalletCosmos:  nil, // without an address
 		"NEAR":               {"4"},
 		claims.WalletSui:     nil, // only connected
 		claims.WalletStellar: nil, // only external
@@ -337,5 +337,62 @@ func TestDecodeReturnsTheErrorsOfUnmarshal(t *testing.T) {
 	var ie *json.InvalidUnmarshalError
 	if err := c.Decode(nil); !errors.As(err, &ie) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestACopySharesNothing(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 3} {
+		wallets := strings.TrimSuffix(strings.Repeat(`{"address":"0xa"},`, n), ",")
+		original := read(t, edit(t, `"userId":`,
+			`"wallets":[`+wallets+`],"connectedWallets":[`+wallets+`],"userId":`))
+		var dst claims.Claims
+		original.CopyTo(&dst)
+		if !reflect.DeepEqual(original.Wallets, dst.Wallets) ||
+			!reflect.DeepEqual(original.Audience, dst.Audience) ||
+			!reflect.DeepEqual(original.ConnectedWallets, dst.ConnectedWallets) {
+			t.Fatalf("%d wallets: %#v became %#v", n, original.Wallets, dst.Wallets)
+		}
+		if cap(dst.Wallets) != n || cap(dst.Audience) != 1 || cap(dst.ConnectedWallets) != n {
+			t.Errorf("%d wallets: spare capacity in the copy", n)
+		}
+		dst.Audience[0] = "changed"
+		for i := range n {
+			dst.Wallets[i].Address, dst.ConnectedWallets[i].Address = "changed", "changed"
+		}
+		for i := range n {
+			if original.Wallets[i].Address != "0xa" || original.ConnectedWallets[i].Address != "0xa" {
+				t.Errorf("%d wallets: a change of the copy reached the original", n)
+			}
+		}
+		if original.Audience[0] == "changed" {
+			t.Errorf("%d wallets: a change of the copy's audience reached the original", n)
+		}
+	}
+}
+
+func TestVerifiedIsWhatParaSigned(t *testing.T) {
+	from := claims.Token{ID: "t", KeyID: "k", KeyThumbprint: "p", Environment: "beta"}
+	user, err := claims.FromVerifiedPayload(minimal, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if user.TokenID != "t" || user.KeyID != "k" || user.Environment != "beta" {
+		t.Errorf("got %q, %q, %q", user.TokenID, user.KeyID, user.Environment)
+	}
+	exp := user.ExpiresAt
+	user.UserID, user.TokenID, user.KeyID, user.ExpiresAt = "x", "x", "x", exp.Add(time.Hour)
+	var other claims.Claims
+	user.CopyTo(&other)
+	for _, c := range []*claims.Claims{user, &other} {
+		got, token, err := c.Verified()
+		if err != nil || got.UserID != "canary-user" || got.TokenID != "t" || got.KeyID != "k" ||
+			!got.ExpiresAt.Equal(exp) || token != from {
+			t.Errorf("got %v, %v, %v", got, token, err)
+		}
+	}
+	for _, c := range []*claims.Claims{nil, {}, {UserID: "made by hand"}} {
+		if got, _, err := c.Verified(); got != nil || !errors.Is(err, claims.ErrNoPayload) {
+			t.Errorf("got %v, %v", got, err)
+		}
 	}
 }

@@ -30,16 +30,16 @@ func TestFromContextReturnsTheUserThatNewContextStored(t *testing.T) {
 
 func TestFromContextWithoutAUser(t *testing.T) {
 	user := &claims.Claims{UserID: "user"}
-	type contextKey struct{} // of the same name as the real one, and another type
+	type Key struct{} // has the name of the real key
 	with := func(key, value any) context.Context { return context.WithValue(t.Context(), key, value) }
 	for name, ctx := range map[string]context.Context{
 		"nobody":                     t.Context(),
 		"a nil user":                 claims.NewContext(t.Context(), nil),
 		"a nil user hides an outer":  claims.NewContext(claims.NewContext(t.Context(), user), nil),
 		"a string key":               with("user", user),
-		"the key's name as a string": with("contextKey", user),
-		"the key printed":            with("claims.contextKey{}", user),
-		"a key that looks the same":  with(contextKey{}, user),
+		"the key's name as a string": with("Key", user),
+		"the key printed":            with("userctx.Key{}", user),
+		"a key that looks the same":  with(Key{}, user),
 		"an empty struct":            with(struct{}{}, user),
 		"an empty string":            with("", user),
 	} {

@@ -9,9 +9,10 @@ import (
 	"github.com/parajwt/parajwt/internal/strictjson"
 )
 
-// Error tells why a payload is not a Para user's. It never quotes the payload.
+// Error reports why a payload is not that of a Para user. It never quotes the
+// payload.
 type Error struct {
-	Claim  string // the claim that is wrong, such as "exp" or "data.wallets"; empty when the JSON itself is
+	Claim  string // such as "exp" or "data.wallets[0].address"; "" if the JSON is malformed
 	Reason string
 }
 
@@ -25,32 +26,40 @@ func (e *Error) Error() string {
 // endOfTime is the first second of the year 10000, which RFC 3339 cannot write.
 const endOfTime = 253402300800
 
-// The names this package reads. A payload in which one stands in another case is refused: some
-// reader would take it for the real one.
+// The names that this package reads. A payload with a name that differs from
+// one of them only in case is refused: some parsers would take it for the same
+// name.
 var (
 	payloadNames = []string{"sub", "aud", "iat", "exp", "nbf", "data"}
-	dataNames    = []string{"userId", "wallets", "connectedWallets", "authType", "identifier", "oAuthMethod",
-		"email", "phone", "telegramUserId", "farcasterUsername", "externalWalletAddress", "externalWallet"}
+	dataNames    = []string{"userId", "wallets", "connectedWallets", "authType", "identifier",
+		"oAuthMethod", "email", "phone", "telegramUserId", "farcasterUsername",
+		"externalWalletAddress", "externalWallet"}
 	walletNames = []string{"id", "type", "address", "publicKey", "provider"}
 )
 
-// FromVerifiedPayload reads the payload of a Para token **whose signature has been verified**. It
-// checks what can be checked without a clock and without knowing the application: that the JSON has
-// one meaning (RFC 8725 §3.7 and more: exact names, no duplicates, valid UTF-8, at most 16 levels,
-// nothing trailing), that every claim has its type, that sub and data.userId are equal, and that
-// exp and iat are there, in range and in order (RFC 7519 §4.1). It checks neither signature, nor
-// time, nor audience: for a request, use the Validator of package middleware, which does.
+// FromVerifiedPayload parses the payload of a Para token whose signature has
+// been verified. To verify a token, use the Validator of package middleware
+// instead: this function checks no signature, time or audience.
 //
-// What it does not know is accepted and stays readable through [Claims.Decode]. The error is always
-// a [*Error]. Safe for concurrent use.
-func FromVerifiedPayload(payload string) (*Claims, error) {
-	c := &Claims{payload: payload}
+// It checks that the JSON has one meaning (RFC 8725 §3.7: exact names, no
+// duplicates, valid UTF-8, at most 16 levels, nothing trailing), that each claim
+// has its type, that sub and data.userId are equal, and that exp and iat are
+// present, in range and in order (RFC 7519 §4.1). A member that Para writes as
+// null counts as absent. Unknown members are accepted; [Claims.Decode] reads
+// them.
+//
+// The error is an [*Error]. Safe for concurrent use by multiple goroutines.
+func FromVerifiedPayload(payload string, from Token) (*Claims, error) {
+	c := &Claims{
+		payload: payload, token: from,
+		TokenID: from.ID, KeyID: from.KeyID, Environment: from.Environment,
+	}
 	r := reader{Decoder: strictjson.New(payload)}
 	r.payload(c)
 	if err := r.End(); err != nil {
 		e := &Error{Reason: err.Error()}
 		if se, ok := err.(*strictjson.Error); ok && !se.Syntax {
-			e.Claim, e.Reason = r.scope+r.claim, se.Reason
+			e.Claim, e.Reason = r.at.String(), se.Reason
 		}
 		return nil, e
 	}
@@ -70,24 +79,45 @@ func FromVerifiedPayload(payload string) (*Claims, error) {
 	case c.IssuedAt.After(c.ExpiresAt):
 		return nil, &Error{"iat", "after exp"}
 	}
-	// Without room to grow, so that two requests which append to the slices they share do not write
-	// into one another's.
+	// Without spare capacity, two handlers that append to the same slice do not
+	// write into one another's.
 	c.Audience = slices.Clip(c.Audience)
 	c.Wallets = slices.Clip(c.Wallets)
 	c.ConnectedWallets = slices.Clip(c.ConnectedWallets)
 	return c, nil
 }
 
-// reader is a decoder that remembers which claim it is reading, for the error.
+// reader is a decoder that keeps track of the claim it reads, for errors.
 type reader struct {
 	*strictjson.Decoder
-	scope string // "data." while inside data
-	claim string
+	at place
+}
+
+// place is the claim that is being read.
+type place struct {
+	inData bool
+	claim  string // the member of the payload, or of data
+	index  int    // the wallet's place in its array
+	member string // the member of the wallet; "" outside of one
+}
+
+func (p place) String() string {
+	scope, index, member := "", "", ""
+	if p.inData {
+		scope = "data."
+	}
+	if p.member != "" {
+		if p.claim != "externalWallet" {
+			index = "[" + strconv.Itoa(p.index) + "]"
+		}
+		member = "." + p.member
+	}
+	return scope + p.claim + index + member
 }
 
 func (r *reader) payload(c *Claims) {
 	for name := range r.Object {
-		r.claim = name
+		r.at.claim = name
 		switch name {
 		case "sub":
 			c.Subject = r.String()
@@ -107,7 +137,7 @@ func (r *reader) payload(c *Claims) {
 	}
 }
 
-// audience reads a string or an array of strings (RFC 7519 §4.1.3).
+// audience parses a string or an array of strings (RFC 7519 §4.1.3).
 func (r *reader) audience(c *Claims) {
 	c.Audience = c.audience[:0]
 	if r.Peek() != '[' {
@@ -125,9 +155,9 @@ func (r *reader) data(c *Claims) {
 		r.Fail("not an object")
 		return
 	}
-	r.scope = "data."
+	r.at.inData = true
 	for name := range r.Object {
-		r.claim = name
+		r.at.claim = name
 		switch name {
 		case "userId":
 			c.UserID = r.String()
@@ -156,6 +186,7 @@ func (r *reader) data(c *Claims) {
 			if !r.Null() {
 				c.Wallets = c.wallets[:0]
 				for range r.Array {
+					r.at.index = len(c.Wallets)
 					w := r.wallet()
 					c.Wallets = append(c.Wallets, Wallet{w.ID, w.Type, w.Address, w.PublicKey})
 				}
@@ -163,6 +194,7 @@ func (r *reader) data(c *Claims) {
 		case "connectedWallets":
 			if !r.Null() {
 				for range r.Array {
+					r.at.index = len(c.ConnectedWallets)
 					c.ConnectedWallets = append(c.ConnectedWallets, r.wallet())
 				}
 			}
@@ -171,32 +203,39 @@ func (r *reader) data(c *Claims) {
 		}
 	}
 	if r.Err() == nil {
-		r.scope = ""
+		r.at.inData = false
 	}
 }
 
-// wallet reads any of Para's three kinds of wallet; ConnectedWallet has the fields of them all.
+// wallet parses a wallet of any of the three kinds. ConnectedWallet has the
+// fields of all. Para's types make most members optional, and a JavaScript
+// service writes an absent one as null: a wallet that cannot be used does not
+// lock its user out.
 func (r *reader) wallet() (w ConnectedWallet) {
 	for name := range r.Object {
+		r.at.member = name
 		switch name {
 		case "id":
-			w.ID = r.String()
+			w.ID = r.optional()
 		case "type":
-			w.Type = WalletType(r.String())
+			w.Type = WalletType(r.optional())
 		case "address":
-			w.Address = r.String()
+			w.Address = r.optional()
 		case "publicKey":
-			w.PublicKey = r.String()
+			w.PublicKey = r.optional()
 		case "provider":
-			w.Provider = r.String()
+			w.Provider = r.optional()
 		default:
 			r.Unlike(name, walletNames)
 		}
 	}
+	if r.Err() == nil {
+		r.at.member = ""
+	}
 	return w
 }
 
-// optional reads a string that may be null, as JavaScript writes what is not there.
+// optional parses a string, or null as "".
 func (r *reader) optional() string {
 	if r.Null() {
 		return ""
@@ -204,8 +243,8 @@ func (r *reader) optional() string {
 	return r.String()
 }
 
-// time reads a NumericDate (RFC 7519 §2): seconds since 1970, fractions allowed. The result is
-// never the zero Time, which stands for a claim that is not there.
+// time parses a NumericDate (RFC 7519 §2): seconds since 1970, with an optional
+// fraction. The result is never the zero Time, which means an absent claim.
 func (r *reader) time() time.Time {
 	text := r.Number()
 	if r.Err() != nil {

@@ -123,8 +123,7 @@ func wallets(name string) verdict {
 		`[{"type":"NEW"},{"more":{"x":[1]}},{"index":1}]`, `[{"i\u0064":"a"}]`} {
 		v.accepted = append(v.accepted, `"`+name+`":`+list+`,"userId":`)
 	}
-	for _, list := range []string{`{}`, `{"0":{}}`, `"canary"`, `1`, `true`, `[null]`, `["canary"]`, `[1]`, `[[]]`, `[[{}]]`, `[{},null]`, `[{},"canary"]`,
-		`[{"id":"a"},{"id":1}]`} {
+	for _, list := range []string{`{}`, `{"0":{}}`, `"canary"`, `1`, `true`, `[null]`, `["canary"]`, `[1]`, `[[]]`, `[[{}]]`, `[{},null]`, `[{},"canary"]`} {
 		v.refused = append(v.refused, `"`+name+`":`+list+`,"userId":`)
 	}
 	return v
@@ -146,7 +145,7 @@ func TestVerdicts(t *testing.T) {
 	for _, v := range verdicts {
 		t.Run(v.name, func(t *testing.T) {
 			for _, text := range v.accepted {
-				if c, err := claims.FromVerifiedPayload(edit(t, v.old, text)); err != nil || c == nil {
+				if c, err := claims.FromVerifiedPayload(edit(t, v.old, text), claims.Token{}); err != nil || c == nil {
 					t.Errorf("%.80q: got %v, %v, want it accepted", text, c, err)
 				}
 			}
@@ -160,7 +159,7 @@ func TestVerdicts(t *testing.T) {
 // refused checks that a payload is refused because of one claim, in words of the library's own.
 func refused(t *testing.T, payload, claim string) {
 	t.Helper()
-	c, err := claims.FromVerifiedPayload(payload)
+	c, err := claims.FromVerifiedPayload(payload, claims.Token{})
 	var e *claims.Error
 	switch {
 	case c != nil:
@@ -186,23 +185,45 @@ func TestPayloadIsAnObject(t *testing.T) {
 	refused(t, `{}`, "sub")
 }
 
-func TestWalletMembersAreStrings(t *testing.T) {
+func TestWalletMembersAreStringsOrNull(t *testing.T) {
 	for claim, in := range map[string]string{
-		"data.wallets":          `"wallets":[{"id":"a"},{%}],`,
-		"data.connectedWallets": `"connectedWallets":[{%}],`,
-		"data.externalWallet":   `"externalWallet":{%},`,
+		"data.wallets[1]":          `"wallets":[{"id":"a"},{%},{"id":"c"}],`,
+		"data.connectedWallets[0]": `"connectedWallets":[{%}],`,
+		"data.externalWallet":      `"externalWallet":{%},`,
 	} {
 		with := func(member, value string) string {
-			return edit(t, `"userId":`, strings.Replace(in, `%`, `"`+member+`":`+value, 1)+`"userId":`)
+			in := strings.Replace(in, `%`, `"`+member+`":`+value, 1)
+			return edit(t, `"userId":`, in+`"userId":`)
 		}
 		for _, member := range []string{"id", "type", "address", "publicKey", "provider"} {
-			read(t, with(member, `""`))
-			read(t, with(member, `"canary"`))
-			for _, value := range []string{`null`, `1`, `true`, `["canary"]`, `{"canary":""}`} {
-				refused(t, with(member, value), claim)
+			for _, value := range []string{`""`, `"canary"`, `null`} {
+				read(t, with(member, value))
+			}
+			for _, value := range []string{`1`, `true`, `["canary"]`, `{"canary":""}`} {
+				refused(t, with(member, value), claim+"."+member)
 			}
 		}
-		read(t, with("index", `1`)) // nobody knows it
+		read(t, with("index", `1`)) // an unknown member may have any type
+	}
+}
+
+func TestAWalletThatCannotBeUsedIsNotOwned(t *testing.T) {
+	c := read(t, edit(t, `"userId":`, `"wallets":[
+		{"id":"new","type":"EVM","address":null,"publicKey":null},
+		{"id":null,"type":null,"address":"0xAB","publicKey":null}],"userId":`))
+	if len(c.Wallets) != 2 || c.Wallets[0].ID != "new" {
+		t.Fatalf("got %#v", c.Wallets)
+	}
+	for _, address := range []string{"", "null", "0xab"} {
+		if c.OwnsAddress(address) {
+			t.Errorf("owns %q", address)
+		}
+	}
+	if !c.OwnsAddress("0xAB") { // of an unknown chain, so compared exactly
+		t.Error("does not own the wallet without a type")
+	}
+	if c.HasWalletOf(claims.WalletEVM) || c.WalletsOf(claims.WalletEVM) != nil {
+		t.Error("a wallet without an address counts as an EVM wallet")
 	}
 }
 

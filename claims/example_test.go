@@ -43,7 +43,7 @@ func ExampleFromContext() {
 		fmt.Fprintln(w, user.UserID, user.AuthType, user.OAuthMethod, len(user.Wallets))
 	}
 
-	user, err := claims.FromVerifiedPayload(payload)
+	user, err := claims.FromVerifiedPayload(payload, claims.Token{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func ExampleNewContext() {
 }
 
 func ExampleClaims_OwnsAddress() {
-	user, err := claims.FromVerifiedPayload(payload)
+	user, err := claims.FromVerifiedPayload(payload, claims.Token{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func ExampleClaims_OwnsAddress() {
 }
 
 func ExampleClaims_WalletByAddress() {
-	user, err := claims.FromVerifiedPayload(payload)
+	user, err := claims.FromVerifiedPayload(payload, claims.Token{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func ExampleClaims_WalletByAddress() {
 }
 
 func ExampleClaims_WalletsOf() {
-	user, err := claims.FromVerifiedPayload(payload)
+	user, err := claims.FromVerifiedPayload(payload, claims.Token{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func ExampleClaims_WalletsOf() {
 
 // Decode reads what this package has no field for.
 func ExampleClaims_Decode() {
-	user, err := claims.FromVerifiedPayload(payload)
+	user, err := claims.FromVerifiedPayload(payload, claims.Token{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -124,7 +124,7 @@ func allows(alg string) bool {
 
 func (r *reading) readPayload(now time.Time) {
 	m := members(r.payloadText, &r.Payload)
-	c, err := claims.FromVerifiedPayload(r.payloadText)
+	c, err := claims.FromVerifiedPayload(r.payloadText, claims.Token{})
 	if err != nil {
 		do := ""
 		if _, has := m["data"]; m != nil && !has {
