@@ -1,10 +1,7 @@
 package middleware
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -13,182 +10,7 @@ import (
 
 	"github.com/parajwt/parajwt/claims"
 	"github.com/parajwt/parajwt/jwks"
-	"github.com/parajwt/parajwt/paratest"
 )
-
-// clock is a wall clock that a test moves.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func newClock() *clock { return &clock{at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
-
-func (c *clock) now() time.Time          { c.mu.Lock(); defer c.mu.Unlock(); return c.at }
-func (c *clock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.at = c.at.Add(d) }
-
-// remembering returns a validator whose clock the test moves, and the Para behind it.
-func remembering(t *testing.T, change func(*Config)) (*Validator, *paratest.Para, *clock) {
-	t.Helper()
-	at := newClock()
-	para := paratest.New(t, paratest.Config{Now: at.now})
-	cfg := Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Now: at.now, Logger: slog.New(slog.DiscardHandler)}
-	if change != nil {
-		change(&cfg)
-	}
-	v, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { v.Close() })
-	return v, para, at
-}
-
-func accept(t *testing.T, v *Validator, token string) *claims.Claims {
-	t.Helper()
-	c, err := v.Validate(t.Context(), token)
-	if err != nil {
-		t.Fatalf("refused: %v", err)
-	}
-	return c
-}
-
-func refuse(t *testing.T, v *Validator, token string, code Code) {
-	t.Helper()
-	if c, err := v.Validate(t.Context(), token); !errors.Is(err, code) || c != nil {
-		t.Fatalf("got %v, %v; want %v", c, err, code)
-	}
-}
-
-func TestARepeatedTokenIsLookedUp(t *testing.T) {
-	v, para, _ := remembering(t, nil)
-	token := para.Token(paratest.EmailUser())
-	first := accept(t, v, token)
-	if v.cache.get(token) == nil {
-		t.Fatal("the token is not remembered")
-	}
-	if again := accept(t, v, strings.Clone(token)); again != first {
-		t.Error("a repeat got claims of its own: it was verified anew")
-	}
-	if want := token[strings.LastIndexByte(token, '.')+1:][:32]; first.TokenID != want {
-		t.Errorf("TokenID = %q, want the signature's beginning", first.TokenID)
-	}
-}
-
-func TestCacheSizeNegativeRemembersNothing(t *testing.T) {
-	v, para, _ := remembering(t, func(cfg *Config) { cfg.CacheSize = -1 })
-	token := para.Token(paratest.EmailUser())
-	first := accept(t, v, token)
-	if again := accept(t, v, token); again == first {
-		t.Error("a repeat was looked up")
-	}
-}
-
-func TestARememberedTokenIsRefusedOnce(t *testing.T) {
-	t.Run("it expires", func(t *testing.T) {
-		v, para, at := remembering(t, nil)
-		token := para.Token(paratest.EmailUser())
-		accept(t, v, token)
-		at.advance(30*time.Minute + 29*time.Second)
-		accept(t, v, token) // within the leeway
-		at.advance(time.Second)
-		refuse(t, v, token, ErrExpired)
-	})
-	t.Run("it is older than MaxTokenAge", func(t *testing.T) {
-		v, para, at := remembering(t, func(cfg *Config) { cfg.MaxTokenAge = 10 * time.Minute; cfg.Leeway = -1 })
-		token := para.Token(paratest.EmailUser())
-		accept(t, v, token)
-		at.advance(10 * time.Minute)
-		accept(t, v, token)
-		at.advance(time.Second)
-		refuse(t, v, token, ErrExpired)
-	})
-	t.Run("the clock goes back before its iat", func(t *testing.T) {
-		v, para, at := remembering(t, nil)
-		token := para.Token(paratest.EmailUser())
-		accept(t, v, token)
-		at.advance(-31 * time.Second)
-		refuse(t, v, token, ErrNotYetValid)
-	})
-	t.Run("its key is withdrawn", func(t *testing.T) {
-		v, para, at := remembering(t, nil)
-		token := para.Token(paratest.EmailUser())
-		accept(t, v, token)
-		para.Withdraw(para.KeyIDs()[1])
-		at.advance(5*time.Minute + 5*time.Second) // an interval and a fetch's time-out
-		refuse(t, v, token, ErrUnknownKey)
-	})
-	t.Run("its user is revoked", func(t *testing.T) {
-		var out Revocations
-		v, para, at := remembering(t, func(cfg *Config) { cfg.Revoked = out.Revoked })
-		out.Now = at.now
-		token := para.Token(paratest.EmailUser())
-		user := accept(t, v, token)
-		if err := out.RevokeUser(user.UserID); err != nil {
-			t.Fatal(err)
-		}
-		refuse(t, v, token, ErrRevoked)
-	})
-	t.Run("revocation cannot be told", func(t *testing.T) {
-		var down error
-		v, para, _ := remembering(t, func(cfg *Config) {
-			cfg.Revoked = func(context.Context, *claims.Claims) (bool, error) { return false, down }
-		})
-		token := para.Token(paratest.EmailUser())
-		accept(t, v, token)
-		down = errors.New("store is down")
-		refuse(t, v, token, ErrRevocationUnknown)
-	})
-}
-
-func TestAnotherTokenNeverGetsARememberedVerdict(t *testing.T) {
-	v, para, _ := remembering(t, nil)
-	token := para.Token(paratest.EmailUser())
-	accept(t, v, token)
-	cut := strings.LastIndexByte(token, '.')
-	other := para.Token(paratest.PhoneUser())
-	for name, forged := range map[string]string{
-		"another payload under the same signature": other[:strings.LastIndexByte(other, '.')] + token[cut:],
-		"one character of the payload":             flip(token, cut-20),
-		"one character of the header":              flip(token, 5),
-		"one character of the signature's start":   flip(token, cut+3),
-		"the signature's end only":                 flip(token, len(token)-5),
-		"shortened at the front":                   token[1:],
-	} {
-		t.Run(name, func(t *testing.T) {
-			if c, err := v.Validate(t.Context(), forged); err == nil {
-				t.Errorf("accepted as %v", c)
-			}
-		})
-	}
-	accept(t, v, token)
-}
-
-func flip(s string, at int) string {
-	other := byte('A')
-	if s[at] == other {
-		other = 'B'
-	}
-	return s[:at] + string(other) + s[at+1:]
-}
-
-func TestValidatorsShareNoVerdicts(t *testing.T) {
-	at := newClock()
-	para := paratest.New(t, paratest.Config{Now: at.now})
-	validator := func(apiKeyID string) *Validator {
-		v, err := New(Config{Environment: para.Environment(), APIKeyIDs: []string{apiKeyID}, Now: at.now, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { v.Close() })
-		return v
-	}
-	ours, theirs := validator(para.APIKeyID()), validator("another-app")
-	token := para.Token(paratest.EmailUser())
-	accept(t, ours, token)
-	refuse(t, theirs, token, ErrAudience)
-	accept(t, ours, token)
-}
 
 // fill puts n tokens of one user into a cache, without verifying them.
 func fill(c *tokenCache, n int, now time.Time) {
@@ -215,32 +37,6 @@ func TestCacheSizeBoundsEntriesAndBytes(t *testing.T) {
 	fill(c, 1_000_000, time.Now())
 	if entries, bytes := kept(c); entries > 1000 || bytes > 1000*maxEntryBytes {
 		t.Errorf("%d entries of %d bytes for a CacheSize of 1000", entries, bytes)
-	}
-}
-
-func TestCacheSizes(t *testing.T) {
-	for size, want := range map[int]int{0: 8192, 1: 16, 16: 16, 31: 16, 32: 32, 8192: 8192, 1 << 20: 1 << 20} {
-		v, _, _ := remembering(t, func(cfg *Config) { cfg.CacheSize = size })
-		if got := len(v.cache.sets) * ways; got != want {
-			t.Errorf("CacheSize %d: room for %d, want %d", size, got, want)
-		}
-	}
-}
-
-func TestWhatIsTooLargeIsVerifiedAnew(t *testing.T) {
-	v, para, _ := remembering(t, nil)
-	user := paratest.EmailUser()
-	many := make([]claims.Wallet, 200) // short in JSON, long in memory
-	for name, token := range map[string]string{
-		"a long claim":      para.Token(user, paratest.WithData("note", strings.Repeat("x", maxEntryBytes))),
-		"very many wallets": para.Token(&claims.Claims{UserID: user.UserID, Wallets: many}),
-	} {
-		t.Run(name, func(t *testing.T) {
-			accept(t, v, token)
-			if v.cache.get(token) != nil {
-				t.Error("it is remembered")
-			}
-		})
 	}
 }
 

@@ -1,55 +1,71 @@
 package paratest
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Config says what the embedded Para is like. The zero value serves most tests.
+// Config configures a [Para]. The zero value is valid and serves most tests.
 type Config struct {
-	// Environment is the name of the environment it plays. Default "paratest".
+	// Environment is the name of the emulated environment. Default "paratest".
 	Environment string
-	// APIKeyID is the app that tokens are for. Default [APIKeyID].
+	// APIKeyID is the aud of the issued tokens. Default [APIKeyID].
 	APIKeyID string
-	// Addr is where it listens; loopback only. Default "127.0.0.1:0", a port of the system's choice.
+	// Addr is the TCP address to listen on. Its host must be a loopback address.
+	// Default "127.0.0.1:0", which selects a free port.
 	Addr string
-	// SessionLength is how long a session lives from its login or its last extension, and a token that
-	// the session issues. Default 30 minutes.
+	// AllowRemote permits an Addr without a host, such as ":8080" or
+	// "0.0.0.0:8080", which accepts connections from other machines. They can
+	// get a token for any user. It is meant for containers.
+	AllowRemote bool
+	// AllowedOrigins are the web origins that may call this server from a
+	// browser, such as "http://localhost:5173" (CORS). Default: none.
+	AllowedOrigins []string
+	// KeyFile is the name of a file that stores the signing keys and the API
+	// keys, so that a restarted Para accepts the same ones. Start creates it
+	// with mode 0600, and every key rotation updates it. Sessions are not
+	// stored. Default: new keys at each start.
+	KeyFile string
+	// SessionLength is the life of a session, counted from its login or its last
+	// extension, and of the tokens that it issues. Default 30 minutes.
 	SessionLength time.Duration
-	// Now is the clock of the tokens and sessions. Default time.Now.
+	// Now is the clock of tokens and sessions, to which [Para.Advance] adds. It
+	// must be safe for concurrent use by multiple goroutines. Default time.Now.
 	Now func() time.Time
-	// Handler answers where Para has nothing. Default: 404.
+	// Handler serves the paths that Para does not have. Slow, Fail and Down do
+	// not affect it. Default: 404.
 	Handler http.Handler
 }
 
-// APIKeyID is the API key ID of Para's documentation.
+// APIKeyID is the API key ID in the examples of Para's documentation.
 const APIKeyID = "a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f"
 
-// Para is a Para on loopback. Safe for concurrent use.
+// Para is an emulated Para that listens on loopback. Create it with [New] or
+// [Start]. It is safe for concurrent use by multiple goroutines.
 type Para struct {
-	cfg    Config
-	server *http.Server
-	base   string
+	cfg       Config
+	server    *http.Server
+	base      string
+	advanced  atomic.Int64 // nanoseconds, see Advance
+	elsewhere func() key   // the key of another environment
+	release   func()       // returns the borrowed keys to the pool
 
 	mu        sync.Mutex
-	all       []key // ever made here, in order
+	all       []key // every key it ever had, in order
 	published []key
-	elsewhere key // another environment's
+	borrowed  []key // from pool
+	saveErr   error // of KeyFile
 	delay     time.Duration
 	status    int
 	down      bool
@@ -57,12 +73,7 @@ type Para struct {
 	logins    logins
 }
 
-type key struct {
-	id, alg string
-	private crypto.Signer
-}
-
-// New starts a Para for a test, which closes it.
+// New starts a Para for a test. The test's cleanup closes it.
 func New(tb testing.TB, cfg Config) *Para {
 	tb.Helper()
 	p, err := Start(cfg)
@@ -73,8 +84,11 @@ func New(tb testing.TB, cfg Config) *Para {
 	return p
 }
 
-// Start starts a Para for a program, which is to close it. It has two RSA keys of its own, made anew
-// each time.
+// Start starts a Para. The caller closes it. It publishes two RSA keys with new
+// key IDs, unless Config.KeyFile has keys.
+//
+// Start generates RSA keys if all keys of the process are in use by other
+// Paras. Otherwise it reuses the keys of a Para that was closed.
 func Start(cfg Config) (*Para, error) {
 	if cfg.Environment == "" {
 		cfg.Environment = "paratest"
@@ -91,27 +105,25 @@ func Start(cfg Config) (*Para, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	p := &Para{cfg: cfg, logins: newLogins()}
-	var work sync.WaitGroup
-	made := make([]key, 3)
-	errs := make([]error, 4)
-	for i := range made {
-		work.Go(func() { made[i], errs[i] = newKey("RS256") })
-	}
-	listener, err := net.Listen("tcp", cfg.Addr)
-	errs[3] = err
-	work.Wait()
-	if err == nil && !listener.Addr().(*net.TCPAddr).IP.IsLoopback() {
-		errs[3] = fmt.Errorf("paratest: %s is not a loopback address: whoever reaches it gets tokens", cfg.Addr)
-	}
-	if err := errors.Join(errs...); err != nil {
-		if listener != nil {
-			listener.Close()
+	cfg.AllowedOrigins = slices.Clone(cfg.AllowedOrigins)
+	for _, origin := range cfg.AllowedOrigins {
+		if !isOrigin(origin) {
+			return nil, fmt.Errorf("paratest: %.60q is not an origin: "+
+				"use a scheme, a host and a port, such as http://localhost:5173", origin)
 		}
+	}
+	p := &Para{cfg: cfg, logins: newLogins()}
+	listener, err := p.listen()
+	if err != nil {
 		return nil, err
 	}
-	p.elsewhere = made[2]
-	p.all, p.published = made[:2:2], slices.Clone(made[:2])
+	p.elsewhere = sync.OnceValue(func() key { return p.mustBorrow() })
+	p.release = sync.OnceFunc(p.returnKeys)
+	if err := p.firstKeys(); err != nil {
+		listener.Close()
+		p.release()
+		return nil, err
+	}
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/jwks.json", p.serveKeys)
@@ -119,27 +131,48 @@ func Start(cfg Config) (*Para, error) {
 	if cfg.Handler != nil {
 		mux.Handle("/", cfg.Handler)
 	}
-	p.server = &http.Server{Handler: p.counted(mux, p.faults(mux)), ReadHeaderTimeout: 10 * time.Second}
-	p.base = "http://" + listener.Addr().String()
+	handler := p.cors(p.counted(mux, p.faults(mux)))
+	p.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go p.server.Serve(listener)
 	return p, nil
 }
 
-func newKey(alg string) (key, error) {
-	var private crypto.Signer
-	var err error
-	if alg == "ES256" {
-		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	} else {
-		private, err = rsa.GenerateKey(rand.Reader, 2048)
+// listen opens the listener and sets the base URL.
+func (p *Para) listen() (net.Listener, error) {
+	listener, err := net.Listen("tcp", p.cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("paratest: %w", err)
 	}
-	return key{id: rand.Text(), alg: alg, private: private}, err
+	addr := listener.Addr().(*net.TCPAddr)
+	switch {
+	case addr.IP.IsLoopback():
+		p.base = "http://" + addr.String()
+	case addr.IP.IsUnspecified() && p.cfg.AllowRemote:
+		// package jwks takes http URLs of loopback hosts only.
+		p.base = "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(addr.Port))
+	default:
+		listener.Close()
+		if p.cfg.AllowRemote {
+			return nil, fmt.Errorf("paratest: %s has a host that is not a loopback address: "+
+				"leave out the host, as in :8080", p.cfg.Addr)
+		}
+		return nil, fmt.Errorf("paratest: %s is not a loopback address: "+
+			"other machines could get tokens for any user", p.cfg.Addr)
+	}
+	return listener, nil
 }
 
-// Close stops it.
-func (p *Para) Close() error { return p.server.Close() }
+// Close stops the server. It returns an error if Config.KeyFile could not be
+// written.
+func (p *Para) Close() error {
+	err := p.server.Close()
+	p.release()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return errors.Join(err, p.saveErr)
+}
 
-// URL returns the base of its API, such as http://127.0.0.1:43210.
+// URL returns the base URL of the API, such as http://127.0.0.1:43210.
 func (p *Para) URL() string { return p.base }
 
 // Environment returns the environment to configure a validator with.
@@ -147,78 +180,49 @@ func (p *Para) Environment() jwks.Environment {
 	return jwks.Environment{Name: p.cfg.Environment, URL: p.base + "/.well-known/jwks.json"}
 }
 
-// APIKeyID returns the API key ID that tokens are for, to configure a validator with.
+// APIKeyID returns the API key ID to configure a validator with. It is the aud
+// of the issued tokens.
 func (p *Para) APIKeyID() string { return p.cfg.APIKeyID }
 
-func (p *Para) now() time.Time { return p.cfg.Now() }
+// Now returns the time of tokens and sessions: Config.Now plus the time added
+// by Advance. Configure a validator with it, unless [Para.Validator] does.
+func (p *Para) Now() time.Time { return p.now() }
 
-// current is the newest published key. Where all are withdrawn it is the newest of all. The caller
-// holds mu.
-func (p *Para) current() key {
-	if len(p.published) > 0 {
-		return p.published[len(p.published)-1]
-	}
-	return p.all[len(p.all)-1]
-}
+func (p *Para) now() time.Time { return p.cfg.Now().Add(time.Duration(p.advanced.Load())) }
 
-// KeyIDs returns the IDs of the published keys, the current one last.
-func (p *Para) KeyIDs() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var ids []string
-	for _, k := range p.published {
-		ids = append(ids, k.id)
-	}
-	return ids
-}
+// Advance moves the clock forward by d, and back if d is negative. It moves the
+// clock of this Para, of its validators (see [Para.Validator]), and of everything
+// else that uses [Para.Now].
+func (p *Para) Advance(d time.Duration) { p.advanced.Add(int64(d)) }
 
-// Rotate publishes a new RSA key, signs with it from now on, and returns its ID. The keys before it
-// stay published.
-func (p *Para) Rotate() string { return p.rotate("RS256") }
-
-// RotateES256 is Rotate to an elliptic-curve key.
-func (p *Para) RotateES256() string { return p.rotate("ES256") }
-
-func (p *Para) rotate(alg string) string {
-	k, err := newKey(alg)
-	if err != nil {
-		panic("paratest: " + err.Error())
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.all, p.published = append(p.all, k), append(p.published, k)
-	return k.id
-}
-
-// Withdraw takes keys off the published set.
-func (p *Para) Withdraw(keyIDs ...string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.published = slices.DeleteFunc(p.published, func(k key) bool { return slices.Contains(keyIDs, k.id) })
-}
-
-// Slow makes every answer wait so long.
+// Slow delays every response by d.
 func (p *Para) Slow(d time.Duration) { p.mu.Lock(); defer p.mu.Unlock(); p.delay = d }
 
-// Fail makes every answer this status, with no body to speak of.
+// Fail makes every response an empty one with this status.
 func (p *Para) Fail(status int) { p.mu.Lock(); defer p.mu.Unlock(); p.status = status }
 
-// Down makes it drop every connection unanswered.
+// Down makes the server close every connection without a response.
 func (p *Para) Down() { p.mu.Lock(); defer p.mu.Unlock(); p.down = true }
 
-// Recover ends what Slow, Fail and Down began.
+// Recover ends the effects of Slow, Fail and Down.
 func (p *Para) Recover() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay, p.status, p.down = 0, 0, false
 }
 
-// Fetches returns how often the key set was asked for, failures included.
+// Fetches returns the number of requests for the key set, including those that
+// failed.
 func (p *Para) Fetches() int { p.mu.Lock(); defer p.mu.Unlock(); return p.fetches }
 
-// faults plays what Slow, Fail and Down ask for.
-func (p *Para) faults(next http.Handler) http.Handler {
+// faults applies Slow, Fail and Down to all requests but those for
+// Config.Handler.
+func (p *Para) faults(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern == "/" {
+			mux.ServeHTTP(w, r)
+			return
+		}
 		p.mu.Lock()
 		delay, status, down := p.delay, p.status, p.down
 		if r.URL.Path == "/.well-known/jwks.json" {
@@ -238,36 +242,43 @@ func (p *Para) faults(next http.Handler) http.Handler {
 		case status != 0:
 			w.WriteHeader(status)
 		default:
-			next.ServeHTTP(w, r)
+			mux.ServeHTTP(w, r)
 		}
 	})
 }
 
-func (p *Para) serveKeys(w http.ResponseWriter, _ *http.Request) {
-	p.mu.Lock()
-	set := map[string]any{"keys": []any{}}
-	for _, k := range p.published {
-		set["keys"] = append(set["keys"].([]any), jwk(k))
+// cors lets the pages of Config.AllowedOrigins call every endpoint (Fetch
+// Standard §3.2).
+func (p *Para) cors(next http.Handler) http.Handler {
+	if len(p.cfg.AllowedOrigins) == 0 {
+		return next
 	}
-	p.mu.Unlock()
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(set)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, origin := w.Header(), r.Header.Get("Origin")
+		h.Add("Vary", "Origin")
+		if !slices.Contains(p.cfg.AllowedOrigins, origin) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Credentials", "true")
+		h.Set("Access-Control-Expose-Headers", cookieHeader)
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			h.Set("Access-Control-Allow-Methods", "GET, POST")
+			if headers := r.Header.Get("Access-Control-Request-Headers"); headers != "" {
+				h.Set("Access-Control-Allow-Headers", headers)
+			}
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
-// jwk writes the public half of a key (RFC 7518 §6).
-func jwk(k key) map[string]string {
-	number := func(n *big.Int) string { return b64.EncodeToString(n.Bytes()) }
-	m := map[string]string{"kid": k.id, "alg": k.alg, "use": "sig"}
-	switch public := k.private.Public().(type) {
-	case *rsa.PublicKey:
-		m["kty"], m["n"], m["e"] = "RSA", number(public.N), number(big.NewInt(int64(public.E)))
-	case *ecdsa.PublicKey:
-		point, err := public.Bytes()
-		if err != nil {
-			panic("paratest: " + err.Error())
-		}
-		m["kty"], m["crv"] = "EC", "P-256"
-		m["x"], m["y"] = b64.EncodeToString(point[1:33]), b64.EncodeToString(point[33:])
-	}
-	return m
+// isOrigin reports whether s is a serialized origin (RFC 6454 §6.2) of http or
+// https.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
+		s == u.Scheme+"://"+u.Host
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// draft is a token before it is signed.
+// draft is a token that is not signed yet.
 type draft struct {
 	header  map[string]any
 	payload map[string]any
@@ -23,13 +23,15 @@ type draft struct {
 	spoil   bool
 }
 
-// TokenOption makes a token differ from a good one.
+// TokenOption changes a token before it is signed.
 type TokenOption func(p *Para, d *draft)
 
-// Expired makes a token that ran out an hour ago.
+// Expired makes a token that expired an hour ago.
 func Expired() TokenOption { return Lived(-90*time.Minute, 30*time.Minute) }
 
-// Lived makes a token that was issued a while from now (negative: ago), and lives so long from then.
+// Lived makes a token that is issued at now + issued and expires after life. A
+// negative issued is in the past. A long life is for tests of
+// middleware.Config.MaxTokenLife.
 func Lived(issued, life time.Duration) TokenOption {
 	return func(p *Para, d *draft) {
 		iat := p.now().Add(issued)
@@ -37,34 +39,36 @@ func Lived(issued, life time.Duration) TokenOption {
 	}
 }
 
-// ForApp makes a token for the app with another API key ID.
+// ForApp makes a token for the app with this API key ID.
 func ForApp(apiKeyID string) TokenOption {
 	return func(_ *Para, d *draft) { d.payload["aud"] = apiKeyID }
 }
 
-// OtherEnvironment makes a token that another Para environment signed, with a key of its own.
+// OtherEnvironment makes a token that another Para environment signed with its
+// key.
 func OtherEnvironment() TokenOption {
-	return func(p *Para, d *draft) { p.signWith(d, p.elsewhere) }
+	return func(p *Para, d *draft) { p.signWith(d, p.elsewhere()) }
 }
 
-// OtherEnvironmentSameKeyID makes a token that another Para environment signed, with a key that
-// happens to have the key ID of this one's.
+// OtherEnvironmentSameKeyID makes a token that another Para environment signed
+// with a key whose ID equals that of this Para's current key.
 func OtherEnvironmentSameKeyID() TokenOption {
-	return func(p *Para, d *draft) { d.signer = p.elsewhere }
+	return func(p *Para, d *draft) { d.signer = p.elsewhere() }
 }
 
-// UnknownKey makes a token whose key ID nobody ever published.
+// UnknownKey makes a token that names this key ID, which should be one that was
+// never published.
 func UnknownKey(keyID string) TokenOption {
 	return func(_ *Para, d *draft) { d.header["kid"] = keyID }
 }
 
-// BadSignature makes a token whose signature does not match.
+// BadSignature makes a token with an invalid signature.
 func BadSignature() TokenOption {
 	return func(_ *Para, d *draft) { d.spoil = true }
 }
 
-// SignedBy makes a token signed with the key of this ID, which may have been withdrawn, or the
-// current one where there is none.
+// SignedBy makes a token signed with the key of this ID, also after the key was
+// withdrawn. An unknown ID has no effect.
 func SignedBy(keyID string) TokenOption {
 	return func(p *Para, d *draft) {
 		p.mu.Lock()
@@ -77,17 +81,17 @@ func SignedBy(keyID string) TokenOption {
 	}
 }
 
-// With sets a claim beside sub, aud, iat and exp; nil removes it.
+// With sets a top-level claim, such as aud. A nil value removes it.
 func With(claim string, value any) TokenOption {
 	return func(_ *Para, d *draft) { set(d.payload, claim, value) }
 }
 
-// WithData sets a claim inside data; nil removes it.
+// WithData sets a member of the claim data. A nil value removes it.
 func WithData(claim string, value any) TokenOption {
 	return func(_ *Para, d *draft) { set(d.data, claim, value) }
 }
 
-// WithHeader sets a header parameter; nil removes it.
+// WithHeader sets a header parameter. A nil value removes it.
 func WithHeader(name string, value any) TokenOption {
 	return func(_ *Para, d *draft) { set(d.header, name, value) }
 }
@@ -103,15 +107,17 @@ func (p *Para) signWith(d *draft, k key) {
 	d.header["alg"], d.header["kid"] = k.alg, k.id
 }
 
-// Token issues a token for a user, as Para's issueJwt does: for [Para.APIKeyID], for 30 minutes from
-// now, signed with the current key; or with whatever the options make different. Time and key
-// fields of the user are ignored. It panics for an option's value that cannot be written as JSON.
+// Token issues a token for a user, as Para's issueJwt does. It is issued now for
+// [Para.APIKeyID], expires after 30 minutes, and is signed with the current key.
+// Options apply in order. Token ignores the user's time and key fields. It
+// panics if an option's value has no JSON encoding.
 func (p *Para) Token(user *claims.Claims, opts ...TokenOption) string {
 	now := p.now()
 	d := draft{
 		header: map[string]any{"typ": "JWT"},
 		payload: map[string]any{
-			"sub": user.UserID, "aud": p.APIKeyID(), "iat": now.Unix(), "exp": now.Add(30 * time.Minute).Unix(),
+			"sub": user.UserID, "aud": p.APIKeyID(),
+			"iat": now.Unix(), "exp": now.Add(30 * time.Minute).Unix(),
 		},
 		data: dataOf(user),
 	}
@@ -124,7 +130,7 @@ func (p *Para) Token(user *claims.Claims, opts ...TokenOption) string {
 	d.payload["data"] = d.data
 	token := sign(d.signer, marshal(d.header), marshal(d.payload))
 	if d.spoil {
-		// Not the last character: some of its bits are padding.
+		// The last character is unsuitable: some of its bits are padding.
 		at := len(token) - 10
 		other := byte('A')
 		if token[at] == 'A' {
@@ -135,8 +141,8 @@ func (p *Para) Token(user *claims.Claims, opts ...TokenOption) string {
 	return token
 }
 
-// SignRaw signs a header and a payload just as they are, with the current key: for tokens that Para
-// would never issue.
+// SignRaw signs a header and a payload with the current key, without checking or
+// changing them. It is for tokens that Para would never issue.
 func (p *Para) SignRaw(header, payload string) string {
 	p.mu.Lock()
 	k := p.current()
@@ -152,8 +158,9 @@ func dataOf(u *claims.Claims) map[string]any {
 		data["wallets"] = []claims.Wallet{}
 	}
 	optional := map[string]string{
-		"oAuthMethod": string(u.OAuthMethod), "email": u.Email, "phone": u.Phone, "telegramUserId": u.TelegramUserID,
-		"farcasterUsername": u.FarcasterUsername, "externalWalletAddress": u.ExternalWalletAddress,
+		"oAuthMethod": string(u.OAuthMethod), "email": u.Email, "phone": u.Phone,
+		"telegramUserId": u.TelegramUserID, "farcasterUsername": u.FarcasterUsername,
+		"externalWalletAddress": u.ExternalWalletAddress,
 	}
 	maps.DeleteFunc(optional, func(_, v string) bool { return v == "" })
 	for name, value := range optional {
@@ -171,14 +178,14 @@ func dataOf(u *claims.Claims) map[string]any {
 func marshal(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("paratest: an option's value cannot be written as JSON: " + err.Error())
+		panic("paratest: a value has no JSON encoding: " + err.Error())
 	}
 	return b
 }
 
 var b64 = base64.RawURLEncoding
 
-// sign makes a compact JWS (RFC 7515 §7.1).
+// sign returns a compact JWS (RFC 7515 §7.1).
 func sign(k key, header, payload []byte) string {
 	input := b64.EncodeToString(header) + "." + b64.EncodeToString(payload)
 	digest := sha256.Sum256([]byte(input))

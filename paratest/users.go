@@ -1,12 +1,8 @@
 package paratest
 
-import (
-	"net/http"
+import "github.com/parajwt/parajwt/claims"
 
-	"github.com/parajwt/parajwt/claims"
-)
-
-// The user, wallets and addresses of Para's documentation, so that tests read like it.
+// The user and the wallet addresses in the examples of Para's documentation.
 const (
 	UserID        = "d5358219-38d3-4650-91a8-e338131d1c5e"
 	EVMAddress    = "0x9dd3824f045c77bc369485e8f1dd6b452b6be617"
@@ -19,60 +15,62 @@ func user(how claims.AuthType, identifier string) *claims.Claims {
 		Wallets: []claims.Wallet{
 			{
 				ID: "de4034f1-6b0f-4a98-87a5-e459db4d3a03", Type: claims.WalletEVM, Address: EVMAddress,
-				PublicKey: "0x0465434f76c8321f386856c44e735fd365a09d42c1da03489184b651c2052ea1c7b19c54722ed828458c1d271cc590b0818d8c7df423f71e92683f9e819095a8c6",
+				PublicKey: "0x0465434f76c8321f386856c44e735fd365a09d42c1da03489184b651c2052ea1c7" +
+					"b19c54722ed828458c1d271cc590b0818d8c7df423f71e92683f9e819095a8c6",
 			},
 			{ID: "d70f64e4-266a-457e-9cea-eeb42341a975", Type: claims.WalletSolana, Address: SolanaAddress},
 		},
 	}
 }
 
-// EmailUser logged in with Google. Like all users here, it is a new value that the caller may change.
+// EmailUser returns a user who logged in with Google. It returns a new value,
+// which the caller may change. So do the other functions of this kind.
 func EmailUser() *claims.Claims {
 	u := user(claims.AuthEmail, "email@example.com")
 	u.Email, u.OAuthMethod = u.Identifier, claims.OAuthGoogle
 	return u
 }
 
-// PhoneUser logged in with a phone number.
+// PhoneUser returns a user who logged in with a phone number.
 func PhoneUser() *claims.Claims {
 	u := user(claims.AuthPhone, "+13105551234")
 	u.Phone = u.Identifier
 	return u
 }
 
-// TelegramUser logged in with Telegram.
+// TelegramUser returns a user who logged in with Telegram.
 func TelegramUser() *claims.Claims {
 	u := user(claims.AuthTelegram, "1234567890")
 	u.TelegramUserID = u.Identifier
 	return u
 }
 
-// FarcasterUser logged in with Farcaster.
+// FarcasterUser returns a user who logged in with Farcaster.
 func FarcasterUser() *claims.Claims {
 	u := user(claims.AuthFarcaster, "FarcasterUsername")
 	u.FarcasterUsername = u.Identifier
 	return u
 }
 
-// ExternalWalletUser logged in with MetaMask. The external wallet is also connected in the session.
+// ExternalWalletUser returns a user who logged in with MetaMask. The external
+// wallet is also one of the connected wallets.
 func ExternalWalletUser() *claims.Claims {
 	u := user(claims.AuthExternalWallet, "0xaD6b78193b78e23F9aBBB675734f4a2B3559598D")
 	u.ExternalWalletAddress = u.Identifier
-	u.ExternalWallet = claims.ExternalWallet{Address: u.Identifier, Type: claims.WalletEVM, Provider: "MetaMask"}
-	u.ConnectedWallets = []claims.ConnectedWallet{{Type: claims.WalletEVM, Address: u.Identifier, Provider: "MetaMask"}}
+	u.ExternalWallet = claims.ExternalWallet{
+		Address: u.Identifier, Type: claims.WalletEVM, Provider: "MetaMask",
+	}
+	u.ConnectedWallets = []claims.ConnectedWallet{
+		{Type: claims.WalletEVM, Address: u.Identifier, Provider: "MetaMask"},
+	}
 	return u
 }
 
-// Users returns one of each kind in Para's documentation, by what the documentation calls it.
+// Users returns one user of each kind in Para's documentation. The keys of the
+// map are the names that the documentation uses.
 func Users() map[string]*claims.Claims {
 	return map[string]*claims.Claims{
 		"Email": EmailUser(), "Phone": PhoneUser(), "Telegram": TelegramUser(),
 		"Farcaster": FarcasterUser(), "External Wallet": ExternalWalletUser(),
 	}
-}
-
-// WithUser returns the request as a handler behind an adapter would see it, with a verified user:
-// for tests of handlers that need neither keys nor tokens. In a context, use [claims.NewContext].
-func WithUser(r *http.Request, u *claims.Claims) *http.Request {
-	return r.WithContext(claims.NewContext(r.Context(), u))
 }
