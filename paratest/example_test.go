@@ -15,27 +15,25 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// In a test, New starts a Para, and closes it with the test.
-func ExampleNew() {
+// In a test, New starts a Para and Validator returns a validator for its tokens.
+// Both end with the test.
+func ExamplePara_Validator() {
 	_ = func(t *testing.T) {
 		para := paratest.New(t, paratest.Config{})
-		validator, err := middleware.New(middleware.Config{
-			Environment: para.Environment(),
-			APIKeyIDs:   []string{para.APIKeyID()},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer validator.Close()
+		validator := para.Validator(t)
 
-		late := para.Token(paratest.EmailUser(), paratest.Expired())
-		if _, err := validator.Validate(t.Context(), late); !errors.Is(err, middleware.ErrExpired) {
+		token := para.Token(paratest.EmailUser())
+		if _, err := validator.Validate(t.Context(), token); err != nil {
+			t.Error(err)
+		}
+		para.Advance(time.Hour)
+		if _, err := validator.Validate(t.Context(), token); !errors.Is(err, middleware.ErrExpired) {
 			t.Errorf("an expired token: %v", err)
 		}
 	}
 }
 
-// Outside of tests, Start does the same: for demonstrations, or a development server without an account.
+// Start is for programs, such as a demonstration or a development server.
 func ExampleStart() {
 	para, err := paratest.Start(paratest.Config{Environment: "dev"})
 	if err != nil {
@@ -52,7 +50,7 @@ func ExampleStart() {
 	// Output: dev 200 2
 }
 
-// A user is claims like any other, and options say what is to be wrong with the token.
+// A token is for any user. Options make it invalid.
 func ExamplePara_Token() {
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -93,7 +91,7 @@ func ExamplePara_Token() {
 	// refused: wrong signature
 }
 
-// A handler's own test needs neither a Para nor a token.
+// A test of a handler without its guard needs neither a Para nor a token.
 func ExampleWithUser() {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		user, _ := claims.FromContext(r.Context())

@@ -21,33 +21,26 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// clock is set by hand, so that minutes pass at once.
+// clock is a clock that a test moves. Its methods are safe for concurrent use.
 type clock struct{ ns atomic.Int64 }
 
 func newClock() *clock {
 	c := new(clock)
-	c.ns.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixNano())
+	c.ns.Store(fixed().UnixNano())
 	return c
 }
 
 func (c *clock) Now() time.Time          { return time.Unix(0, c.ns.Load()).UTC() }
 func (c *clock) Advance(d time.Duration) { c.ns.Add(int64(d)) }
 
-// newValidator returns a validator for para, which shares its clock.
-func newValidator(t *testing.T, para *paratest.Para, now func() time.Time, keys jwks.Config) *middleware.Validator {
-	t.Helper()
-	keys.FetchTimeout = time.Minute // a busy machine is no outage
-	v, err := middleware.New(middleware.Config{
-		Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Now: now, Keys: keys,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { v.Close() })
-	return v
-}
+// fixed is a clock that only Para.Advance moves.
+func fixed() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
 
-// expect validates a token twice, because a verdict must not depend on having been given before.
+// patient makes fetches succeed on a busy machine.
+func patient(cfg *middleware.Config) { cfg.Keys.FetchTimeout = time.Minute }
+
+// expect validates a token twice, because the second verdict may come from the
+// token cache.
 func expect(t *testing.T, v *middleware.Validator, token string, want error) {
 	t.Helper()
 	for range 2 {
@@ -58,42 +51,49 @@ func expect(t *testing.T, v *middleware.Validator, token string, want error) {
 	}
 }
 
+// options makes rows of a table shorter.
+func options(opts ...paratest.TokenOption) []paratest.TokenOption { return opts }
+
 func TestTokenOptions(t *testing.T) {
+	past := paratest.Lived(-10*time.Minute, 5*time.Minute)
+	future := paratest.Lived(10*time.Minute, 5*time.Minute)
+	elsewhere := paratest.OtherEnvironmentSameKeyID()
+	critical := paratest.WithHeader("crit", []string{"exp"})
+	gold := paratest.With("plan", "gold")
 	for _, alg := range []string{"RS256", "ES256"} {
 		t.Run(alg, func(t *testing.T) {
-			clock := newClock()
-			para := paratest.New(t, paratest.Config{Now: clock.Now})
+			para := paratest.New(t, paratest.Config{Now: fixed})
 			if alg == "ES256" {
 				para.RotateES256()
 			}
-			v := newValidator(t, para, clock.Now, jwks.Config{})
+			v := para.Validator(t, patient)
 			for _, test := range []struct {
 				name string
 				opts []paratest.TokenOption
 				want error
 			}{
 				{"none", nil, nil},
-				{"Expired", []paratest.TokenOption{paratest.Expired()}, middleware.ErrExpired},
-				{"Lived, all in the past", []paratest.TokenOption{paratest.Lived(-10*time.Minute, 5*time.Minute)}, middleware.ErrExpired},
-				{"Lived, all in the future", []paratest.TokenOption{paratest.Lived(10*time.Minute, 5*time.Minute)}, middleware.ErrNotYetValid},
-				{"Lived, now", []paratest.TokenOption{paratest.Lived(-time.Minute, 2*time.Minute)}, nil},
-				{"ForApp", []paratest.TokenOption{paratest.ForApp("another")}, middleware.ErrAudience},
-				{"ForApp, this one", []paratest.TokenOption{paratest.ForApp(paratest.APIKeyID)}, nil},
-				{"OtherEnvironment", []paratest.TokenOption{paratest.OtherEnvironment()}, middleware.ErrUnknownKey},
-				{"OtherEnvironmentSameKeyID", []paratest.TokenOption{paratest.OtherEnvironmentSameKeyID()}, middleware.ErrSignature},
-				{"UnknownKey", []paratest.TokenOption{paratest.UnknownKey("nobody")}, middleware.ErrUnknownKey},
-				{"BadSignature", []paratest.TokenOption{paratest.BadSignature()}, middleware.ErrSignature},
-				{"SignedBy an older key", []paratest.TokenOption{paratest.SignedBy(para.KeyIDs()[0])}, nil},
-				{"SignedBy nobody is signed by the current key", []paratest.TokenOption{paratest.SignedBy("nobody")}, nil},
-				{"With, removed", []paratest.TokenOption{paratest.With("exp", nil)}, middleware.ErrClaims},
-				{"With, of another type", []paratest.TokenOption{paratest.With("exp", "tomorrow")}, middleware.ErrClaims},
-				{"With, beside the known ones", []paratest.TokenOption{paratest.With("plan", "gold")}, nil},
-				{"WithData, removed", []paratest.TokenOption{paratest.WithData("userId", nil)}, middleware.ErrClaims},
-				{"WithData, beside the known ones", []paratest.TokenOption{paratest.WithData("plan", "gold")}, nil},
-				{"WithHeader, removed", []paratest.TokenOption{paratest.WithHeader("kid", nil)}, middleware.ErrMalformed},
-				{"WithHeader, of another meaning", []paratest.TokenOption{paratest.WithHeader("crit", []string{"exp"})}, middleware.ErrMalformed},
-				{"WithHeader, beside the known ones", []paratest.TokenOption{paratest.WithHeader("plan", "gold")}, nil},
-				{"two, each for itself", []paratest.TokenOption{paratest.With("plan", "gold"), paratest.Expired()}, middleware.ErrExpired},
+				{"Expired", options(paratest.Expired()), middleware.ErrExpired},
+				{"Lived, all in the past", options(past), middleware.ErrExpired},
+				{"Lived, all in the future", options(future), middleware.ErrNotYetValid},
+				{"Lived, now", options(paratest.Lived(-time.Minute, 2*time.Minute)), nil},
+				{"ForApp", options(paratest.ForApp("another")), middleware.ErrAudience},
+				{"ForApp, this one", options(paratest.ForApp(paratest.APIKeyID)), nil},
+				{"OtherEnvironment", options(paratest.OtherEnvironment()), middleware.ErrUnknownKey},
+				{"OtherEnvironmentSameKeyID", options(elsewhere), middleware.ErrSignature},
+				{"UnknownKey", options(paratest.UnknownKey("nobody")), middleware.ErrUnknownKey},
+				{"BadSignature", options(paratest.BadSignature()), middleware.ErrSignature},
+				{"SignedBy an older key", options(paratest.SignedBy(para.KeyIDs()[0])), nil},
+				{"SignedBy, unknown", options(paratest.SignedBy("nobody")), nil},
+				{"With, removed", options(paratest.With("exp", nil)), middleware.ErrClaims},
+				{"With, of another type", options(paratest.With("exp", "tomorrow")), middleware.ErrClaims},
+				{"With, beside the known ones", options(paratest.With("plan", "gold")), nil},
+				{"WithData, removed", options(paratest.WithData("userId", nil)), middleware.ErrClaims},
+				{"WithData, beside the known ones", options(paratest.WithData("plan", "gold")), nil},
+				{"WithHeader, removed", options(paratest.WithHeader("kid", nil)), middleware.ErrMalformed},
+				{"WithHeader, of another meaning", options(critical), middleware.ErrMalformed},
+				{"WithHeader, beside the known ones", options(paratest.WithHeader("plan", "gold")), nil},
+				{"two, each for itself", options(gold, paratest.Expired()), middleware.ErrExpired},
 			} {
 				t.Run(test.name, func(t *testing.T) {
 					expect(t, v, para.Token(paratest.EmailUser(), test.opts...), test.want)
@@ -105,8 +105,9 @@ func TestTokenOptions(t *testing.T) {
 
 func TestWithReachesDecode(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
-	v := newValidator(t, para, nil, jwks.Config{})
-	c, err := v.Validate(t.Context(), para.Token(paratest.EmailUser(), paratest.With("plan", "gold"), paratest.WithData("seats", 7)))
+	v := para.Validator(t, patient)
+	plan, seats := paratest.With("plan", "gold"), paratest.WithData("seats", 7)
+	c, err := v.Validate(t.Context(), para.Token(paratest.EmailUser(), plan, seats))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,7 @@ func TestWithReachesDecode(t *testing.T) {
 
 func TestSignRaw(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
-	v := newValidator(t, para, nil, jwks.Config{})
+	v := para.Validator(t, patient)
 	header := `{"alg":"RS256","kid":"` + para.KeyIDs()[1] + `"}`
 	expect(t, v, para.SignRaw(header, "not JSON"), middleware.ErrMalformed)
 	token := para.Token(paratest.EmailUser())
@@ -135,9 +136,8 @@ func TestSignRaw(t *testing.T) {
 }
 
 func TestRotateAndWithdraw(t *testing.T) {
-	clock := newClock()
-	para := paratest.New(t, paratest.Config{Now: clock.Now})
-	v := newValidator(t, para, clock.Now, jwks.Config{})
+	para := paratest.New(t, paratest.Config{Now: fixed})
+	v := para.Validator(t, patient)
 	before := para.KeyIDs()
 	if len(before) != 2 {
 		t.Fatalf("%d keys at the start, not 2", len(before))
@@ -157,28 +157,27 @@ func TestRotateAndWithdraw(t *testing.T) {
 	if got := para.KeyIDs(); !slices.Equal(got, []string{id}) {
 		t.Errorf("after Withdraw: keys %q, want %q", got, id)
 	}
-	clock.Advance(6 * time.Minute)
+	para.Advance(6 * time.Minute)
 	expect(t, v, old, middleware.ErrUnknownKey)
 	expect(t, v, para.Token(paratest.EmailUser(), long), nil)
 	// SignedBy still signs with a withdrawn key.
-	expect(t, v, para.Token(paratest.EmailUser(), paratest.SignedBy(before[0])), middleware.ErrUnknownKey)
+	old = para.Token(paratest.EmailUser(), paratest.SignedBy(before[0]))
+	expect(t, v, old, middleware.ErrUnknownKey)
 }
 
-// TestWithdrawAll: with no key published there is nothing to verify with, and tokens are still to be
-// had for tests of that.
+// Without a published key no token can be verified, and tokens are still issued.
 func TestWithdrawAll(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	para.Withdraw(para.KeyIDs()...)
 	if ids := para.KeyIDs(); len(ids) != 0 {
 		t.Fatalf("keys %q are left", ids)
 	}
-	v := newValidator(t, para, nil, jwks.Config{})
+	v := para.Validator(t, patient)
 	expect(t, v, para.Token(paratest.EmailUser()), middleware.ErrKeysUnavailable)
 }
 
 func TestFaults(t *testing.T) {
-	clock := newClock()
-	para := paratest.New(t, paratest.Config{Now: clock.Now})
+	para := paratest.New(t, paratest.Config{Now: fixed})
 	fetch := func(timeout time.Duration) (int, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), timeout)
 		defer cancel()
@@ -193,35 +192,35 @@ func TestFaults(t *testing.T) {
 		res.Body.Close()
 		return res.StatusCode, nil
 	}
-	const patient, impatient = time.Minute, 20 * time.Millisecond
+	const long, short = time.Minute, 20 * time.Millisecond
 
 	para.Slow(time.Hour)
-	if status, err := fetch(impatient); !errors.Is(err, context.DeadlineExceeded) {
+	if status, err := fetch(short); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Slow: status %d, error %v", status, err)
 	}
-	para.Slow(time.Millisecond) // a slow answer is an answer
-	if status, err := fetch(patient); status != http.StatusOK {
+	para.Slow(time.Millisecond)
+	if status, err := fetch(long); status != http.StatusOK {
 		t.Errorf("Slow, and waited for: status %d, error %v", status, err)
 	}
 	para.Fail(http.StatusBadGateway)
-	if status, err := fetch(patient); status != http.StatusBadGateway {
+	if status, err := fetch(long); status != http.StatusBadGateway {
 		t.Errorf("Fail: status %d, error %v", status, err)
 	}
 	para.Recover()
-	if status, err := fetch(patient); status != http.StatusOK {
+	if status, err := fetch(long); status != http.StatusOK {
 		t.Errorf("Recover: status %d, error %v", status, err)
 	}
 	para.Down()
-	if status, err := fetch(patient); err == nil {
+	if status, err := fetch(long); err == nil {
 		t.Errorf("Down: status %d", status)
 	}
 
-	// The same, as a validator sees it.
-	v := newValidator(t, para, clock.Now, jwks.Config{})
+	// A validator sees the same.
+	v := para.Validator(t, patient)
 	token := para.Token(paratest.EmailUser())
 	expect(t, v, token, middleware.ErrKeysUnavailable)
 	para.Recover()
-	clock.Advance(2 * time.Second) // its backoff
+	para.Advance(2 * time.Second) // past the backoff
 	expect(t, v, token, nil)
 }
 
@@ -285,7 +284,8 @@ func TestKeySet(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	env := para.Environment()
-	if env.Name != "paratest" || !strings.HasPrefix(env.URL, "http://127.0.0.1:") || !strings.HasPrefix(env.URL, para.URL()+"/") {
+	if env.Name != "paratest" || !strings.HasPrefix(env.URL, "http://127.0.0.1:") ||
+		!strings.HasPrefix(env.URL, para.URL()+"/") {
 		t.Errorf("environment %+v at %s", env, para.URL())
 	}
 	if para.APIKeyID() != paratest.APIKeyID {
@@ -296,14 +296,13 @@ func TestDefaults(t *testing.T) {
 	if name := para.Environment().Name; name != "beta" {
 		t.Errorf("environment %q", name)
 	}
-	v := newValidator(t, para, nil, jwks.Config{})
+	v := para.Validator(t, patient)
 	c, err := v.Validate(t.Context(), para.Token(paratest.EmailUser()))
 	if err != nil || c.Environment != "beta" || !slices.Equal(c.Audience, []string{"mine"}) {
 		t.Errorf("%v, %v", c, err)
 	}
 }
 
-// TestLoopbackOnly: whoever reaches a Para of this package gets tokens for any user.
 func TestLoopbackOnly(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0"} {
 		para, err := paratest.Start(paratest.Config{Addr: addr})
@@ -314,6 +313,89 @@ func TestLoopbackOnly(t *testing.T) {
 	}
 	if _, err := paratest.Start(paratest.Config{Addr: "127.0.0.1:none"}); err == nil {
 		t.Error("it listens on no port")
+	}
+}
+
+func TestAllowRemote(t *testing.T) {
+	for _, addr := range []string{":0", "0.0.0.0:0", "127.0.0.1:0"} {
+		para := paratest.New(t, paratest.Config{Addr: addr, AllowRemote: true})
+		if !strings.HasPrefix(para.URL(), "http://127.0.0.1:") {
+			t.Errorf("%s: URL %s", addr, para.URL())
+		}
+		expect(t, para.Validator(t, patient), para.Token(paratest.EmailUser()), nil)
+	}
+}
+
+func TestAllowedOrigins(t *testing.T) {
+	const app = "http://localhost:5173"
+	para := paratest.New(t, paratest.Config{AllowedOrigins: []string{app}})
+	do := func(method, origin, preflight string) *http.Response {
+		t.Helper()
+		req, err := http.NewRequest(method, para.URL()+"/touch", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Origin", origin)
+		if preflight != "" {
+			req.Header.Set("Access-Control-Request-Method", "POST")
+			req.Header.Set("Access-Control-Request-Headers", preflight)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res
+	}
+	res := do("OPTIONS", app, "x-capsule-sid,x-external-api-key")
+	if h := res.Header; res.StatusCode != http.StatusNoContent ||
+		h.Get("Access-Control-Allow-Origin") != app ||
+		h.Get("Access-Control-Allow-Headers") != "x-capsule-sid,x-external-api-key" ||
+		h.Get("Access-Control-Allow-Methods") != "GET, POST" {
+		t.Errorf("preflight: %d %v", res.StatusCode, h)
+	}
+	res = do("POST", app, "")
+	if h := res.Header; res.StatusCode != http.StatusOK || h.Get("Vary") != "Origin" ||
+		h.Get("Access-Control-Allow-Origin") != app ||
+		!strings.EqualFold(h.Get("Access-Control-Expose-Headers"), "x-capsule-sid") {
+		t.Errorf("request: %d %v", res.StatusCode, h)
+	}
+	for _, method := range []string{"POST", "OPTIONS"} {
+		res = do(method, "http://localhost:5174", "x-capsule-sid")
+		if got := res.Header.Get("Access-Control-Allow-Origin"); got != "" {
+			t.Errorf("%s of another origin: %q", method, got)
+		}
+	}
+
+	for _, origin := range []string{
+		"*", "null", "", "localhost:5173", app + "/", "ftp://x", "http://",
+	} {
+		cfg := paratest.Config{AllowedOrigins: []string{origin}}
+		if para, err := paratest.Start(cfg); err == nil {
+			para.Close()
+			t.Errorf("origin %q is accepted", origin)
+		}
+	}
+}
+
+// A development page stays reachable while Para is down.
+func TestFaultsSpareTheHandler(t *testing.T) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "page")
+	})
+	para := paratest.New(t, paratest.Config{Handler: page})
+	para.Down()
+	res, err := http.Get(para.URL() + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "page" {
+		t.Errorf("%q, %v", body, err)
+	}
+	if res, err := http.Get(para.Environment().URL); err == nil {
+		res.Body.Close()
+		t.Error("the key set is served")
 	}
 }
 
@@ -331,7 +413,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// failing is a testing.TB that remembers.
+// failing is a testing.TB that records its failure.
 type failing struct {
 	testing.TB
 	failed   bool
@@ -357,7 +439,7 @@ func TestNewFailsTheTest(t *testing.T) {
 
 func TestNewClosesAfterTheTest(t *testing.T) {
 	var url string
-	t.Run("a test of its own", func(t *testing.T) {
+	t.Run("inner", func(t *testing.T) {
 		url = paratest.New(t, paratest.Config{}).URL()
 	})
 	if res, err := http.Get(url); err == nil {
@@ -382,8 +464,67 @@ func TestUsersAreNewValues(t *testing.T) {
 	for name, u := range paratest.Users() {
 		u.Wallets[0].Address = "changed"
 		u.UserID = "changed"
-		if again := paratest.Users()[name]; reflect.DeepEqual(u, again) || again.UserID != paratest.UserID {
+		again := paratest.Users()[name]
+		if reflect.DeepEqual(u, again) || again.UserID != paratest.UserID {
 			t.Errorf("%s: a change shows in the next one", name)
 		}
+	}
+}
+
+func TestValidator(t *testing.T) {
+	para := paratest.New(t, paratest.Config{Now: fixed})
+	v := para.Validator(t, patient)
+	token := para.Token(paratest.EmailUser())
+	expect(t, v, token, nil)
+	para.Advance(30*time.Minute + 29*time.Second) // within the leeway
+	expect(t, v, token, nil)
+	para.Advance(time.Second)
+	expect(t, v, token, middleware.ErrExpired)
+	para.Advance(-time.Minute)
+	expect(t, v, token, nil)
+	if want := fixed().Add(29*time.Minute + 30*time.Second); !para.Now().Equal(want) {
+		t.Errorf("Now is %v, want %v", para.Now(), want)
+	}
+
+	strict := para.Validator(t, patient, func(cfg *middleware.Config) {
+		cfg.MaxTokenAge = 10 * time.Minute
+	})
+	expect(t, strict, token, middleware.ErrExpired)
+	expect(t, strict, para.Token(paratest.EmailUser()), nil)
+}
+
+func TestValidatorEndsWithItsTest(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	var v *middleware.Validator
+	t.Run("inner", func(t *testing.T) { v = para.Validator(t) })
+	if _, err := v.Validate(t.Context(), para.Token(paratest.EmailUser())); err == nil {
+		t.Error("a closed validator fetched the key set")
+	}
+}
+
+func TestValidatorFailsTheTest(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	f := &failing{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		para.Validator(f, func(cfg *middleware.Config) { cfg.APIKeyIDs = nil })
+	}()
+	<-done
+	if !f.failed || f.cleanups != 0 {
+		t.Errorf("failed %t, cleanups %d", f.failed, f.cleanups)
+	}
+}
+
+// BenchmarkStart measures a Start after the first ones of a process, which
+// generate keys.
+func BenchmarkStart(b *testing.B) {
+	paratest.New(b, paratest.Config{}).Close()
+	for b.Loop() {
+		para, err := paratest.Start(paratest.Config{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		para.Close()
 	}
 }

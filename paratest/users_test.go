@@ -13,8 +13,8 @@ import (
 
 var b64 = base64.RawURLEncoding
 
-// documented are the payloads of Para's documentation ("Session Management", Using JWT
-// Authentication), without what all five have in common.
+// documented holds what differs in the payloads of Para's documentation ("Session
+// Management", Using JWT Authentication).
 var documented = map[string]string{
 	"Email": `"email": "email@example.com",
 		"authType": "email",
@@ -64,7 +64,7 @@ const documentedFrame = `{
 	"sub": "d5358219-38d3-4650-91a8-e338131d1c5e"
 }`
 
-// TestDocumentedTokens: the tokens are those of Para's documentation, member for member.
+// The tokens equal those of Para's documentation, member for member.
 func TestDocumentedTokens(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: func() time.Time { return time.Unix(1745877709, 0) }})
 	users := paratest.Users()
@@ -77,7 +77,8 @@ func TestDocumentedTokens(t *testing.T) {
 			continue
 		}
 		var want, got map[string]any
-		if err := json.Unmarshal([]byte(strings.Replace(documentedFrame, "DATA", data, 1)), &want); err != nil {
+		document := strings.Replace(documentedFrame, "DATA", data, 1)
+		if err := json.Unmarshal([]byte(document), &want); err != nil {
 			t.Fatal(err)
 		}
 		if name == "External Wallet" { // later pages of the documentation add what is connected
@@ -102,8 +103,9 @@ func TestDocumentedTokens(t *testing.T) {
 		if err := json.Unmarshal(raw, &header); err != nil {
 			t.Fatal(err)
 		}
-		if want := map[string]string{"alg": "RS256", "typ": "JWT", "kid": para.KeyIDs()[1]}; !reflect.DeepEqual(header, want) {
-			t.Errorf("%s: header %v, want %v", name, header, want)
+		wantHeader := map[string]string{"alg": "RS256", "typ": "JWT", "kid": para.KeyIDs()[1]}
+		if !reflect.DeepEqual(header, wantHeader) {
+			t.Errorf("%s: header %v, want %v", name, header, wantHeader)
 		}
 	}
 }
