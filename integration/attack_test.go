@@ -162,7 +162,7 @@ func attackAdapter(t *testing.T, f *forge, c class, a adapter) {
 				t.Errorf("%s: the handler was called", attack.name)
 			}
 			lines := log.take()
-			if !strings.Contains(lines, `"msg":"parajwt: request refused"`) || !strings.Contains(lines, `"code":"`+strings.TrimPrefix(attack.want.Error(), "parajwt: ")+`"`) {
+			if !strings.Contains(lines, `"msg":"parajwt: request refused"`) || !strings.Contains(lines, `"code":"`+string(attack.want)+`"`) {
 				t.Errorf("%s: logged as %q", attack.name, lines)
 			}
 			unleaked(t, attack.name, lines, attack.bad)

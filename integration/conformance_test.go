@@ -69,7 +69,7 @@ func TestDocumentedUsers(t *testing.T) {
 // TestRefusals is what a refusal says, byte for byte. Only of what Para really signed is anything said.
 func TestRefusals(t *testing.T) {
 	good := paratest.EmailUser()
-	nobody := middleware.Allow(func(*claims.Claims) error { return errors.New("nobody is") })
+	nobody := middleware.Allow(func(_ context.Context, _ *claims.Claims) error { return errors.New("nobody is") })
 	forAll(t, func(t *testing.T, a adapter) {
 		v := paraValidator(t)
 		open := serve(t, a, true, v, nil, nil)
@@ -107,7 +107,7 @@ func TestRefusals(t *testing.T) {
 		var down error
 		revoked := newValidator(t, middleware.Config{
 			Environment: para().Environment(),
-			Revoked:     func(context.Context, *claims.Claims) (bool, error) { return true, down },
+			Revoked:     func(context.Context, *claims.Claims, time.Time) (bool, error) { return true, down },
 		})
 		out := serve(t, a, true, revoked, nil, nil)
 		out.refuses(t, answer401(`Bearer error="invalid_token", error_description="token revoked"`), bearer(para().Token(good)))
@@ -421,7 +421,7 @@ func TestFromHeader(t *testing.T) {
 	})
 }
 
-// sessions is a VerificationTokenVerifier that knows two tokens.
+// sessions is a TokenVerifier that knows two tokens.
 type sessions struct{ asked atomic.Int64 }
 
 type over struct{ error }
@@ -481,7 +481,7 @@ func TestVerificationTokens(t *testing.T) {
 
 		revoked := newValidator(t, middleware.Config{
 			Environment: v.Keys().Environment(),
-			Revoked:     func(context.Context, *claims.Claims) (bool, error) { return true, nil },
+			Revoked:     func(context.Context, *claims.Claims, time.Time) (bool, error) { return true, nil },
 		})
 		serve(t, a, true, revoked, []middleware.Option{accept}, nil).
 			refuses(t, answer401(`Bearer error="invalid_token", error_description="token revoked"`), "X-Session: email")
@@ -501,7 +501,7 @@ func TestAllow(t *testing.T) {
 	noWallets.Wallets = nil
 	connected := paratest.ExternalWalletUser() // has an EVM wallet, which Para does not attest
 	connected.Wallets = nil
-	inactive := func(c *claims.Claims) error {
+	inactive := func(_ context.Context, c *claims.Claims) error {
 		if c.Email != "" {
 			return errors.New("blocked")
 		}
@@ -550,7 +550,7 @@ func TestAllow(t *testing.T) {
 func TestRulesSeeVerifiedUsersOnly(t *testing.T) {
 	forAll(t, func(t *testing.T, a adapter) {
 		var asked atomic.Int64
-		rule := middleware.Allow(func(c *claims.Claims) error {
+		rule := middleware.Allow(func(_ context.Context, c *claims.Claims) error {
 			asked.Add(1)
 			if c == nil || c.UserID != paratest.UserID {
 				t.Errorf("asked about %v", c)

@@ -99,6 +99,10 @@ func (k Key) ID() string { return k.key.ID }
 // Algorithm returns the only algorithm the key verifies with, such as RS256.
 func (k Key) Algorithm() string { return k.key.Algorithm }
 
+// Thumbprint returns the JWK Thumbprint of the key (RFC 7638), which tells it
+// from another key with the same ID.
+func (k Key) Thumbprint() string { return k.key.Thumbprint }
+
 // Verify returns nil if the signature is this key's over the bytes that were signed, and else an error that
 // says no more than that it is not. It keeps neither. The zero Key has nothing to verify with, and panics.
 func (k Key) Verify(input, signature []byte) error { return k.key.Verify(input, signature) }
@@ -283,13 +287,23 @@ func (c *Cache) Key(ctx context.Context, id string) (Key, error) {
 
 // KeyAt is Key for a caller that has just read the cache's clock itself.
 func (c *Cache) KeyAt(ctx context.Context, id string, now time.Time) (Key, error) {
+	if key, ok := c.Fresh(id, now); ok {
+		return key, nil
+	}
+	return c.key(ctx, id, now.UnixNano())
+}
+
+// Fresh returns the key with this ID if the key set is fresh, so that looking it
+// up needs no refresh and does not wait. It is the first thing that a hot path
+// asks; the next is [Cache.KeyAt].
+func (c *Cache) Fresh(id string, now time.Time) (Key, bool) {
 	s := c.set.Load()
 	if key, ok := s.keys[id]; ok {
 		if n := now.UnixNano(); s.since <= n && n < s.until {
-			return Key{key}, nil
+			return Key{key}, true
 		}
 	}
-	return c.key(ctx, id, now.UnixNano())
+	return Key{}, false
 }
 
 // key is KeyAt where a fetch may be needed.

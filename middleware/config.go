@@ -5,69 +5,95 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/parakey"
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Config says whose tokens are accepted. Environment and APIKeyIDs are required; the zero value of
-// everything else is the safe one.
+// Config configures a [Validator]. Environment and APIKeyIDs are required. The
+// zero value of every other field is the secure default.
 type Config struct {
-	// Environment is the one your app lives in: jwks.Prod, jwks.Beta, … There is no default, and no
-	// falling back from one to another.
+	// Environment is the Para environment of the app: jwks.Prod, jwks.Beta or
+	// another. There is no default, and no fallback from one to another.
 	Environment jwks.Environment
-	// APIKeyIDs are the unique IDs (UUIDs) of your API keys in Para's developer portal. A token is
-	// accepted if its aud is one of them, exactly. They are not the API keys themselves.
+	// APIKeyIDs are the unique IDs (UUIDs) of the app's API keys in Para's
+	// developer portal. They are not the API keys. A token is accepted only if
+	// its aud is one of them (RFC 7519 §4.1.3).
 	APIKeyIDs []string
 
-	// Keys tunes the cache of Para's keys.
+	// Keys configures the cache of Para's keys.
 	Keys jwks.Config
-	// Algorithms are the signature algorithms to accept. Default RS256 and ES256. A key verifies with
-	// its own algorithm only.
+	// Algorithms are the accepted signature algorithms. A key verifies with its
+	// algorithm only. Default RS256 and ES256.
 	Algorithms []string
-	// Leeway is how far Para's clock and this one may be apart. Default 30 seconds; a negative value
-	// means none; over 5 minutes is an error.
+	// Leeway is the clock skew between Para and this server that is allowed.
+	// Default 30 seconds, at most 5 minutes. A negative value means none.
 	Leeway time.Duration
-	// MaxTokenAge refuses tokens that were issued longer ago, although they have not expired. Para's
-	// live up to 30 days, as your app's session length says. Default: exp alone decides.
+	// MaxTokenAge refuses tokens whose iat is older. Default 0: exp alone decides.
 	MaxTokenAge time.Duration
-	// MaxTokenBytes is the size of the largest token that is looked at. Default 16 KiB; from 1 KiB to
-	// 64 KiB.
+	// MaxTokenLife refuses tokens whose exp is more than this after their iat.
+	// It bounds how long a revocation must be kept. Para's sessions last up to 30
+	// days. Default 31 days.
+	MaxTokenLife time.Duration
+	// MaxTokenBytes is the size of the largest accepted token. Default 16 KiB, from
+	// 1 KiB to 64 KiB.
 	MaxTokenBytes int
-	// CacheSize is how many verified tokens are remembered, so that a repeat costs a look-up and no
-	// signature. Each takes at most 8 KiB (a token of Para's documentation, 3.3 KiB), so the default
-	// of 8192 never takes more than 64 MiB. It counts in steps of 16. A negative value switches it off; at
-	// most 1,048,576.
+	// CacheSize is the number of verified tokens in the token cache, which saves a
+	// repeated token the signature check. An entry takes at most 8 KiB. It is
+	// rounded down to a multiple of 16. Default 8192, which never takes more than
+	// 64 MiB; at most 1,048,576. A negative value disables the cache.
 	CacheSize int
-	// Revoked is asked on every request, of a remembered token too, whether its user is to be
-	// refused all the same. A [Revocations] serves a single process. An error means that it cannot be
-	// told, and refuses with [ErrRevocationUnknown]. It is called by many goroutines at once, and for users of
-	// verification tokens, too, who have no UserID, TokenID or IssuedAt. Default: nobody is.
-	Revoked func(ctx context.Context, user *claims.Claims) (bool, error)
-	// Now is the clock. It serves the key cache too, unless Keys.Now is set. It must be safe for concurrent use.
-	// Default time.Now.
+	// Revoked reports whether to refuse a user whose token is otherwise valid. It
+	// is called for every request, also if the token is cached, with the time that
+	// the other checks used. Method Revoked of revocation.List fits. An error
+	// refuses the request with [ErrRevocationUnknown].
+	//
+	// user is read-only. Users of verification tokens have no UserID, TokenID or
+	// IssuedAt. It must be safe for concurrent use by multiple goroutines.
+	// Default: no user is revoked.
+	Revoked func(ctx context.Context, user *claims.Claims, now time.Time) (bool, error)
+	// Observe receives one event for each call of Validate, Guard.Check and
+	// Guard.CheckToken, except for a request without a token behind Optional. A
+	// guard behind another reports its refusals only if it is an adapter's Allow.
+	// It runs before the handler and must be safe for concurrent use by multiple
+	// goroutines.
+	Observe func(ctx context.Context, e Event)
+
+	// TokenSources are where guards look for the token: the first source that
+	// finds one decides. Option TokenFrom replaces them for one guard. Default
+	// FromAuthorization.
+	TokenSources []TokenSource
+	// OnRefusal replaces the default response to refused requests. Option OnRefusal
+	// replaces it for one guard; see there.
+	OnRefusal func(w http.ResponseWriter, r *http.Request, err *Error)
+
+	// Now is the clock of the validator and of the key cache. It must be safe for
+	// concurrent use by multiple goroutines. Default time.Now.
 	Now func() time.Time
-	// Logger is told of refusals by the adapters, and by the key cache, unless Keys.Logger is set, of
-	// what happens to the keys. No token is ever logged. Default slog.Default().
+	// Logger receives refused requests and the events of the key cache. No token is
+	// logged. Default slog.Default().
 	Logger *slog.Logger
-	// OtherEnvironments are snapshots (jwks.Cache.Snapshot) of the key sets of environments that are not
-	// this one. They verify nothing. They tell the log where a token with an unknown key comes
-	// from, without asking anybody.
+	// OtherEnvironments are snapshots of the key sets of other environments, from
+	// jwks.Cache.Snapshot. They verify no token. With them, the log says which
+	// environment a token with an unknown key is from.
 	OtherEnvironments []jwks.Source
 }
 
 const (
 	defaultLeeway   = 30 * time.Second
 	maxLeeway       = 5 * time.Minute
+	defaultLife     = 31 * 24 * time.Hour
 	defaultMaxToken = 16 << 10
 	defaultCache    = 8192
 	maxCache        = 1 << 20
 )
 
-// withDefaults checks everything and fills in what was left out.
+// withDefaults returns cfg with defaults filled in, and every mistake in it.
 func (cfg Config) withDefaults() (Config, []error) {
 	var errs []error
 	fail := func(format string, args ...any) {
@@ -75,18 +101,20 @@ func (cfg Config) withDefaults() (Config, []error) {
 	}
 
 	if len(cfg.APIKeyIDs) == 0 {
-		fail("APIKeyIDs is empty: give the unique ID of your API key, as Para's developer portal shows it; without it tokens of every Para app would be accepted")
+		fail("APIKeyIDs is empty: give the unique ID of your API key, as Para's developer portal" +
+			" shows it; without it tokens of every Para app would be accepted")
 	}
 	cfg.APIKeyIDs = slices.Clone(cfg.APIKeyIDs)
 	for i, id := range cfg.APIKeyIDs {
-		switch {
+		switch err := parakey.CheckID(id); {
 		case strings.TrimSpace(id) == "":
 			fail("APIKeyIDs[%d] is blank: is the environment variable set?", i)
 		case strings.TrimSpace(id) != id:
 			fail("APIKeyIDs[%d] has white space around it", i)
-		case looksLikeAPIKey(id):
-			fail("APIKeyIDs[%d] looks like an API key; give its unique ID (a UUID), which the developer portal shows beside it", i)
+		case err != nil:
+			fail("APIKeyIDs[%d]: %w", i, err)
 		}
+		cfg.APIKeyIDs[i] = parakey.NormalizeID(id)
 	}
 
 	if cfg.Leeway == 0 {
@@ -99,31 +127,37 @@ func (cfg Config) withDefaults() (Config, []error) {
 	if cfg.MaxTokenAge < 0 {
 		fail("MaxTokenAge is %v: use a positive duration, or 0 for no limit but exp", cfg.MaxTokenAge)
 	}
+	if cfg.MaxTokenLife == 0 {
+		cfg.MaxTokenLife = defaultLife
+	}
+	if cfg.MaxTokenLife < 0 {
+		fail("MaxTokenLife is %v: use a positive duration, or 0 for the default of %v",
+			cfg.MaxTokenLife, defaultLife)
+	}
 	if cfg.MaxTokenBytes == 0 {
 		cfg.MaxTokenBytes = defaultMaxToken
 	}
 	if cfg.MaxTokenBytes < 1<<10 || cfg.MaxTokenBytes > 64<<10 {
-		fail("MaxTokenBytes is %d: use 1024 to 65536, or 0 for the default of %d", cfg.MaxTokenBytes, defaultMaxToken)
+		fail("MaxTokenBytes is %d: use 1024 to 65536, or 0 for the default of %d",
+			cfg.MaxTokenBytes, defaultMaxToken)
 	}
 	if cfg.CacheSize == 0 {
 		cfg.CacheSize = defaultCache
 	}
 	if cfg.CacheSize > maxCache {
-		fail("CacheSize is %d: at most %d tokens, 0 for the default of %d, negative for none", cfg.CacheSize, maxCache, defaultCache)
+		fail("CacheSize is %d: at most %d tokens, 0 for the default of %d, negative for none",
+			cfg.CacheSize, maxCache, defaultCache)
 		cfg.CacheSize = maxCache
 	}
-
-	if len(cfg.Algorithms) > 0 && len(cfg.Keys.Algorithms) > 0 && !slices.Equal(cfg.Algorithms, cfg.Keys.Algorithms) {
-		fail("Algorithms and Keys.Algorithms differ: set one of them")
+	if slices.ContainsFunc(cfg.TokenSources, isNil) {
+		fail("TokenSources has a nil source")
 	}
-	if len(cfg.Keys.Algorithms) == 0 {
-		cfg.Keys.Algorithms = cfg.Algorithms
+	cfg.TokenSources = slices.Clone(cfg.TokenSources)
+	if len(cfg.TokenSources) == 0 {
+		cfg.TokenSources = []TokenSource{fromAuthorization}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
-	}
-	if cfg.Keys.Logger == nil {
-		cfg.Keys.Logger = cfg.Logger
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -131,17 +165,18 @@ func (cfg Config) withDefaults() (Config, []error) {
 	return cfg, errs
 }
 
-// looksLikeAPIKey recognises the prefixes that API keys carry (Para's SDK).
-func looksLikeAPIKey(id string) bool {
-	for _, prefix := range []string{"prod_", "beta_", "sandbox_", "dev_"} {
-		if strings.HasPrefix(strings.ToLower(id), prefix) {
-			return true
+// warnAboutAPIKeyIDs logs the IDs that do not have the form of every known one.
+func (cfg Config) warnAboutAPIKeyIDs(environment string) {
+	for i, id := range cfg.APIKeyIDs {
+		if !parakey.IsID(id) {
+			cfg.Logger.Warn("parajwt: an API key ID is not a UUID, as every known one is:"+
+				" if tokens are refused with code audience, this is why",
+				"environment", environment, "index", i)
 		}
 	}
-	return false
 }
 
-// otherEnvironments reads which key IDs are known to be another environment's.
+// otherEnvironments returns the key IDs of other environments.
 func (cfg Config) otherEnvironments() (map[string]string, error) {
 	var errs []error
 	of := make(map[string]string)
@@ -151,7 +186,8 @@ func (cfg Config) otherEnvironments() (map[string]string, error) {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("parajwt: OtherEnvironments[%d]: %w", i, err))
 		case name == "":
-			errs = append(errs, fmt.Errorf("parajwt: OtherEnvironments[%d] does not say which environment it is of: give a snapshot, not a plain key set", i))
+			errs = append(errs, fmt.Errorf("parajwt: OtherEnvironments[%d] does not name its"+
+				" environment: give a snapshot, not a plain key set", i))
 		}
 		for _, id := range ids {
 			of[id] = name

@@ -29,7 +29,8 @@ func TestConfigMistakes(t *testing.T) {
 		{"no app", func(c *middleware.Config) { c.APIKeyIDs = nil }, "APIKeyIDs is empty: give the unique ID of your API key", true},
 		{"empty list of apps", func(c *middleware.Config) { c.APIKeyIDs = []string{} }, "APIKeyIDs is empty: give the unique ID of your API key", true},
 		{"several mistakes in one list", func(c *middleware.Config) {
-			c.APIKeyIDs = []string{"", paratest.APIKeyID, " \t", "canary ", "prod_canary", "BETA_canary", "sandbox_canary", "dev_canary"}
+			c.APIKeyIDs = []string{"", paratest.APIKeyID, " \t", "canary ", "prod_canary", "BETA_canary", "sandbox_canary", "dev_canary",
+				"sk_canary", "sk_beta_canary", "pk_canary", "whsec_canary"}
 		}, "APIKeyIDs[0] is blank: is the environment variable set?", false},
 		{"leeway", func(c *middleware.Config) { c.Leeway = 5*time.Minute + 1 }, "Leeway is 5m0.000000001s: at most 5m0s; set the clock right", false},
 		{"age", func(c *middleware.Config) { c.MaxTokenAge = -time.Second }, "MaxTokenAge is -1s: use a positive duration, or 0", false},
@@ -37,9 +38,10 @@ func TestConfigMistakes(t *testing.T) {
 		{"size, negative", func(c *middleware.Config) { c.MaxTokenBytes = -1 }, "MaxTokenBytes is -1: use 1024 to 65536, or 0", true},
 		{"size, too large", func(c *middleware.Config) { c.MaxTokenBytes = 65537 }, "MaxTokenBytes is 65537: use 1024 to 65536, or 0", false},
 		{"memory", func(c *middleware.Config) { c.CacheSize = 1<<20 + 1 }, "CacheSize is 1048577: at most 1048576 tokens, 0 for the default", false},
-		{"algorithms said twice", func(c *middleware.Config) {
-			c.Algorithms, c.Keys.Algorithms = []string{"RS256"}, []string{"ES256"}
-		}, "Algorithms and Keys.Algorithms differ: set one of them", true},
+		{"life", func(c *middleware.Config) { c.MaxTokenLife = -1 },
+			"MaxTokenLife is -1ns: use a positive duration, or 0", false},
+		{"nil source", func(c *middleware.Config) { c.TokenSources = []middleware.TokenSource{nil} },
+			"TokenSources has a nil source", false},
 		{"HMAC", func(c *middleware.Config) { c.Algorithms = []string{"RS256", "HS256"} }, `"HS256" cannot be allowed: use some of`, false},
 		{"none", func(c *middleware.Config) { c.Algorithms = []string{"none"} }, `"none" cannot be allowed: use some of`, true},
 		{"no such algorithm", func(c *middleware.Config) { c.Algorithms = []string{""} }, `"" cannot be allowed: use some of`, true},
@@ -48,7 +50,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"snapshot that is none", func(c *middleware.Config) { c.OtherEnvironments = []jwks.Source{jwks.FromBytes([]byte("canary"))} }, "OtherEnvironments[0]: jwks: not a key set", true},
 		{"key set that does not say whose", func(c *middleware.Config) {
 			c.OtherEnvironments = []jwks.Source{jwks.FromBytes(keySet(newSigner(t, "ES256", "k")))}
-		}, "OtherEnvironments[0] does not say which environment it is of: give a snapshot", false},
+		}, "OtherEnvironments[0] does not name its environment: give a snapshot", false},
 		{"initial keys that are none", func(c *middleware.Config) { c.Keys.Initial = jwks.FromBytes([]byte(`{"keys":[]}`)) }, "Initial: key set has no usable key", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -69,8 +71,10 @@ func TestConfigMistakes(t *testing.T) {
 	}
 
 	t.Run("all at once", func(t *testing.T) {
-		messages = append(messages, "APIKeyIDs[2] is blank", "APIKeyIDs[3] has white space", "APIKeyIDs[4] looks like an API key; give its unique ID",
-			"APIKeyIDs[5] looks like", "APIKeyIDs[6] looks like", "APIKeyIDs[7] looks like")
+		messages = append(messages, "APIKeyIDs[2] is blank", "APIKeyIDs[3] has white space", "APIKeyIDs[4]: this is a publishable API key, not an ID: use the API key ID, the UUID that",
+			"APIKeyIDs[5]: this", "APIKeyIDs[6]: this", "APIKeyIDs[7]: this is a publ",
+			"APIKeyIDs[8]: this is a secret API key", "APIKeyIDs[9]: this is a secret API key",
+			"APIKeyIDs[10]: this is a publishable", "APIKeyIDs[11]: this is a webhook secret")
 		v, err := middleware.New(all)
 		if v != nil || err == nil {
 			t.Fatalf("got %v, %v", v, err)
@@ -89,16 +93,17 @@ func TestConfigMistakes(t *testing.T) {
 // TestConfigLimits: what lies just inside is fine.
 func TestConfigLimits(t *testing.T) {
 	for name, change := range map[string]func(*middleware.Config){
-		"zero value":          func(*middleware.Config) {},
-		"largest leeway":      func(c *middleware.Config) { c.Leeway = 5 * time.Minute },
-		"no leeway":           func(c *middleware.Config) { c.Leeway = -1 },
-		"smallest token":      func(c *middleware.Config) { c.MaxTokenBytes = 1024 },
-		"largest token":       func(c *middleware.Config) { c.MaxTokenBytes = 65536 },
-		"one remembered":      func(c *middleware.Config) { c.CacheSize = 1 },
-		"a million":           func(c *middleware.Config) { c.CacheSize = 1 << 20 },
-		"none":                func(c *middleware.Config) { c.CacheSize = -7 },
-		"algorithms, twice":   func(c *middleware.Config) { c.Algorithms, c.Keys.Algorithms = []string{"RS256"}, []string{"RS256"} },
-		"algorithms of Keys":  func(c *middleware.Config) { c.Keys.Algorithms = []string{"RS256"} },
+		"zero value":     func(*middleware.Config) {},
+		"largest leeway": func(c *middleware.Config) { c.Leeway = 5 * time.Minute },
+		"no leeway":      func(c *middleware.Config) { c.Leeway = -1 },
+		"smallest token": func(c *middleware.Config) { c.MaxTokenBytes = 1024 },
+		"largest token":  func(c *middleware.Config) { c.MaxTokenBytes = 65536 },
+		"one remembered": func(c *middleware.Config) { c.CacheSize = 1 },
+		"a million":      func(c *middleware.Config) { c.CacheSize = 1 << 20 },
+		"none":           func(c *middleware.Config) { c.CacheSize = -7 },
+		"an ID in upper case": func(c *middleware.Config) {
+			c.APIKeyIDs = []string{strings.ToUpper(paratest.APIKeyID)}
+		},
 		"two apps":            func(c *middleware.Config) { c.APIKeyIDs = append(c.APIKeyIDs, "another") },
 		"an ID like a prefix": func(c *middleware.Config) { c.APIKeyIDs = append(c.APIKeyIDs, "production") },
 	} {

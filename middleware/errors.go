@@ -7,73 +7,146 @@ import (
 	"time"
 )
 
-// Code says why a request was refused. The codes are errors themselves, so that errors.Is tells
-// them apart:
+// Code says why a request was refused. It is a machine name, fit for metric
+// labels and JSON. Codes are errors, so that errors.Is tells them apart:
 //
 //	if errors.Is(err, middleware.ErrExpired) { … }
 type Code string
 
-// Error returns the code in words.
-func (c Code) Error() string { return "parajwt: " + string(c) }
-
-// Why a token, or the request that should carry one, is refused.
+// The codes of an [Error], with the HTTP status of the response.
 const (
-	// ErrNoToken: the request carries no token. 401.
-	ErrNoToken Code = "no token"
-	// ErrMalformed: what is there is not one well-formed token: junk in the Authorization header,
-	// a token that is too large, not three parts of canonical base64url, or whose header or payload is not
-	// JSON with one meaning; a header with crit and the like, a typ other than JWT, or no kid. 401.
-	ErrMalformed Code = "malformed token"
-	// ErrAlgorithm: the token's alg is not on the allow-list, or not its key's. 401.
-	ErrAlgorithm Code = "algorithm not allowed"
-	// ErrUnknownKey: the environment's key set has no key of the token's kid. 401.
-	ErrUnknownKey Code = "unknown key"
-	// ErrSignature: the signature does not match. 401.
-	ErrSignature Code = "wrong signature"
-	// ErrExpired: exp has passed, or the token is older than MaxTokenAge. 401.
-	ErrExpired Code = "token expired"
-	// ErrNotYetValid: iat or nbf lies in the future. 401.
-	ErrNotYetValid Code = "token not yet valid"
-	// ErrAudience: the token is for another app, or does not say for which. 401.
-	ErrAudience Code = "token is for another app"
-	// ErrClaims: a claim is missing or not what Para documents. 401.
-	ErrClaims Code = "unacceptable claims"
-	// ErrRevoked: Config.Revoked says so. 401.
-	ErrRevoked Code = "token revoked"
-	// ErrForbidden: the user is known, and not allowed here. 403.
-	ErrForbidden Code = "not allowed"
-	// ErrKeysUnavailable: it cannot be told, because there are no keys to check with, or the
-	// caller's context ended before there were. 503.
-	ErrKeysUnavailable Code = "keys unavailable"
-	// ErrRevocationUnknown: Config.Revoked returned an error, so it cannot be told. 503.
-	ErrRevocationUnknown Code = "revocation unknown"
-	// ErrSessionExpired: Para says that the verification token's session is over, or it cannot be such a token. 401.
-	ErrSessionExpired Code = "session expired"
-	// ErrSessionUnknown: Para could not be asked about a verification token. 503.
-	ErrSessionUnknown Code = "session unknown"
-	// ErrMisconfigured: the middleware itself was put together wrongly, and lets nobody through. 500.
-	ErrMisconfigured Code = "middleware misconfigured"
+	// ErrNoToken means that the request carries no token. 401.
+	ErrNoToken Code = "no_token"
+	// ErrMalformed means that the request carries something other than one
+	// well-formed token: junk in the Authorization header, a token that is too
+	// large or is not three parts of canonical base64url, a header or payload
+	// that is not JSON with one meaning, a header with crit or without kid. 401.
+	ErrMalformed Code = "malformed"
+	// ErrAlgorithm means that the token's alg is not on the allow-list or is
+	// not the algorithm of its key. 401.
+	ErrAlgorithm Code = "algorithm"
+	// ErrUnknownKey means that the environment's key set has no key with the
+	// token's kid. 401.
+	ErrUnknownKey Code = "unknown_key"
+	// ErrSignature means that the signature does not match. 401.
+	ErrSignature Code = "signature"
+	// ErrAudience means that the token is for another app or has no aud. 401.
+	ErrAudience Code = "audience"
+	// ErrClaims means that a claim is missing or has another form than Para
+	// documents, or that the token lives longer than MaxTokenLife. 401.
+	ErrClaims Code = "claims"
+	// ErrExpired means that exp has passed or that the token is older than
+	// MaxTokenAge. 401.
+	ErrExpired Code = "expired"
+	// ErrNotYetValid means that iat or nbf is in the future. 401.
+	ErrNotYetValid Code = "not_yet_valid"
+	// ErrRevoked means that Config.Revoked returned true. 401.
+	ErrRevoked Code = "revoked"
+	// ErrForbidden means that a rule refused a verified user. 403.
+	ErrForbidden Code = "forbidden"
+	// ErrRuleUnavailable means that a rule could not look something up. A rule
+	// returns an error that wraps it. 503.
+	ErrRuleUnavailable Code = "rule_unavailable"
+	// ErrKeysUnavailable means that the token could not be verified, because
+	// there are no keys or because the caller's context ended first. 503.
+	ErrKeysUnavailable Code = "keys_unavailable"
+	// ErrRevocationUnknown means that Config.Revoked returned an error. 503.
+	ErrRevocationUnknown Code = "revocation_unknown"
+	// ErrSessionExpired means that a verification token is not one, or that
+	// Para says its session is over. 401.
+	ErrSessionExpired Code = "session_expired"
+	// ErrSessionUnknown means that Para could not be asked about a verification
+	// token. 503.
+	ErrSessionUnknown Code = "session_unknown"
+	// ErrMisconfigured means that the guard was set up incorrectly. It refuses
+	// every request. 500.
+	ErrMisconfigured Code = "misconfigured"
 )
 
-// Error is the only type of error that validation returns. It never holds any part of a token but
-// the kid.
+// Error returns the code in words.
+func (c Code) Error() string { return "parajwt: " + c.words() }
+
+// words is what error_description and Error say. RFC 6750 §3 allows printable
+// ASCII without quotation marks and backslashes.
+func (c Code) words() string {
+	switch c {
+	case ErrNoToken:
+		return "no token"
+	case ErrMalformed:
+		return "malformed token"
+	case ErrAlgorithm:
+		return "algorithm not allowed"
+	case ErrUnknownKey:
+		return "unknown key"
+	case ErrSignature:
+		return "wrong signature"
+	case ErrAudience:
+		return "token is for another app"
+	case ErrClaims:
+		return "unacceptable claims"
+	case ErrExpired:
+		return "token expired"
+	case ErrNotYetValid:
+		return "token not yet valid"
+	case ErrRevoked:
+		return "token revoked"
+	case ErrForbidden:
+		return "not allowed"
+	case ErrRuleUnavailable:
+		return "rule could not be decided"
+	case ErrKeysUnavailable:
+		return "keys unavailable"
+	case ErrRevocationUnknown:
+		return "revocation unknown"
+	case ErrSessionExpired:
+		return "session expired"
+	case ErrSessionUnknown:
+		return "session unknown"
+	case ErrMisconfigured:
+		return "middleware misconfigured"
+	}
+	return string(c)
+}
+
+// Check names the check that refused a request. It is "" if none did, for
+// example because the request has no token.
+type Check string
+
+// The checks, in the order in which a token goes through them.
+const (
+	CheckForm       Check = "form"       // size, three parts, base64url, and the header field it came in
+	CheckHeader     Check = "header"     // the token's header
+	CheckKey        Check = "key"        // kid and alg
+	CheckSignature  Check = "signature"  // the signature
+	CheckClaims     Check = "claims"     // the payload
+	CheckAudience   Check = "audience"   // aud
+	CheckTime       Check = "time"       // exp, iat, nbf, MaxTokenAge
+	CheckRevocation Check = "revocation" // Config.Revoked, or Para's answer about a session
+	CheckRule       Check = "rule"       // Allow
+)
+
+// Error is the error type of every refusal. It contains no part of a token
+// except the kid.
 type Error struct {
-	// Code is one of the constants above; errors.Is finds it.
+	// Code is one of the constants above. errors.Is matches it.
 	Code Code
-	// KeyID is the kid in the token's header, where it got that far. Unless Signed, anybody may have
-	// written it.
+	// Check names the check that refused, or is "".
+	Check Check
+	// KeyID is the kid in the token's header, if the header was read. Unless
+	// Signed, it was written by an unknown party.
 	KeyID string
-	// Signed is whether Para really signed the token. Only then may an answer speak of it.
+	// Signed reports whether Para signed the token. Do not send the text of
+	// the error to the client unless it is true.
 	Signed bool
-	// RetryAfter is how long to wait before trying again, where Status is 503.
+	// RetryAfter is how long to wait before trying again, if Status is 503.
 	RetryAfter time.Duration
-	// Hint is for the operator: what to look at.
+	// Hint tells the operator what to look at.
 	Hint string
-	// Cause is what lies beneath, if anything does; errors.Is and errors.As find it.
+	// Cause is the underlying error, or nil. errors.Is and errors.As match it.
 	Cause error
 }
 
-// Error returns what an operator needs to know. It is for logs, not for clients.
+// Error returns a text for logs. Do not send it to clients; see [Error.Public].
 func (e *Error) Error() string {
 	s := e.Code.Error()
 	if e.KeyID != "" {
@@ -88,18 +161,29 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Is makes errors.Is find the code.
+// Is reports whether target is e.Code.
 func (e *Error) Is(target error) bool { return target == e.Code }
 
-// Unwrap returns the cause.
+// Unwrap returns e.Cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Status returns the HTTP status that answers the error: 401, 403, 500 or 503.
+// Public returns an error for frameworks that may print errors to the client,
+// as gin.ErrorLogger does. Its text is that of the HTTP status, such as
+// "Unauthorized". errors.As finds e in it.
+func (e *Error) Public() error { return publicError{e} }
+
+type publicError struct{ refusal *Error }
+
+func (e publicError) Error() string        { return http.StatusText(e.refusal.Status()) }
+func (e publicError) Unwrap() error        { return e.refusal }
+func (e publicError) LogValue() slog.Value { return e.refusal.LogValue() }
+
+// Status returns the HTTP status of the response: 401, 403, 500 or 503.
 func (e *Error) Status() int {
 	switch e.Code {
 	case ErrForbidden:
 		return http.StatusForbidden
-	case ErrKeysUnavailable, ErrRevocationUnknown, ErrSessionUnknown:
+	case ErrKeysUnavailable, ErrRevocationUnknown, ErrSessionUnknown, ErrRuleUnavailable:
 		return http.StatusServiceUnavailable
 	case ErrMisconfigured:
 		return http.StatusInternalServerError
@@ -107,9 +191,12 @@ func (e *Error) Status() int {
 	return http.StatusUnauthorized
 }
 
-// LogValue is what log/slog writes of the error.
+// LogValue returns the fields of the error for package log/slog.
 func (e *Error) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("code", string(e.Code))}
+	if e.Check != "" {
+		attrs = append(attrs, slog.String("check", string(e.Check)))
+	}
 	if e.KeyID != "" {
 		attrs = append(attrs, slog.String("kid", e.KeyID))
 	}

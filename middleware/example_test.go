@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"time"
@@ -39,7 +40,7 @@ func ExampleNew_mistakes() {
 	})
 	fmt.Println(err)
 	// Output:
-	// parajwt: APIKeyIDs[0] looks like an API key; give its unique ID (a UUID), which the developer portal shows beside it
+	// parajwt: APIKeyIDs[0]: this is a publishable API key, not an ID: use the API key ID, the UUID that Para's developer portal shows with the key
 	// parajwt: Leeway is 1h0m0s: at most 5m0s; set the clock right instead
 	// jwks: Environment is not set: use jwks.Prod, jwks.Beta or another one; there is no default
 }
@@ -140,7 +141,7 @@ func ExampleFromCookie() {
 // A rule is any function of the user. Its error is for the log; the client sees 403.
 func ExampleAllow() {
 	blocked := map[string]bool{"1234567890": true}
-	option := middleware.Allow(func(user *claims.Claims) error {
+	option := middleware.Allow(func(_ context.Context, user *claims.Claims) error {
 		if blocked[user.Identifier] {
 			return errors.New("is blocked")
 		}
@@ -182,8 +183,9 @@ func ExampleOnRefusal() {
 			http.Redirect(w, r, "/login", http.StatusSeeOther)
 			return
 		}
-		middleware.WriteHeader(w.Header(), err) // what HTTP and OAuth ask for
-		w.WriteHeader(err.Status())
+		status, header, _ := err.Answer() // what HTTP and OAuth ask for
+		maps.Copy(w.Header(), header)
+		w.WriteHeader(status)
 	})
 
 	ask("nobody:", func(*http.Request) {}, option)

@@ -5,93 +5,90 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/userctx"
 )
 
-// Option says something about one place that is guarded. The same options serve every adapter.
+// Option configures a [Guard]. The same options serve every adapter.
 type Option func(*Guard)
 
-// TokenFrom says where the token is: in the first of these places that has one. Default:
-// [FromAuthorization]. There is no source for the query string, where tokens end up in logs.
+// TokenFrom sets where the token is: the first source that finds one decides.
+// The default is Config.TokenSources. There is no source for the query string,
+// because URLs end up in logs.
 func TokenFrom(sources ...TokenSource) Option {
 	return func(g *Guard) {
 		g.sources = slices.Clone(sources)
-		if len(sources) == 0 || slices.ContainsFunc(sources, func(s TokenSource) bool { return s == nil }) {
+		if len(sources) == 0 || slices.ContainsFunc(sources, isNil) {
 			g.misuse("TokenFrom needs at least one source, and none of them nil")
 		}
 	}
 }
 
-// Rule decides whether a verified user is allowed here. The error says why not, to the log; the
-// client sees 403. It is called by many goroutines at once, with claims that are shared: it only reads them.
-type Rule func(*claims.Claims) error
+func isNil(source TokenSource) bool { return source == nil }
 
-// Allow adds rules, all of which a user must pass. Behind Optional, they apply to those who come with a
-// token.
+// Allow adds rules, all of which a user must pass. Behind Optional, they apply to
+// requests with a token. To add rules to a route behind a guard, use the Allow
+// function of the adapter.
 func Allow(rules ...Rule) Option {
 	return func(g *Guard) {
 		g.rules = append(g.rules, rules...)
-		if len(rules) == 0 || slices.ContainsFunc(rules, func(r Rule) bool { return r == nil }) {
-			g.misuse("Allow needs at least one rule, and none of them nil")
+		if err := checkRules("Allow", rules); err != nil {
+			g.wrong = err.(*Error)
 		}
 	}
 }
 
-// AuthTypes allows users who logged in in one of these ways.
-func AuthTypes(types ...claims.AuthType) Rule {
-	types = slices.Clone(types)
-	return func(c *claims.Claims) error {
-		if !slices.Contains(types, c.AuthType) {
-			return fmt.Errorf("authType is %q, not one of %q", c.AuthType, types)
-		}
-		return nil
-	}
-}
-
-// WalletOf allows users who own an embedded wallet of one of these types. Connected and external
-// wallets do not count.
-func WalletOf(types ...claims.WalletType) Rule {
-	types = slices.Clone(types)
-	return func(c *claims.Claims) error {
-		if !c.HasWalletOf(types...) {
-			return fmt.Errorf("user has no wallet of type %q", types)
-		}
-		return nil
-	}
-}
-
-// OnRefusal answers every refusal instead of the default, which is the status of [Error.Status], the headers
-// of RFC 6750 §3 and a body of RFC 9457. The handler that was guarded is not called, whatever
-// this does. What err says is for logs; [Error.Signed] says whether the client may be told of it. It is called by
-// many goroutines at once.
+// OnRefusal replaces the default response to a refused request: the status of
+// [Error.Status], RFC 6750 headers and an RFC 9457 body. The guarded handler is
+// not called. answer must be safe for concurrent use by multiple goroutines. Do
+// not send the text of err to the client unless err.Signed.
 func OnRefusal(answer func(w http.ResponseWriter, r *http.Request, err *Error)) Option {
 	return func(g *Guard) {
-		g.answer = answer
+		g.onRefusal = answer
 		if answer == nil {
 			g.misuse("OnRefusal needs a function")
 		}
 	}
 }
 
-// VerificationTokenVerifier asks Para whether a session verification token is good, and for whom. The
-// claims hold only what Para says to that: how the user logged in, and no user ID. An error with a method
-// Refused() bool that returns true means that it is not good; any other, that it cannot be told.
-// Package session has one. It must be safe for concurrent use.
-type VerificationTokenVerifier interface {
+// ExpiredIsAnonymous makes [Optional] pass a request as anonymous if its token
+// has no fault but its age (exp or MaxTokenAge). Use it for pages that everyone
+// may see, so that a returning visitor sees them instead of 401. All other
+// checks come first: a revoked token is refused, and an unknown revocation is
+// 503. Config.Observe sees the code expired. On [Require] it is a
+// misconfiguration.
+func ExpiredIsAnonymous() Option {
+	return func(g *Guard) {
+		g.expiredPasses = true
+		if !g.optional {
+			g.misuse("ExpiredIsAnonymous is for Optional; Require lets no anonymous request pass")
+		}
+	}
+}
+
+// TokenVerifier asks Para about a session verification token. The claims contain
+// what Para answers: how the user logged in, without a user ID. An error with a
+// method Refused() bool that returns true means that the token is not good (401).
+// Any other error means that it could not be verified (503).
+//
+// It must be safe for concurrent use by multiple goroutines. Package session has
+// one.
+type TokenVerifier interface {
 	VerifyVerificationToken(ctx context.Context, token string) (*claims.Claims, error)
 }
 
-// AcceptVerificationTokensWithoutUserID also lets requests pass that carry no JWT but a Para verification token,
-// in this place. Their users have no UserID, no wallets and no token times: Para attests only AuthType,
-// Identifier and OAuthMethod. A handler that keys anything by UserID must not be behind this. Unlike a JWT,
-// such a token is checked by asking Para. The place is another one than the JWT's: what is in that is taken for a JWT.
-func AcceptVerificationTokensWithoutUserID(v VerificationTokenVerifier, from TokenSource) Option {
+// AcceptVerificationTokensWithoutUserID also accepts requests that carry a Para
+// verification token in the given place instead of a JWT. Their users have no
+// UserID, no wallets and no token times: Para attests AuthType, Identifier and
+// OAuthMethod only. Do not use it for a handler that stores anything by UserID.
+// Unlike a JWT, a verification token is checked by asking Para.
+//
+// The place must differ from that of the JWT, whose content is taken for a JWT.
+func AcceptVerificationTokensWithoutUserID(v TokenVerifier, from TokenSource) Option {
 	return func(g *Guard) {
 		g.sessions, g.sessionFrom = v, from
 		if v == nil || from == nil {
@@ -100,34 +97,50 @@ func AcceptVerificationTokensWithoutUserID(v VerificationTokenVerifier, from Tok
 	}
 }
 
-// Guard is what all adapters share: it carries a request to the [Validator], and says what the answer is
-// when it is refused. It is safe for concurrent use. Handlers are guarded by an adapter's Require and
-// Optional; a Guard of one's own is for writing another adapter.
+// Guard carries requests to a [Validator] and decides the response to those that
+// are refused. Most programs use it through an adapter's Require, Optional and
+// Allow, and need no Guard. Safe for concurrent use by multiple goroutines.
 type Guard struct {
 	validator *Validator
 	optional  bool
-	sources   []TokenSource
-	rules     []Rule
-	answer    func(http.ResponseWriter, *http.Request, *Error)
+	authorize bool // checks the rules only, for the user of an outer guard
 
-	sessions    VerificationTokenVerifier // nil unless asked for
+	sources       []TokenSource
+	rules         []Rule
+	onRefusal     func(http.ResponseWriter, *http.Request, *Error)
+	expiredPasses bool
+
+	sessions    TokenVerifier // nil unless asked for
 	sessionFrom TokenSource
 
-	wrong *Error // how it was put together wrongly, if it was
+	wrong *Error // the first misconfiguration
 }
 
-// Require returns a guard that lets only verified users pass.
+// Require returns a guard that passes requests with a verified user only.
 func Require(v *Validator, opts ...Option) *Guard { return newGuard(v, false, opts) }
 
-// Optional returns a guard that also lets requests without a token pass, as anonymous. A token that
-// is there and not good is refused all the same.
+// Optional returns a guard that also passes requests without a token, as
+// anonymous. A request with a token that is not good is refused; see
+// [ExpiredIsAnonymous].
 func Optional(v *Validator, opts ...Option) *Guard { return newGuard(v, true, opts) }
 
+// Authorize returns a guard that verifies no token. It passes requests whose
+// user, verified by an outer guard, passes all rules. Without a user the code is
+// [ErrNoToken]. It responds, logs and reports refusals as the outer guard does.
+func Authorize(rules ...Rule) *Guard {
+	g := &Guard{authorize: true, rules: slices.Clone(rules)}
+	if err := checkRules("Allow", rules); err != nil {
+		g.wrong = err.(*Error)
+	}
+	return g
+}
+
 func newGuard(v *Validator, optional bool, opts []Option) *Guard {
-	g := &Guard{validator: v, optional: optional, sources: []TokenSource{fromAuthorization}}
+	g := &Guard{optional: optional}
 	if v == nil || v.keys == nil {
-		g.validator = nil
 		g.misuse("the Validator was not made by New: did that return an error?")
+	} else {
+		g.validator, g.sources, g.onRefusal = v, v.cfg.TokenSources, v.cfg.OnRefusal
 	}
 	for _, opt := range opts {
 		if opt == nil {
@@ -139,59 +152,110 @@ func newGuard(v *Validator, optional bool, opts []Option) *Guard {
 	return g
 }
 
-// misuse makes the guard refuse everybody: a mistake in a program must not open a door, and it shows
-// in the first request rather than in a panic.
+// misuse makes the guard refuse every request with 500. A misconfigured guard
+// fails closed, without panicking.
 func (g *Guard) misuse(what string) {
 	if g.wrong == nil {
-		g.wrong = &Error{Code: ErrMisconfigured, Cause: errors.New(what)}
+		g.wrong = misconfigured(what)
 	}
 }
 
-// Check verifies a request. It returns the request to pass on, with the user in its context where
-// there is one, or why it is refused, which it has logged.
+// Check verifies a request. It returns the request to pass on, whose context
+// carries the user unless it is anonymous, or the reason for the refusal, which
+// it has logged.
+//
+// The user in the context is a copy that belongs to this request. The request
+// passed on has no token in Sec-WebSocket-Protocol.
 func (g *Guard) Check(r *http.Request) (*http.Request, *Error) {
-	c, err := g.user(r)
-	if err != nil {
-		g.log(r.Context(), err)
-		return nil, err
-	}
-	if c == nil {
-		if _, ok := claims.FromContext(r.Context()); !ok {
-			return r, nil
+	ctx := r.Context()
+	if g.authorize {
+		if err := g.authorizeUser(ctx); err != nil {
+			g.settings(ctx).refused(ctx, outcome{refusal: err})
+			return nil, err
 		}
-		// A user whom another guard let in, and who was not asked for here: the rules of this one were not applied.
+		return r, nil
 	}
-	return r.WithContext(claims.NewContext(r.Context(), c)), nil
+	o := g.request(r)
+	if o.refusal != nil {
+		g.refused(ctx, o)
+		return nil, o.refusal
+	}
+	if o.user == nil {
+		if header, changed := withoutWebSocketToken(r.Header); changed {
+			r = r.WithContext(ctx)
+			r.Header = header
+		}
+		if _, ok := claims.FromContext(ctx); ok {
+			// The user of an outer guard has not passed the rules of this one.
+			r = r.WithContext(claims.NewContext(ctx, nil))
+		}
+		g.validator.observe(ctx, o)
+		return r, nil
+	}
+	user := &userContext{Context: ctx, guard: g}
+	o.user.CopyTo(&user.claims)
+	if o.refusal = apply(user, g.rules, &user.claims); o.refusal != nil {
+		g.refused(ctx, o)
+		return nil, o.refusal
+	}
+	g.validator.observe(ctx, o)
+	r = r.WithContext(user)
+	r.Header, _ = withoutWebSocketToken(r.Header)
+	return r, nil
 }
 
-// user returns nil for an anonymous request that may pass.
-func (g *Guard) user(r *http.Request) (c *claims.Claims, refusal *Error) {
+// CheckToken is [Guard.Check] for transports without an [http.Request]. It
+// returns the user, who belongs to the caller, or the reason for the refusal,
+// which it has logged. Both are nil if the guard is [Optional] and the request
+// is anonymous. The token sources and OnRefusal of the guard do not apply.
+func (g *Guard) CheckToken(ctx context.Context, token string) (*claims.Claims, *Error) {
+	o := outcome{refusal: g.wrong}
+	switch {
+	case g.wrong != nil:
+	case g.authorize:
+		o.refusal = misconfigured("CheckToken needs a guard made by Require or Optional")
+	default:
+		o = g.token(ctx, token)
+	}
+	if o.refusal == nil && o.user != nil {
+		user := new(claims.Claims)
+		o.user.CopyTo(user)
+		if o.refusal = apply(ctx, g.rules, user); o.refusal == nil {
+			g.validator.observe(ctx, o)
+			return user, nil
+		}
+	}
+	if o.refusal != nil {
+		g.refused(ctx, o)
+		return nil, o.refusal
+	}
+	g.validator.observe(ctx, o)
+	return nil, nil
+}
+
+// outcome is what a guard learned of a request.
+type outcome struct {
+	user    *claims.Claims // read-only; nil if anonymous
+	shared  *claims.Claims // what Validate returns: the same content, in other memory if cached
+	cached  bool           // the token was in the token cache
+	expired *Error         // why an anonymous request is not the token's user
+	refusal *Error
+	silent  bool // nothing to observe: no token, and none is needed
+}
+
+// request finds the token of a request and verifies it.
+func (g *Guard) request(r *http.Request) outcome {
 	if g.wrong != nil {
-		return nil, g.wrong
+		return outcome{refusal: g.wrong}
 	}
 	token, err := firstToken(r, g.sources)
 	switch {
 	case err != nil:
-		return nil, &Error{Code: ErrMalformed, Cause: err}
-	case token != "":
-		c, refusal = g.validator.validate(r.Context(), token)
-	case g.sessions != nil:
-		c, refusal = g.sessionUser(r)
+		return outcome{refusal: &Error{Code: ErrMalformed, Check: CheckForm, Cause: err}}
+	case token == "" && g.sessions != nil:
+		return g.session(r)
 	}
-	switch {
-	case refusal != nil:
-		return nil, refusal
-	case c == nil && g.optional:
-		return nil, nil
-	case c == nil:
-		return nil, &Error{Code: ErrNoToken}
-	}
-	for _, rule := range g.rules {
-		if err := rule(c); err != nil {
-			return nil, &Error{Code: ErrForbidden, KeyID: c.KeyID, Signed: true, Cause: err}
-		}
-	}
-	return c, nil
+	return g.token(r.Context(), token)
 }
 
 func firstToken(r *http.Request, sources []TokenSource) (token string, err error) {
@@ -203,92 +267,118 @@ func firstToken(r *http.Request, sources []TokenSource) (token string, err error
 	return "", nil
 }
 
-// sessionUser asks about a verification token. It returns nil for a request without one.
-func (g *Guard) sessionUser(r *http.Request) (*claims.Claims, *Error) {
-	token, err := g.sessionFrom(r)
-	if err != nil {
-		return nil, &Error{Code: ErrMalformed, Cause: err}
-	}
+// token verifies a token. "" is none.
+func (g *Guard) token(ctx context.Context, token string) outcome {
 	if token == "" {
-		return nil, nil
-	}
-	c, err := g.sessions.VerifyVerificationToken(r.Context(), token)
-	if err == nil && c == nil {
-		err = errors.New("the VerificationTokenVerifier returned neither a user nor an error")
-	}
-	if err != nil {
-		var answer interface{ Refused() bool }
-		if errors.As(err, &answer) && answer.Refused() {
-			return nil, &Error{Code: ErrSessionExpired, Cause: err}
+		if g.optional {
+			return outcome{silent: true}
 		}
-		return nil, &Error{Code: ErrSessionUnknown, RetryAfter: time.Second, Cause: err}
+		return outcome{refusal: &Error{Code: ErrNoToken}}
 	}
-	if v := g.validator; v.cfg.Revoked != nil {
-		return c, v.revoked(r.Context(), c)
+	o := g.validator.validate(ctx, token)
+	if g.expiredPasses && o.refusal != nil && o.refusal.Code == ErrExpired {
+		expired := o.refusal
+		// The check that comes after that of the time.
+		if o.refusal = g.validator.revoked(ctx, o.user, g.validator.cfg.Now()); o.refusal == nil {
+			o.user, o.expired = nil, expired
+		}
 	}
-	return c, nil
+	return o
 }
 
-// log tells the operator. What happens all day is at debug level; what needs looking at, above.
-func (g *Guard) log(ctx context.Context, err *Error) {
+// session verifies a verification token.
+func (g *Guard) session(r *http.Request) outcome {
+	token, err := g.sessionFrom(r)
+	switch {
+	case err != nil:
+		return outcome{refusal: &Error{Code: ErrMalformed, Check: CheckForm, Cause: err}}
+	case token == "":
+		return g.token(r.Context(), "")
+	}
+	user, err := g.sessions.VerifyVerificationToken(r.Context(), token)
+	if err == nil && user == nil {
+		err = errors.New("the TokenVerifier returned neither a user nor an error")
+	}
+	if err != nil {
+		refusal := &Error{Code: ErrSessionUnknown, RetryAfter: time.Second, Cause: err}
+		var answer interface{ Refused() bool }
+		if errors.As(err, &answer) && answer.Refused() {
+			refusal = &Error{Code: ErrSessionExpired, Check: CheckRevocation, Cause: err}
+		}
+		return outcome{refusal: refusal}
+	}
+	// The verifier's claims may be shared with other requests.
+	mine := new(claims.Claims)
+	user.CopyTo(mine)
+	v := g.validator
+	return outcome{user: mine, refusal: v.revoked(r.Context(), mine, v.cfg.Now())}
+}
+
+// authorizeUser applies the rules to the user of an outer guard.
+func (g *Guard) authorizeUser(ctx context.Context) *Error {
+	if g.wrong != nil {
+		return g.wrong
+	}
+	user, ok := claims.FromContext(ctx)
+	if !ok {
+		return &Error{Code: ErrNoToken}
+	}
+	return apply(ctx, g.rules, user)
+}
+
+// settings returns the guard whose OnRefusal, Logger and Observe apply: for
+// Authorize, that of the guard which let the user in.
+func (g *Guard) settings(ctx context.Context) *Guard {
+	if g.authorize {
+		if outer, ok := ctx.Value(guardKey{}).(*Guard); ok {
+			return outer
+		}
+	}
+	return g
+}
+
+// refused logs and reports a refusal. Common refusals are at debug level; those
+// that need attention are above.
+func (g *Guard) refused(ctx context.Context, o outcome) {
 	level := slog.LevelWarn
-	switch err.Code {
+	switch o.refusal.Code {
 	case ErrNoToken, ErrExpired, ErrRevoked, ErrSessionExpired:
 		level = slog.LevelDebug
 	case ErrForbidden:
 		level = slog.LevelInfo
-	case ErrKeysUnavailable, ErrRevocationUnknown, ErrSessionUnknown, ErrMisconfigured:
+	case ErrKeysUnavailable, ErrRevocationUnknown, ErrSessionUnknown, ErrRuleUnavailable,
+		ErrMisconfigured:
 		level = slog.LevelError
 	}
 	logger, environment := slog.Default(), ""
-	if g.validator != nil {
-		logger, environment = g.validator.cfg.Logger, g.validator.keys.Environment().Name
+	if v := g.validator; v != nil {
+		logger, environment = v.cfg.Logger, v.keys.Environment().Name
+		v.observe(ctx, o)
 	}
-	logger.LogAttrs(ctx, level, "parajwt: request refused", slog.String("environment", environment), slog.Any("refusal", err))
+	logger.LogAttrs(ctx, level, "parajwt: request refused",
+		slog.String("environment", environment), slog.Any("refusal", o.refusal))
 }
 
-// Refuse answers a refused request: as OnRefusal says, or with the default.
-func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err *Error) {
-	if g.answer != nil {
-		g.answer(w, r, err)
-		return
+// userContext is a context with a user and the guard that let the user in. It
+// contains the user, so that a copy for each request costs no allocation.
+type userContext struct {
+	context.Context
+	claims claims.Claims
+	guard  *Guard
+}
+
+type guardKey struct{}
+
+func (c *userContext) Value(key any) any {
+	switch key.(type) {
+	case userctx.Key:
+		return &c.claims
+	case guardKey:
+		return c.guard
 	}
-	WriteHeader(w.Header(), err)
-	w.Header().Set("Content-Type", ProblemType)
-	w.WriteHeader(err.Status())
-	w.Write(Problem(err)) // the client may be gone; there is nobody else to tell
+	return c.Context.Value(key)
 }
 
-// Overridden reports whether OnRefusal was given, for adapters whose framework answers errors itself.
-func (g *Guard) Overridden() bool { return g.answer != nil }
-
-// ProblemType is the media type of a refusal's body (RFC 9457 §3).
-const ProblemType = "application/problem+json"
-
-// Problem returns the body that answers a refusal: its status, and no cause.
-func Problem(err *Error) []byte {
-	status := err.Status()
-	return []byte(`{"type":"about:blank","title":"` + http.StatusText(status) + `","status":` + strconv.Itoa(status) + "}\n")
-}
-
-// WriteHeader sets the header fields that answer a refusal: WWW-Authenticate (RFC 6750 §3), Retry-After, and
-// Cache-Control: no-store. Only of a token that Para signed is anything said; whoever tries to forge
-// one learns nothing.
-func WriteHeader(h http.Header, err *Error) {
-	h.Set("Cache-Control", "no-store")
-	switch err.Status() {
-	case http.StatusUnauthorized:
-		challenge := "Bearer"
-		if err.Code != ErrNoToken {
-			challenge = `Bearer error="invalid_token"`
-			if err.Signed {
-				challenge += `, error_description="` + string(err.Code) + `"`
-			}
-		}
-		h.Set("WWW-Authenticate", challenge)
-	case http.StatusForbidden:
-		h.Set("WWW-Authenticate", `Bearer error="insufficient_scope"`)
-	case http.StatusServiceUnavailable:
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(max(err.RetryAfter, time.Second).Seconds()))))
-	}
-}
+// Format writes the name of the type, as the contexts of package context do, and
+// no claims.
+func (c *userContext) Format(f fmt.State, _ rune) { f.Write([]byte("middleware.userContext")) }

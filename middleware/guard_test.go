@@ -34,13 +34,13 @@ func request(token string) *http.Request {
 func TestLog(t *testing.T) {
 	var log journal
 	var broken error
-	v := newValidator(t, middleware.Config{Logger: log.logger(), Revoked: func(_ context.Context, user *claims.Claims) (bool, error) {
+	v := newValidator(t, middleware.Config{Logger: log.logger(), Revoked: func(_ context.Context, user *claims.Claims, _ time.Time) (bool, error) {
 		return user.AuthType == claims.AuthTelegram, broken
 	}})
 	down := httptest.NewServer(http.NotFoundHandler())
 	defer down.Close()
 	keyless := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "down", URL: down.URL}, Logger: log.logger()})
-	rule := middleware.Allow(func(c *claims.Claims) error {
+	rule := middleware.Allow(func(_ context.Context, c *claims.Claims) error {
 		if c.AuthType == claims.AuthPhone {
 			return errors.New("not phones")
 		}
@@ -174,20 +174,15 @@ func TestOnlyARefusalRefuses(t *testing.T) {
 	}
 }
 
-// TestKeysLog: what happens to the keys is told to the validator's logger, unless they have their own.
+// TestKeysLog: the key cache logs to the validator's logger.
 func TestKeysLog(t *testing.T) {
-	for _, own := range []bool{false, true} {
-		var log, keys journal
-		cfg := middleware.Config{Logger: log.logger()}
-		if own {
-			cfg.Keys.Logger = keys.logger()
-		}
-		if err := newValidator(t, cfg).Warm(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if there, apart := len(log.lines(t)) > 0, len(keys.lines(t)) > 0; there == own || apart != own {
-			t.Errorf("Keys.Logger set: %t; told it: %t, told Logger: %t", own, apart, there)
-		}
+	var log journal
+	v := newValidator(t, middleware.Config{Logger: log.logger()})
+	if err := v.Warm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(log.lines(t)) == 0 {
+		t.Error("the key cache logged nothing")
 	}
 }
 
@@ -238,7 +233,7 @@ func TestOptionalInsideAnotherGuard(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	nobody := middleware.Allow(func(*claims.Claims) error { return errors.New("nobody") })
+	nobody := middleware.Allow(func(_ context.Context, _ *claims.Claims) error { return errors.New("nobody") })
 	inner, refusal := middleware.Optional(v, nobody, middleware.TokenFrom(middleware.FromCookie("jwt"))).Check(outer)
 	if refusal != nil {
 		t.Fatal(refusal)
@@ -256,7 +251,7 @@ func TestCallersSlices(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	types, chains := []claims.AuthType{claims.AuthPhone}, []claims.WalletType{claims.WalletSui}
 	sources := []middleware.TokenSource{middleware.FromHeader("X-Token")}
-	rules := []middleware.Rule{func(*claims.Claims) error { return errors.New("no") }}
+	rules := []middleware.Rule{func(_ context.Context, _ *claims.Claims) error { return errors.New("no") }}
 	guards := map[string]*middleware.Guard{
 		"AuthTypes": middleware.Require(v, middleware.Allow(middleware.AuthTypes(types...))),
 		"WalletOf":  middleware.Require(v, middleware.Allow(middleware.WalletOf(chains...))),
@@ -265,7 +260,7 @@ func TestCallersSlices(t *testing.T) {
 	}
 	types[0], chains[0] = claims.AuthEmail, claims.WalletEVM
 	sources[0] = middleware.FromAuthorization()
-	rules[0] = func(*claims.Claims) error { return nil }
+	rules[0] = func(_ context.Context, _ *claims.Claims) error { return nil }
 	for name, guard := range guards {
 		if r, refusal := guard.Check(request(shared().Token(paratest.EmailUser()))); r != nil || refusal == nil {
 			t.Errorf("%s: got in", name)
@@ -275,9 +270,6 @@ func TestCallersSlices(t *testing.T) {
 
 func TestRefuse(t *testing.T) {
 	guard := middleware.Require(nil)
-	if guard.Overridden() {
-		t.Error("nothing was overridden")
-	}
 	w := httptest.NewRecorder()
 	guard.Refuse(w, request(""), &middleware.Error{Code: middleware.ErrExpired, Signed: true, KeyID: "kid-canary", Hint: "canary", Cause: errors.New("canary")})
 	want := http.Header{
@@ -291,7 +283,7 @@ func TestRefuse(t *testing.T) {
 
 	called := false
 	guard = middleware.Require(nil, middleware.OnRefusal(func(http.ResponseWriter, *http.Request, *middleware.Error) { called = true }))
-	if guard.Refuse(httptest.NewRecorder(), request(""), &middleware.Error{}); !called || !guard.Overridden() {
+	if guard.Refuse(httptest.NewRecorder(), request(""), &middleware.Error{}); !called {
 		t.Error("the override was not called")
 	}
 }
@@ -301,8 +293,7 @@ func TestRetryAfter(t *testing.T) {
 		0: "1", time.Millisecond: "1", time.Second: "1", time.Second + 1: "2", 299*time.Second + 1: "300", -time.Hour: "1",
 	} {
 		for _, code := range []middleware.Code{middleware.ErrKeysUnavailable, middleware.ErrRevocationUnknown, middleware.ErrSessionUnknown} {
-			h := http.Header{}
-			middleware.WriteHeader(h, &middleware.Error{Code: code, RetryAfter: wait})
+			_, h, _ := (&middleware.Error{Code: code, RetryAfter: wait}).Answer()
 			if got := h.Get("Retry-After"); got != want || h.Get("WWW-Authenticate") != "" {
 				t.Errorf("%v: %v becomes %v", code, wait, h)
 			}
@@ -319,7 +310,7 @@ func TestProblem(t *testing.T) {
 		middleware.ErrMisconfigured:   `{"type":"about:blank","title":"Internal Server Error","status":500}`,
 		middleware.ErrKeysUnavailable: `{"type":"about:blank","title":"Service Unavailable","status":503}`,
 	} {
-		got := middleware.Problem(&middleware.Error{Code: code, Cause: errors.New("canary")})
+		_, _, got := (&middleware.Error{Code: code, Cause: errors.New("canary")}).Answer()
 		if string(got) != want+"\n" || !json.Valid(got) {
 			t.Errorf("%v: %s", code, got)
 		}
@@ -343,14 +334,14 @@ func TestErrorInWords(t *testing.T) {
 
 func TestLogValue(t *testing.T) {
 	err := &middleware.Error{
-		Code: middleware.ErrClaims, KeyID: "k", Signed: true, RetryAfter: time.Second, Hint: "look there", Cause: errors.New("why"),
+		Code: middleware.ErrClaims, Check: middleware.CheckClaims, KeyID: "k", Signed: true, RetryAfter: time.Second, Hint: "look there", Cause: errors.New("why"),
 	}
 	for _, test := range []struct {
 		err  *middleware.Error
 		want string
 	}{
-		{err, "[code=unacceptable claims kid=k cause=why hint=look there]"},
-		{&middleware.Error{Code: middleware.ErrNoToken}, "[code=no token]"},
+		{err, "[code=claims check=claims kid=k cause=why hint=look there]"},
+		{&middleware.Error{Code: middleware.ErrNoToken}, "[code=no_token]"},
 	} {
 		if got := test.err.LogValue().String(); got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)

@@ -26,6 +26,9 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
+// noon is the time of a test.
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
 var b64 = base64.RawURLEncoding
 
 // hand is a clock that is set by hand, so that hours pass at once.

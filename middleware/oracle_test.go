@@ -145,7 +145,7 @@ func (o oracle) payload(s said, text string) (said, error) {
 			for i, member := range members {
 				value, there := w[member]
 				text, isText := value.(string)
-				if there && !isText {
+				if there && value != nil && !isText {
 					return s, errors.New(name + " " + member)
 				}
 				if i < len(four) {
@@ -194,7 +194,9 @@ func (o oracle) payload(s said, text string) (said, error) {
 	}
 	// How much later than each limit it is, in seconds.
 	now, leeway := float64(o.now.UnixNano())/1e9, o.leeway.Seconds()
-	for _, late := range []float64{now - s.exp - leeway, s.iat - now - leeway, nbf - now - leeway, s.iat - s.exp} {
+	const maxLife = 31 * 24 * 60 * 60
+	for _, late := range []float64{now - s.exp - leeway, s.iat - now - leeway,
+		nbf - now - leeway, s.iat - s.exp, s.exp - s.iat - maxLife} {
 		switch {
 		case late > 1e-4:
 			return s, errors.New("time")

@@ -21,7 +21,7 @@ func TestWhatARefusalTells(t *testing.T) {
 	v := newValidator(t, middleware.Config{MaxTokenAge: time.Hour})
 	var revoked bool
 	var broken error
-	revoking := newValidator(t, middleware.Config{Revoked: func(context.Context, *claims.Claims) (bool, error) { return revoked, broken }})
+	revoking := newValidator(t, middleware.Config{Revoked: func(context.Context, *claims.Claims, time.Time) (bool, error) { return revoked, broken }})
 	down := httptest.NewServer(http.NotFoundHandler())
 	defer down.Close()
 	keyless := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "down", URL: down.URL}})
@@ -51,6 +51,7 @@ func TestWhatARefusalTells(t *testing.T) {
 		{"alg none", token(paratest.WithHeader("alg", "none")), `parajwt: algorithm not allowed (kid "K"): alg "none" is not on the allow-list`, false},
 		{"another alg than the key's", token(paratest.WithHeader("alg", "ES256")), `parajwt: algorithm not allowed (kid "K"): alg is not the algorithm of its key`, false},
 		{"unknown kid", token(paratest.UnknownKey("x")), `parajwt: unknown key (kid "x"); the key set of "paratest" has no such key: does the client use another Para environment, or does somebody guess?`, false},
+		{"valid for longer than MaxTokenLife", token(paratest.Lived(0, 31*24*time.Hour+time.Second)), `parajwt: unacceptable claims (kid "K"); exp is 744h0m1s after iat, and MaxTokenLife is 744h0m0s`, true},
 		{"bad signature", token(paratest.BadSignature()), `parajwt: wrong signature (kid "K")`, false},
 		{"payload is no JSON", shared().SignRaw(header, "x"), `parajwt: malformed token (kid "K"): claims: payload: unexpected character at byte 0`, true},
 		{"name in another case", token(paratest.With("EXP", 1)), `parajwt: malformed token (kid "K"): claims: payload: a name in another case than exp at byte 7`, true},
@@ -101,7 +102,7 @@ func TestWhatARefusalTells(t *testing.T) {
 	ended := middleware.AcceptVerificationTokensWithoutUserID(verifier{refusedError{}}, middleware.FromHeader("X-Token"))
 	silent := middleware.AcceptVerificationTokensWithoutUserID(verifier{}, middleware.FromHeader("X-Token"))
 	cookie := middleware.TokenFrom(middleware.FromCookie("jwt"))
-	no := middleware.Allow(func(*claims.Claims) error { return errors.New("not today") })
+	no := middleware.Allow(func(_ context.Context, _ *claims.Claims) error { return errors.New("not today") })
 	for _, test := range []struct {
 		name   string
 		guard  *middleware.Guard
@@ -111,26 +112,26 @@ func TestWhatARefusalTells(t *testing.T) {
 		wait   time.Duration
 	}{
 		{"no header", middleware.Require(v), request(""), "parajwt: no token", false, 0},
-		{"two headers", middleware.Require(v), headers("Authorization", "Bearer a", "Bearer b"), "parajwt: malformed token: the header that carries the token is there more than once", false, 0},
+		{"two headers", middleware.Require(v), headers("Authorization", "Bearer a", "Bearer b"), "parajwt: malformed token: the header field that carries the token is present more than once", false, 0},
 		{"another scheme", middleware.Require(v), headers("Authorization", "Basic eA=="), "parajwt: malformed token: the Authorization header is not a Bearer token", false, 0},
 		{"the scheme alone", middleware.Require(v), headers("Authorization", "Bearer"), "parajwt: malformed token: the token is empty", false, 0},
 		{"less than the scheme", middleware.Require(v), headers("Authorization", "Beare"), "parajwt: malformed token: the Authorization header is not a Bearer token", false, 0},
 		{"an empty token", middleware.Require(v), headers("Authorization", "Bearer "), "parajwt: malformed token: the token is empty", false, 0},
-		{"two tokens", middleware.Require(v), headers("Authorization", "Bearer a b"), "parajwt: malformed token: the header is not one token and nothing else", false, 0},
-		{"two cookies", middleware.Require(v, cookie), headers("Cookie", "jwt=a; jwt=b"), "parajwt: malformed token: the cookie that carries the token is there more than once", false, 0},
-		{"a cookie with a quotation mark", middleware.Optional(v, cookie), headers("Cookie", `jwt="a`), "parajwt: malformed token: the cookie that should carry the token is not well-formed", false, 0},
-		{"a cookie with a backslash", middleware.Optional(v, cookie), headers("Cookie", `other=1; jwt=a\`), "parajwt: malformed token: the cookie that should carry the token is not well-formed", false, 0},
-		{"a cookie behind too many", middleware.Optional(v, cookie), headers("Cookie", strings.Repeat("a=b; ", 3001)+"jwt=a"), "parajwt: malformed token: the cookie that should carry the token is not well-formed", false, 0},
-		{"a good cookie and a bad one", middleware.Require(v, cookie), headers("Cookie", "jwt="+token()+`; jwt=a\`), "parajwt: malformed token: the cookie that carries the token is there more than once", false, 0},
-		{"64 KiB of cookies", middleware.Optional(v, cookie), headers("Cookie", "a="+strings.Repeat("b", 40<<10), "c="+strings.Repeat("d", 40<<10)), "parajwt: malformed token: the header that carries the token is too long", false, 0},
-		{"a MiB of spaces", middleware.Require(v), headers("Authorization", "Bearer"+strings.Repeat(" ", 1<<20)+"a"), "parajwt: malformed token: the header that carries the token is too long", false, 0},
-		{"a MiB in a header of its own", middleware.Require(v, middleware.TokenFrom(middleware.FromHeader("X-Token"))), headers("X-Token", strings.Repeat("a", 1<<20)), "parajwt: malformed token: the header that carries the token is too long", false, 0},
+		{"two tokens", middleware.Require(v), headers("Authorization", "Bearer a b"), "parajwt: malformed token: the header field is not one token and nothing else", false, 0},
+		{"two cookies", middleware.Require(v, cookie), headers("Cookie", "jwt=a; jwt=b"), "parajwt: malformed token: the cookie that carries the token is present more than once", false, 0},
+		{"a cookie with a quotation mark", middleware.Optional(v, cookie), headers("Cookie", `jwt="a`), "parajwt: malformed token: the cookie that carries the token is not well-formed", false, 0},
+		{"a cookie with a backslash", middleware.Optional(v, cookie), headers("Cookie", `other=1; jwt=a\`), "parajwt: malformed token: the cookie that carries the token is not well-formed", false, 0},
+		{"a cookie behind many others", middleware.Optional(v, cookie), headers("Cookie", strings.Repeat("a=b; ", 3001)+"jwt=a"), "parajwt: malformed token: not three parts between two dots", false, 0},
+		{"a good cookie and a bad one", middleware.Require(v, cookie), headers("Cookie", "jwt="+token()+`; jwt=a\`), "parajwt: malformed token: the cookie that carries the token is present more than once", false, 0},
+		{"64 KiB of cookies", middleware.Optional(v, cookie), headers("Cookie", "a="+strings.Repeat("b", 40<<10), "c="+strings.Repeat("d", 40<<10)), "parajwt: malformed token: the request has more than 32 KiB of cookies", false, 0},
+		{"a MiB of spaces", middleware.Require(v), headers("Authorization", "Bearer"+strings.Repeat(" ", 1<<20)+"a"), "parajwt: malformed token: the header field that carries the token is too long", false, 0},
+		{"a MiB in a header of its own", middleware.Require(v, middleware.TokenFrom(middleware.FromHeader("X-Token"))), headers("X-Token", strings.Repeat("a", 1<<20)), "parajwt: malformed token: the header field that carries the token is too long", false, 0},
 		{"an empty cookie", middleware.Require(v, cookie), headers("Cookie", "jwt="), "parajwt: malformed token: the token is empty", false, 0},
 		{"not allowed", middleware.Require(v, no), request(token()), `parajwt: not allowed (kid "K"): not today`, true, 0},
 		{"session over", middleware.Require(v, ended), headers("X-Token", "a"), "parajwt: session expired: refused", false, 0},
 		{"session unknown", middleware.Require(v, sessions), headers("X-Token", "a"), "parajwt: session unknown: no answer", false, time.Second},
-		{"session neither", middleware.Require(v, silent), headers("X-Token", "a"), "parajwt: session unknown: the VerificationTokenVerifier returned neither a user nor an error", false, time.Second},
-		{"two verification tokens", middleware.Require(v, sessions), headers("X-Token", "a", "b"), "parajwt: malformed token: the header that carries the token is there more than once", false, 0},
+		{"session neither", middleware.Require(v, silent), headers("X-Token", "a"), "parajwt: session unknown: the TokenVerifier returned neither a user nor an error", false, time.Second},
+		{"two verification tokens", middleware.Require(v, sessions), headers("X-Token", "a", "b"), "parajwt: malformed token: the header field that carries the token is present more than once", false, 0},
 		{"no validator", middleware.Require(nil, nil), request(token()), "parajwt: middleware misconfigured: the Validator was not made by New: did that return an error?", false, 0},
 		{"a nil option", middleware.Require(v, nil), request(token()), "parajwt: middleware misconfigured: an Option is nil", false, 0},
 		{"a nil source", middleware.Require(v, middleware.TokenFrom(nil)), request(token()), "parajwt: middleware misconfigured: TokenFrom needs at least one source, and none of them nil", false, 0},

@@ -117,20 +117,24 @@ func TestARememberedTokenIsRefusedOnce(t *testing.T) {
 		refuse(t, v, token, middleware.ErrUnknownKey)
 	})
 	t.Run("its user is revoked", func(t *testing.T) {
-		var out middleware.Revocations
-		v, para, at := remembering(t, func(cfg *middleware.Config) { cfg.Revoked = out.Revoked })
-		out.Now = at.now
+		var out string
+		v, para, at := remembering(t, nil)
+		v, para, at = remembering(t, func(cfg *middleware.Config) {
+			cfg.Revoked = func(_ context.Context, user *claims.Claims, now time.Time) (bool, error) {
+				if !now.Equal(at.now()) {
+					t.Errorf("asked at %v, and it is %v", now, at.now())
+				}
+				return user.UserID == out, nil
+			}
+		})
 		token := para.Token(paratest.EmailUser())
-		user := accept(t, v, token)
-		if err := out.RevokeUser(user.UserID); err != nil {
-			t.Fatal(err)
-		}
+		out = accept(t, v, token).UserID
 		refuse(t, v, token, middleware.ErrRevoked)
 	})
 	t.Run("revocation cannot be told", func(t *testing.T) {
 		var down error
 		v, para, _ := remembering(t, func(cfg *middleware.Config) {
-			cfg.Revoked = func(context.Context, *claims.Claims) (bool, error) { return false, down }
+			cfg.Revoked = func(context.Context, *claims.Claims, time.Time) (bool, error) { return false, down }
 		})
 		token := para.Token(paratest.EmailUser())
 		accept(t, v, token)

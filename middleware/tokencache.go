@@ -9,45 +9,49 @@ import (
 	"unsafe"
 
 	"github.com/parajwt/parajwt/claims"
-	"github.com/parajwt/parajwt/internal/jose"
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// tokenCache remembers tokens whose signature was good, so that the next request with the same token
-// costs a look-up. It is a set-associative table: a token's hash picks a set, and within the set the
-// entry that was hit least makes room, the longest there first. On Zipf traffic that keeps more hits than an LRU,
-// and within a point as many as W-TinyLFU (benchmarks/RESULTS.md), without a lock for readers and without a goroutine.
+// tokenCache maps tokens whose signature was good to their users, so that a
+// repeated token costs a look-up. It is a set-associative table: a token's hash
+// selects a set, and within the set a new entry replaces the one with the fewest
+// hits, the oldest first. On Zipf traffic this keeps more hits than an LRU, and
+// within a percentage point as many as W-TinyLFU (benchmarks/RESULTS.md), without
+// a lock for readers and without a goroutine.
 //
-// A reader takes no lock: it compares tags, then the whole token. Whatever a writer does meanwhile,
-// an entry that is found is whole, and of this token.
+// Readers never see a partial entry, and never another token's: entries are
+// immutable and published with an atomic store, and the whole token is compared.
 type tokenCache struct {
-	seed maphash.Seed // secret, so that nobody can choose which set a token falls into
+	seed maphash.Seed // secret, so that nobody can choose the set of a token
 	sets []tokenSet
 }
 
 const (
 	ways = 16 // the tags of a set fill a cache line
-	// maxEntryBytes is the most that one entry may hold on to. Larger ones are not kept, so that
-	// CacheSize bounds bytes as well.
+	// maxEntryBytes is the most that one entry may retain. Larger ones are not
+	// cached, so that CacheSize bounds bytes as well.
 	maxEntryBytes = 8 << 10
 	maxHits       = 7
-	// hashedTail is how much of a token is hashed: the end of its signature, which is as good as
-	// random in every token that gets in here. Others may share it, and then compare unequal.
+	// hashedTail is how much of a token is hashed: the end of its signature,
+	// which is unpredictable in every cached token.
 	hashedTail = 40
 )
 
 type tokenSet struct {
-	tags    [ways]atomic.Uint32 // of the hash, so that most slots need not be looked into
+	tags    [ways]atomic.Uint32 // of the hash, so that most entries need no look
 	entries [ways]atomic.Pointer[verified]
 	write   sync.Mutex
-	hand    int // behind the entry that came last; guarded by write
+	hand    int // the entry after the newest; guarded by write
 }
 
-// verified is a token whose signature was good, with all that must still hold the next time.
+// verified is a token whose signature was good, with all that must still hold at
+// the next use. What decides is in user, which no handler can reach: handlers
+// get copies of it, and callers of Validate get shared.
 type verified struct {
 	token  string
-	claims *claims.Claims
-	key    jwks.Key // it must still be in the set
+	user   claims.Claims
+	shared *claims.Claims
+	key    jwks.Key // must still be in the set
 	hits   atomic.Uint32
 }
 
@@ -60,10 +64,11 @@ func newTokenCache(size int) *tokenCache {
 
 func (c *tokenCache) place(token string) (*tokenSet, uint32) {
 	h := maphash.String(c.seed, token[max(0, len(token)-hashedTail):])
-	return &c.sets[h%uint64(len(c.sets))], uint32(h>>32) | 1 // 0 is an empty slot
+	return &c.sets[h%uint64(len(c.sets))], uint32(h>>32) | 1 // 0 is an empty place
 }
 
-// get returns what is remembered of a token. Time and keys have gone on since: the caller checks.
+// get returns the entry of a token, or nil. The caller checks time, key and
+// revocation.
 func (c *tokenCache) get(token string) *verified {
 	if c == nil {
 		return nil
@@ -83,14 +88,19 @@ func (c *tokenCache) get(token string) *verified {
 	return nil
 }
 
-// put remembers a token, unless it is too large to. The user is not shared with anybody yet.
-func (c *tokenCache) put(token string, user *claims.Claims, key jwks.Key, now time.Time) {
-	if c == nil || entryBytes(token, user) > maxEntryBytes {
-		return
+// put adds a token to the cache and returns its entry, or nil if the entry would
+// exceed maxEntryBytes. shared becomes the value that later calls of Validate
+// return.
+func (c *tokenCache) put(
+	token string, shared *claims.Claims, key jwks.Key, now time.Time,
+) *verified {
+	if c == nil || entryBytes(token, shared) > maxEntryBytes {
+		return nil
 	}
-	// A clone, because the token may be a small part of a large header, which must not be kept.
-	e := &verified{token: strings.Clone(token), claims: user, key: key}
-	user.TokenID = jose.TokenID(e.token)
+	// A clone, because the token may be part of a larger string, the header field,
+	// which must not stay in memory.
+	e := &verified{token: strings.Clone(token), shared: shared, key: key}
+	shared.CopyTo(&e.user)
 	set, tag := c.place(token)
 	set.write.Lock()
 	defer set.write.Unlock()
@@ -98,7 +108,7 @@ func (c *tokenCache) put(token string, user *claims.Claims, key jwks.Key, now ti
 	for n := range ways {
 		i := (set.hand + n) % ways
 		old := set.entries[i].Load()
-		if old == nil || old.token == token || !now.Before(old.claims.ExpiresAt) {
+		if old == nil || old.token == token || !now.Before(old.user.ExpiresAt) {
 			victim, fewest = i, 0
 			break
 		}
@@ -107,7 +117,8 @@ func (c *tokenCache) put(token string, user *claims.Claims, key jwks.Key, now ti
 		}
 	}
 	if fewest > 0 {
-		// All have been hit since: yesterday's favourites must not stay for ever.
+		// Every entry was hit. Halve the counts, so that entries which were
+		// popular once do not stay for ever.
 		for i := range set.entries {
 			if old := set.entries[i].Load(); old != nil {
 				old.hits.Store(old.hits.Load() / 2)
@@ -117,14 +128,16 @@ func (c *tokenCache) put(token string, user *claims.Claims, key jwks.Key, now ti
 	set.hand = (victim + 1) % ways
 	set.entries[victim].Store(e)
 	set.tags[victim].Store(tag)
+	return e
 }
 
-// entryBytes is an upper bound of the memory that an entry holds on to.
+// entryBytes is an upper bound of the memory that an entry retains.
 func entryBytes(token string, c *claims.Claims) int {
+	slices := cap(c.Audience)*int(unsafe.Sizeof("")) +
+		cap(c.Wallets)*int(unsafe.Sizeof(claims.Wallet{})) +
+		cap(c.ConnectedWallets)*int(unsafe.Sizeof(claims.ConnectedWallet{}))
 	return len(token) + // the clone
 		2*len(token)*3/4 + // the payload, and as much again for strings that had escapes
-		cap(c.Audience)*int(unsafe.Sizeof("")) +
-		cap(c.Wallets)*int(unsafe.Sizeof(claims.Wallet{})) +
-		cap(c.ConnectedWallets)*int(unsafe.Sizeof(claims.ConnectedWallet{})) +
-		int(unsafe.Sizeof(claims.Claims{})) + int(unsafe.Sizeof(verified{}))
+		2*slices + 2*int(unsafe.Sizeof(claims.Claims{})) + // user and shared
+		int(unsafe.Sizeof(verified{}))
 }

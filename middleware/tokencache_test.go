@@ -25,7 +25,7 @@ func kept(c *tokenCache) (entries, bytes int) {
 		for j := range c.sets[i].entries {
 			if e := c.sets[i].entries[j].Load(); e != nil {
 				entries++
-				bytes += entryBytes(e.token, e.claims)
+				bytes += entryBytes(e.token, &e.user)
 			}
 		}
 	}
@@ -96,8 +96,8 @@ func TestCacheConcurrently(t *testing.T) {
 				n := (i*7 + g) % 64
 				token := fmt.Sprintf("h.p.%064d", n)
 				if e := c.get(token); e != nil {
-					if e.token != token || e.claims.UserID != fmt.Sprint(n) {
-						t.Errorf("asked for %d, got %s", n, e.claims.UserID)
+					if e.token != token || e.user.UserID != fmt.Sprint(n) {
+						t.Errorf("asked for %d, got %s", n, e.user.UserID)
 						return
 					}
 					continue

@@ -12,29 +12,27 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Validator turns tokens into Para users. It is made by [New], is safe for concurrent use, and is
-// meant to be shared by all of a program's handlers. Close it at the end.
+// Validator verifies tokens for one Para environment. [New] makes it. A program
+// makes one, shares it among its handlers and closes it at the end. Safe for
+// concurrent use by multiple goroutines.
 type Validator struct {
 	cfg     Config
 	keys    *jwks.Cache
-	ownNow  bool              // the key cache has a clock of its own
-	foreign map[string]string // key ID → the other environment it is known to be of
+	foreign map[string]string // key ID → the other environment that is known to use it
 	scratch sync.Pool         // of *[]byte
-	cache   *tokenCache       // nil when switched off
+	cache   *tokenCache       // nil if disabled
 }
 
-// New returns a validator for one environment of Para and a list of API key IDs. It reports every
-// mistake of the configuration at once (errors.Join) and fetches nothing: the first token does, or
-// [Validator.Warm].
+// New returns a validator for one Para environment and a list of API key IDs. It
+// reports every mistake in cfg at once (errors.Join). It fetches nothing: the
+// first token does, or [Validator.Warm].
 func New(cfg Config) (*Validator, error) {
 	clock := cfg.Now // nil for the system's
 	cfg, errs := cfg.withDefaults()
 	foreign, err := cfg.otherEnvironments()
 	errs = append(errs, err)
-	v := &Validator{cfg: cfg, foreign: foreign, ownNow: cfg.Keys.Now != nil, cache: newTokenCache(cfg.CacheSize)}
-	if !v.ownNow {
-		cfg.Keys.Now = clock
-	}
+	v := &Validator{cfg: cfg, foreign: foreign, cache: newTokenCache(cfg.CacheSize)}
+	cfg.Keys.Now, cfg.Keys.Logger, cfg.Keys.Algorithms = clock, cfg.Logger, cfg.Algorithms
 	v.keys, err = jwks.New(cfg.Environment, cfg.Keys)
 	if err := errors.Join(append(errs, err)...); err != nil {
 		if v.keys != nil {
@@ -43,78 +41,92 @@ func New(cfg Config) (*Validator, error) {
 		return nil, err
 	}
 	v.scratch.New = func() any { b := make([]byte, 0, 4<<10); return &b }
+	cfg.warnAboutAPIKeyIDs(v.keys.Environment().Name)
 	return v, nil
 }
 
-// Validate verifies a token and returns its user, or a [*Error], never both. The user is shared with
-// every other caller that validates the same token: treat it as read-only.
+// Validate verifies a token. It returns the user, or an [*Error]. The user is
+// shared with every caller that validates the same token: treat it as
+// read-only, or use an adapter, behind which each request has a copy.
 //
-// It does what RFC 8725 asks, in this order, so that a token costs no cryptography unless its header
-// is right and its key is known: size, three parts of canonical base64url, header (strict JSON, alg on the
-// allow-list, no crit and the like), key by kid, alg being that key's, signature; then payload (strict JSON,
-// every claim of its type), aud; then exp, iat, nbf, MaxTokenAge, Revoked.
+// The checks follow RFC 8725. Their order makes a token cost no cryptography
+// unless its header is right and its key is known: size, three parts of
+// canonical base64url, header (strict JSON, alg on the allow-list, no crit), key
+// by kid, alg of that key, signature, payload (strict JSON, every claim of its
+// type, MaxTokenLife), aud, nbf, iat, exp, MaxTokenAge, Revoked.
 //
-// A token that was verified before, and whose key is still Para's, is compared as a whole and looked up instead
-// (Config.CacheSize); what changes with time is checked each time.
+// If the token was verified before, and its key is still in the key set, the
+// token cache answers (Config.CacheSize). It compares the whole token. Times and
+// revocation are checked each time.
 //
-// It calls Para only when keys are missing, and waits for that no longer than ctx. The header may have 4 KiB, encoded.
+// Validate calls Para only if a key is missing, and waits for that no longer
+// than ctx.
 //
-// Codes: ErrNoToken, ErrMalformed, ErrAlgorithm, ErrUnknownKey, ErrSignature, ErrAudience, ErrClaims, ErrExpired,
-// ErrNotYetValid, ErrRevoked; and ErrKeysUnavailable and ErrRevocationUnknown, which say nothing about the token.
+// The codes are [ErrNoToken], [ErrMalformed], [ErrAlgorithm], [ErrUnknownKey],
+// [ErrSignature], [ErrAudience], [ErrClaims], [ErrExpired], [ErrNotYetValid] and
+// [ErrRevoked]; and [ErrKeysUnavailable] and [ErrRevocationUnknown], which mean
+// that the token could not be verified.
 func (v *Validator) Validate(ctx context.Context, token string) (*claims.Claims, error) {
-	c, err := v.validate(ctx, token)
-	if err != nil {
-		return nil, err // never a nil *Error in an error
+	var o outcome
+	if token == "" {
+		o.refusal = &Error{Code: ErrNoToken}
+	} else {
+		o = v.validate(ctx, token)
 	}
-	return c, nil
+	v.observe(ctx, o)
+	if o.refusal != nil {
+		return nil, o.refusal
+	}
+	return o.shared, nil
 }
 
-func (v *Validator) validate(ctx context.Context, token string) (*claims.Claims, *Error) {
-	switch {
-	case token == "":
-		return nil, &Error{Code: ErrNoToken}
-	case len(token) > v.cfg.MaxTokenBytes:
-		return nil, &Error{Code: ErrMalformed, Cause: errTooLarge}
+// validate verifies a token that is not "". It returns the user also if the
+// token is too old, because ExpiredIsAnonymous checks revocation then.
+func (v *Validator) validate(ctx context.Context, token string) outcome {
+	if len(token) > v.cfg.MaxTokenBytes {
+		return outcome{refusal: &Error{Code: ErrMalformed, Check: CheckForm, Cause: errTooLarge}}
 	}
 	now := v.cfg.Now()
-	c := v.recall(ctx, token, now)
-	if c == nil {
-		var err *Error
-		if c, err = v.verify(ctx, token, now); err != nil {
-			return nil, err
-		}
-		now = v.cfg.Now() // it may have waited for keys
-	}
-	if err := v.inTime(c, now); err != nil {
-		return nil, err
-	}
-	if v.cfg.Revoked != nil {
-		if err := v.revoked(ctx, c); err != nil {
-			return nil, err
+	o, now := v.recall(ctx, token, now)
+	if o.user == nil {
+		if o, now = v.verify(ctx, token, now); o.refusal != nil {
+			return o
 		}
 	}
-	return c, nil
+	if o.refusal = v.inTime(o.user, now); o.refusal == nil {
+		o.refusal = v.revoked(ctx, o.user, now)
+	}
+	return o
 }
 
-// recall returns the user of a token that was verified before with a key that is still in the set.
-// In every other case it is as if the token were new.
-func (v *Validator) recall(ctx context.Context, token string, now time.Time) *claims.Claims {
+// recall returns the user of a token that was verified before with a key that is
+// still in the set. In any other case it returns nothing, and the token is
+// verified as a new one. The time is now, or later if it waited for the keys.
+func (v *Validator) recall(
+	ctx context.Context, token string, now time.Time,
+) (outcome, time.Time) {
 	e := v.cache.get(token)
 	if e == nil {
-		return nil
+		return outcome{}, now
 	}
-	if key, err := v.key(ctx, e.key.ID(), now); err != nil || key != e.key {
-		return nil
+	key, now, err := v.key(ctx, e.key.ID(), now)
+	if err != nil || key != e.key {
+		return outcome{}, now
 	}
-	return e.claims
+	return outcome{user: &e.user, shared: e.shared, cached: true}, now
 }
 
-func (v *Validator) revoked(ctx context.Context, c *claims.Claims) *Error {
-	switch revoked, err := v.cfg.Revoked(ctx, c); {
+// revoked returns why a user is revoked, or nil.
+func (v *Validator) revoked(ctx context.Context, user *claims.Claims, now time.Time) *Error {
+	if v.cfg.Revoked == nil {
+		return nil
+	}
+	switch revoked, err := v.cfg.Revoked(ctx, user, now); {
 	case err != nil:
-		return &Error{Code: ErrRevocationUnknown, KeyID: c.KeyID, Signed: true, RetryAfter: time.Second, Cause: err}
+		return &Error{Code: ErrRevocationUnknown, Check: CheckRevocation, KeyID: user.KeyID,
+			Signed: true, RetryAfter: time.Second, Cause: err}
 	case revoked:
-		return &Error{Code: ErrRevoked, KeyID: c.KeyID, Signed: true}
+		return &Error{Code: ErrRevoked, Check: CheckRevocation, KeyID: user.KeyID, Signed: true}
 	}
 	return nil
 }
@@ -124,89 +136,118 @@ var (
 	errKeyAlg   = errors.New("alg is not the algorithm of its key")
 )
 
-// verify checks all that does not change with time.
-func (v *Validator) verify(ctx context.Context, token string, now time.Time) (*claims.Claims, *Error) {
+// verify checks all that does not change with time. The time that it returns is
+// now, or later if it waited for the keys.
+func (v *Validator) verify(
+	ctx context.Context, token string, now time.Time,
+) (outcome, time.Time) {
+	var header jose.Header
+	refuse := func(code Code, check Check, cause error) (outcome, time.Time) {
+		return outcome{refusal: &Error{Code: code, Check: check, KeyID: header.KeyID,
+			Signed: check == CheckClaims, Cause: cause}}, now
+	}
 	t, err := jose.Split(token)
 	if err != nil {
-		return nil, &Error{Code: ErrMalformed, Cause: err}
+		return refuse(ErrMalformed, CheckForm, err)
 	}
 	scratch := v.scratch.Get().(*[]byte)
 	defer v.scratch.Put(scratch)
 
 	buf, err := jose.AppendDecoded((*scratch)[:0], t.Header)
 	if err != nil {
-		return nil, &Error{Code: ErrMalformed, Cause: err}
+		return refuse(ErrMalformed, CheckForm, err)
 	}
-	header, err := jose.ParseHeader(string(buf))
+	header, err = jose.ParseHeader(string(buf))
 	switch {
 	case errors.Is(err, jose.ErrAlgorithm):
-		return nil, &Error{Code: ErrAlgorithm, Hint: "the token's header has no alg"}
+		o, now := refuse(ErrAlgorithm, CheckHeader, nil)
+		o.refusal.Hint = "the token's header has no alg"
+		return o, now
 	case err != nil:
-		return nil, &Error{Code: ErrMalformed, Cause: err}
+		header = jose.Header{}
+		return refuse(ErrMalformed, CheckHeader, err)
+	case !v.keys.Allows(header.Algorithm):
+		return refuse(ErrAlgorithm, CheckHeader,
+			fmt.Errorf("alg %.16q is not on the allow-list", header.Algorithm))
 	}
-	if !v.keys.Allows(header.Algorithm) {
-		return nil, &Error{Code: ErrAlgorithm, KeyID: header.KeyID, Cause: fmt.Errorf("alg %.16q is not on the allow-list", header.Algorithm)}
-	}
-	key, refusal := v.key(ctx, header.KeyID, now)
+	key, now, refusal := v.key(ctx, header.KeyID, now)
 	if refusal != nil {
-		return nil, refusal
+		return outcome{refusal: refusal}, now
 	}
 	if header.Algorithm != key.Algorithm() {
-		return nil, &Error{Code: ErrAlgorithm, KeyID: header.KeyID, Cause: errKeyAlg}
+		return refuse(ErrAlgorithm, CheckKey, errKeyAlg)
 	}
 
-	// The bytes that were signed are those that arrived, not a re-encoding of them.
+	// The bytes verified are those that arrived, not a re-encoding of them
+	// (RFC 7515 §5.2).
 	buf = append(buf[:0], t.SigningInput...)
 	signed := len(buf)
 	if buf, err = jose.AppendDecoded(buf, t.Signature); err != nil {
-		return nil, &Error{Code: ErrMalformed, KeyID: header.KeyID, Cause: err}
+		return refuse(ErrMalformed, CheckForm, err)
 	}
 	*scratch = buf
 	if err := key.Verify(buf[:signed], buf[signed:]); err != nil {
-		return nil, &Error{Code: ErrSignature, KeyID: header.KeyID}
+		return refuse(ErrSignature, CheckSignature, nil)
 	}
 
+	// From here on, Para signed the token.
 	if buf, err = jose.AppendDecoded(buf[:0], t.Payload); err != nil {
-		return nil, &Error{Code: ErrMalformed, KeyID: header.KeyID, Signed: true, Cause: err}
+		return refuse(ErrMalformed, CheckClaims, err)
 	}
-	c, err := claims.FromVerifiedPayload(string(buf))
+	size := len(buf)
+	text := string(append(buf, jose.TokenID(token)...)) // one allocation for both
+	user, err := claims.FromVerifiedPayload(text[:size], claims.Token{
+		ID: text[size:], KeyID: key.ID(), KeyThumbprint: key.Thumbprint(),
+		Environment: v.keys.Environment().Name,
+	})
 	if err != nil {
-		code := ErrClaims
 		var ce *claims.Error
+		code, check := ErrClaims, CheckClaims
 		if errors.As(err, &ce) {
 			switch ce.Claim {
 			case "":
 				code = ErrMalformed
 			case "aud":
-				code = ErrAudience
+				code, check = ErrAudience, CheckAudience
 			}
 		}
-		return nil, &Error{Code: code, KeyID: header.KeyID, Signed: true, Cause: err}
+		o, now := refuse(code, check, err)
+		o.refusal.Signed = true
+		return o, now
 	}
-	if !v.forUs(c.Audience) {
-		return nil, &Error{Code: ErrAudience, KeyID: header.KeyID, Signed: true,
-			Hint: fmt.Sprintf("its aud is %.100q, which is none of APIKeyIDs", c.Audience)}
+	if life := user.ExpiresAt.Sub(user.IssuedAt); life > v.cfg.MaxTokenLife {
+		o, now := refuse(ErrClaims, CheckClaims, nil)
+		o.refusal.Hint = fmt.Sprintf("exp is %v after iat, and MaxTokenLife is %v",
+			life, v.cfg.MaxTokenLife)
+		return o, now
 	}
-	c.KeyID = key.ID()
-	c.Environment = v.keys.Environment().Name
-	c.TokenID = jose.TokenID(token)
-	v.cache.put(token, c, key, now)
-	return c, nil
+	if refusal := v.notForUs(user); refusal != nil {
+		return outcome{refusal: refusal}, now
+	}
+	o := outcome{user: user, shared: user}
+	if e := v.cache.put(token, user, key, now); e != nil {
+		o.user = &e.user
+	}
+	return o, now
 }
 
-// key finds the token's key, and turns the cache's errors into ours.
-func (v *Validator) key(ctx context.Context, id string, now time.Time) (jwks.Key, *Error) {
-	if v.ownNow {
-		now = v.cfg.Keys.Now()
+// key returns the key with this ID, and turns the key cache's errors into ours.
+// The time that it returns is now, or later if it waited for a fetch.
+func (v *Validator) key(
+	ctx context.Context, id string, now time.Time,
+) (jwks.Key, time.Time, *Error) {
+	if key, ok := v.keys.Fresh(id, now); ok {
+		return key, now, nil
 	}
 	key, err := v.keys.KeyAt(ctx, id, now)
-	if err == nil {
-		return key, nil
+	now = v.cfg.Now()
+	switch {
+	case err == nil:
+		return key, now, nil
+	case errors.Is(err, jwks.ErrUnknownKey):
+		return key, now, &Error{Code: ErrUnknownKey, Check: CheckKey, KeyID: id, Hint: v.whose(id)}
 	}
-	if errors.Is(err, jwks.ErrUnknownKey) {
-		return key, &Error{Code: ErrUnknownKey, KeyID: id, Hint: v.whose(id)}
-	}
-	return key, unavailable(id, err)
+	return key, now, unavailable(id, err)
 }
 
 func unavailable(id string, err error) *Error {
@@ -218,48 +259,91 @@ func unavailable(id string, err error) *Error {
 	return e
 }
 
-// whose tells an operator where a token with an unknown key may come from.
+// whose tells the operator where a token with an unknown key may come from.
 func (v *Validator) whose(id string) string {
 	here := v.keys.Environment().Name
 	if other := v.foreign[id]; other != "" && other != here {
-		return fmt.Sprintf("the key is known from Para's environment %q, and this validator is for %q: does the client use another environment than the server?", other, here)
+		return fmt.Sprintf("the key is known from Para's environment %q, and this validator"+
+			" is for %q: does the client use another environment than the server?", other, here)
 	}
-	return fmt.Sprintf("the key set of %q has no such key: does the client use another Para environment, or does somebody guess?", here)
+	return fmt.Sprintf("the key set of %q has no such key: does the client use another"+
+		" Para environment, or does somebody guess?", here)
 }
 
-func (v *Validator) forUs(audience []string) bool {
-	for _, aud := range audience {
+// notForUs returns why a token is for another app, or nil (RFC 7519 §4.1.3).
+func (v *Validator) notForUs(user *claims.Claims) *Error {
+	for _, aud := range user.Audience {
 		for _, id := range v.cfg.APIKeyIDs {
 			if aud == id {
-				return true
+				return nil
 			}
 		}
 	}
-	return false
+	return &Error{Code: ErrAudience, Check: CheckAudience, KeyID: user.KeyID, Signed: true,
+		Hint: fmt.Sprintf("its aud is %.100q, which is none of APIKeyIDs", user.Audience)}
 }
 
-// inTime checks what can change from one use of a token to the next (RFC 7519 §4.1.4 to §4.1.6).
-func (v *Validator) inTime(c *claims.Claims, now time.Time) *Error {
+// inTime checks what changes from one use of a token to the next (RFC 7519
+// §4.1.4 to §4.1.6).
+func (v *Validator) inTime(user *claims.Claims, now time.Time) *Error {
 	leeway := v.cfg.Leeway
 	refuse := func(code Code, hint string) *Error {
-		return &Error{Code: code, KeyID: c.KeyID, Signed: true, Hint: hint}
+		return &Error{Code: code, Check: CheckTime, KeyID: user.KeyID, Signed: true, Hint: hint}
 	}
 	switch {
-	case !now.Before(c.ExpiresAt.Add(leeway)):
-		return refuse(ErrExpired, "it expired "+now.Sub(c.ExpiresAt).Round(time.Second).String()+" ago")
-	case c.IssuedAt.After(now.Add(leeway)):
-		return refuse(ErrNotYetValid, "its iat lies "+c.IssuedAt.Sub(now).Round(time.Second).String()+" ahead: are the clocks right?")
-	case c.NotBefore.After(now.Add(leeway)):
-		return refuse(ErrNotYetValid, "its nbf lies "+c.NotBefore.Sub(now).Round(time.Second).String()+" ahead")
-	case v.cfg.MaxTokenAge > 0 && now.Sub(c.IssuedAt)-leeway > v.cfg.MaxTokenAge:
+	case user.IssuedAt.After(now.Add(leeway)):
+		return refuse(ErrNotYetValid, "its iat lies "+
+			user.IssuedAt.Sub(now).Round(time.Second).String()+" ahead: are the clocks right?")
+	case user.NotBefore.After(now.Add(leeway)):
+		return refuse(ErrNotYetValid, "its nbf lies "+
+			user.NotBefore.Sub(now).Round(time.Second).String()+" ahead")
+	case !now.Before(user.ExpiresAt.Add(leeway)):
+		return refuse(ErrExpired, "it expired "+
+			now.Sub(user.ExpiresAt).Round(time.Second).String()+" ago")
+	case v.cfg.MaxTokenAge > 0 && now.Sub(user.IssuedAt)-leeway > v.cfg.MaxTokenAge:
 		return refuse(ErrExpired, "it is older than MaxTokenAge")
 	}
 	return nil
 }
 
-// Warm fetches Para's keys now, so that the first request does not wait for them. It returns nil if there are
-// keys to verify with afterwards, be it those of Keys.Initial while Para cannot be reached, or an [*Error] with
-// [ErrKeysUnavailable]. A program need not end for it: fetching goes on by itself.
+// Recheck checks again what changes with time: exp, MaxTokenAge, whether the key
+// is still in the key set, and revocation. It is for connections that outlive a
+// request, such as WebSockets and streams: call it every minute or so, and close
+// the connection if it returns an error.
+//
+// It decides by what the token said, whatever was written to user since. The
+// error is an [*Error] with a code of [Validator.Validate], or with
+// [ErrMisconfigured] if user does not come from a token that a validator of this
+// environment verified: nil, made by hand, or from a verification token.
+func (v *Validator) Recheck(ctx context.Context, user *claims.Claims) error {
+	verified, token, err := user.Verified()
+	if err != nil || token.KeyID == "" || token.Environment != v.keys.Environment().Name {
+		return misconfigured("Recheck needs a user whose token a validator of this environment verified")
+	}
+	key, now, refusal := v.key(ctx, token.KeyID, v.cfg.Now())
+	switch {
+	case refusal != nil:
+	case key.Thumbprint() != token.KeyThumbprint:
+		refusal = &Error{Code: ErrUnknownKey, Check: CheckKey, KeyID: token.KeyID,
+			Hint: "another key has taken its ID since"}
+	default:
+		if refusal = v.notForUs(verified); refusal == nil {
+			refusal = v.inTime(verified, now)
+		}
+		if refusal == nil {
+			refusal = v.revoked(ctx, verified, now)
+		}
+	}
+	if refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+// Warm fetches Para's keys now, so that the first request does not wait for
+// them. It returns nil if usable keys are loaded, including those of
+// Keys.Initial, and otherwise an [*Error] with [ErrKeysUnavailable]. After an
+// error, fetching continues in the background: the program need not exit.
 func (v *Validator) Warm(ctx context.Context) error {
 	if err := v.keys.Warm(ctx); err != nil {
 		return unavailable("", err)
@@ -267,19 +351,21 @@ func (v *Validator) Warm(ctx context.Context) error {
 	return nil
 }
 
-// Keys returns the cache of Para's keys, for a [jwks.Cache.Snapshot].
+// Keys returns the cache of Para's keys, for [jwks.Cache.Snapshot].
 func (v *Validator) Keys() *jwks.Cache { return v.keys }
 
-// Status returns how Para's keys stand, for health endpoints and metrics. It never waits.
+// Status returns the state of Para's keys, for health endpoints and metrics. It
+// never waits.
 func (v *Validator) Status() jwks.Status { return v.keys.Status() }
 
-// Close ends the refreshing of keys. It always returns nil, and may be called again.
+// Close stops the background key refresh. It always returns nil. Further calls
+// have no effect.
 func (v *Validator) Close() error { return v.keys.Close() }
 
-// String names the validator and nothing that it holds.
+// String names the environment. It shows no configuration.
 func (v *Validator) String() string {
 	return "parajwt validator for " + v.keys.Environment().Name
 }
 
-// GoString is String, so that %#v shows nothing that the validator holds either.
+// GoString returns the result of String, so that %#v shows no configuration.
 func (v *Validator) GoString() string { return v.String() }

@@ -119,34 +119,14 @@ func TestTime(t *testing.T) {
 	}
 }
 
-// TestNow: one clock serves the tokens and the keys, unless the keys have one of their own.
+// TestNow: one clock serves the tokens and the keys.
 func TestNow(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newHand().now})
-	token := para.Token(paratest.EmailUser())
-
 	v := newValidator(t, middleware.Config{Environment: para.Environment()})
-	accepts(t, v, token)
+	accepts(t, v, para.Token(paratest.EmailUser()))
 	if at := v.Status().FetchedAt; !at.Equal(noon) {
 		t.Errorf("keys were fetched at %v, by the tokens' clock at %v", at, noon)
 	}
-
-	keys := newHand()
-	keys.set(noon.Add(-365 * 24 * time.Hour))
-	v = newValidator(t, middleware.Config{Environment: para.Environment(), Keys: jwks.Config{Now: keys.now}})
-	before := para.Fetches()
-	for range 5 {
-		accepts(t, v, token)
-	}
-	if at := v.Status().FetchedAt; !at.Equal(keys.now()) {
-		t.Errorf("keys were fetched at %v, by their own clock at %v", at, keys.now())
-	}
-	if n := para.Fetches() - before; n != 1 {
-		t.Errorf("%d fetches: the keys' age is taken by the wrong clock", n)
-	}
-	para.Withdraw(para.KeyIDs()...)
-	para.Rotate()
-	keys.advance(6 * time.Minute)
-	refuses(t, v, token, middleware.ErrUnknownKey)
 }
 
 // TestOtherEnvironments: the log says where a token with an unknown key comes from, and nobody is let in for it.
@@ -470,7 +450,7 @@ func TestExpiredMeanwhile(t *testing.T) {
 		w.Write(keySet(s))
 	}))
 	defer server.Close()
-	v := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "slow", URL: server.URL}, Now: hand.now, Keys: jwks.Config{Now: newHand().now}})
+	v := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "slow", URL: server.URL}, Now: hand.now})
 	refuses(t, v, s.token(), middleware.ErrExpired)
 }
 
@@ -596,7 +576,7 @@ func TestEveryCodeIsItself(t *testing.T) {
 		middleware.ErrNoToken: 401, middleware.ErrMalformed: 401, middleware.ErrAlgorithm: 401, middleware.ErrUnknownKey: 401,
 		middleware.ErrSignature: 401, middleware.ErrExpired: 401, middleware.ErrNotYetValid: 401, middleware.ErrAudience: 401,
 		middleware.ErrClaims: 401, middleware.ErrRevoked: 401, middleware.ErrSessionExpired: 401,
-		middleware.ErrForbidden:       403,
+		middleware.ErrForbidden: 403, middleware.ErrRuleUnavailable: 503,
 		middleware.ErrKeysUnavailable: 503, middleware.ErrRevocationUnknown: 503, middleware.ErrSessionUnknown: 503,
 		middleware.ErrMisconfigured: 500,
 	}
@@ -625,48 +605,27 @@ func TestEveryCodeIsItself(t *testing.T) {
 func TestECDSATwins(t *testing.T) {
 	key := newSigner(t, "ES256", "es")
 	url, _ := publish(t, keySet(key))
-	out := &middleware.Revocations{Now: newHand().now}
-	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: url}, Revoked: out.Revoked})
+	out := map[string]bool{}
+	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: url},
+		Revoked: func(_ context.Context, user *claims.Claims, _ time.Time) (bool, error) {
+			return out[user.TokenID], nil
+		}})
 	token := key.token()
 	user := accepts(t, v, token)
 	if other := accepts(t, v, twin(t, token)); other.TokenID != user.TokenID || other.UserID != user.UserID {
 		t.Errorf("the twin is %q of %q", other.TokenID, other.UserID)
 	}
-	if err := out.RevokeToken(user); err != nil {
-		t.Fatal(err)
-	}
+	out[user.TokenID] = true
 	refuses(t, v, token, middleware.ErrRevoked)
 	refuses(t, v, twin(t, token), middleware.ErrRevoked)
 	accepts(t, v, key.token())
-}
-
-// TestARevokedTokenStaysRevoked for as long as it could be accepted, the largest leeway included, however
-// full the list is.
-func TestARevokedTokenStaysRevoked(t *testing.T) {
-	hand := newHand()
-	out := &middleware.Revocations{Now: hand.now, Limit: 2}
-	v := newValidator(t, middleware.Config{Now: hand.now, Leeway: 5 * time.Minute, Revoked: out.Revoked})
-	token := shared().Token(paratest.EmailUser())
-	if err := out.RevokeToken(accepts(t, v, token)); err != nil {
-		t.Fatal(err)
-	}
-	if err := out.RevokeUser("somebody else"); err != nil {
-		t.Fatal(err)
-	}
-	for _, at := range []time.Duration{time.Minute, 29 * time.Minute, 35*time.Minute - 1} {
-		hand.set(noon.Add(at))
-		if err := out.RevokeUser("one more"); !errors.Is(err, middleware.ErrRevocationsFull) {
-			t.Errorf("after %v: %v", at, err)
-		}
-		refuses(t, v, token, middleware.ErrRevoked)
-	}
 }
 
 // TestRevokedIsAskedLast: only about tokens with which nothing else is wrong, and every time.
 func TestRevokedIsAskedLast(t *testing.T) {
 	type key struct{}
 	asked := 0
-	v := newValidator(t, middleware.Config{Revoked: func(ctx context.Context, user *claims.Claims) (bool, error) {
+	v := newValidator(t, middleware.Config{Revoked: func(ctx context.Context, user *claims.Claims, _ time.Time) (bool, error) {
 		if asked++; user == nil || user.UserID != paratest.UserID || ctx.Value(key{}) != "kept" {
 			t.Errorf("asked about %v", user)
 		}

@@ -20,7 +20,7 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-var _ middleware.VerificationTokenVerifier = (*session.VerificationTokens)(nil)
+var _ middleware.TokenVerifier = (*session.VerificationTokens)(nil)
 
 func newTokens(t testing.TB, c *session.Client, cfg session.TokensConfig) *session.VerificationTokens {
 	t.Helper()

@@ -1,8 +1,10 @@
-// Package paraecho guards Echo v4 handlers: behind [Require], a request carries a verified Para user
-// in its context. A handler asks for it with [User], or with claims.FromContext(c.Request().Context()).
+// Package paraecho guards Echo v4 handlers. Behind [Require], each request
+// carries a verified Para user, which a handler gets with [User] or with
+// claims.FromContext(c.Request().Context()).
 package paraecho
 
 import (
+	"encoding/json"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -11,18 +13,28 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// Require lets only requests with a verified Para user through. For everything else it returns an
-// [*echo.HTTPError] to Echo's error handler, whose Internal is the [*middleware.Error]; the headers are
-// set already. Echo's own handler answers it as [middleware.Guard.Refuse] would. With OnRefusal,
-// the answer is written here instead. Safe for concurrent use.
+// Require returns middleware that passes requests with a verified Para user. For
+// every other request it returns an [*echo.HTTPError] to Echo's error handler,
+// after setting the header fields of the response. Echo's default handler
+// responds as [middleware.Guard.Refuse] describes. The text of the error is
+// public; errors.As finds the [*middleware.Error] in it. With OnRefusal, the
+// response is written before. Safe for concurrent use by multiple goroutines.
 func Require(v *middleware.Validator, opts ...middleware.Option) echo.MiddlewareFunc {
 	return guard(middleware.Require(v, opts...))
 }
 
-// Optional lets requests without a token through as well, as anonymous. A token that is not good is
-// refused all the same.
+// Optional returns middleware that also passes requests without a token, as
+// anonymous: [User] reports false for them. It refuses requests with a token
+// that is not good; see [middleware.ExpiredIsAnonymous].
 func Optional(v *middleware.Validator, opts ...middleware.Option) echo.MiddlewareFunc {
 	return guard(middleware.Optional(v, opts...))
+}
+
+// Allow returns middleware for a route behind Require or Optional. It passes
+// requests whose user passes all rules, without verifying the token again. It
+// responds to others as the outer guard does: 401 without a user, 403 otherwise.
+func Allow(rules ...middleware.Rule) echo.MiddlewareFunc {
+	return guard(middleware.Authorize(rules...))
 }
 
 func guard(g *middleware.Guard) echo.MiddlewareFunc {
@@ -33,32 +45,39 @@ func guard(g *middleware.Guard) echo.MiddlewareFunc {
 			case refusal == nil:
 				c.SetRequest(verified)
 				return next(c)
-			case g.Overridden():
-				g.Refuse(c.Response(), c.Request(), refusal)
+			case g.Override(c.Response(), c.Request(), refusal):
 				return nil
 			}
-			header := c.Response().Header()
-			middleware.WriteHeader(header, refusal)
-			return &echo.HTTPError{Code: refusal.Status(), Message: problem{refusal, header}, Internal: refusal}
+			status, header, body := g.Answer(refusal)
+			contentType := header.Get(echo.HeaderContentType)
+			header.Del(echo.HeaderContentType)
+			for name, values := range header {
+				c.Response().Header()[name] = values
+			}
+			message := problem{status, c.Response().Header(), contentType, body}
+			return &echo.HTTPError{Code: status, Message: message, Internal: refusal.Public()}
 		}
 	}
 }
 
-// problem is the body of a refusal. Echo marshals it before it writes the header, which is when the
-// media type is known: an error handler that answers in a way of its own sets its own.
+// problem is the body of a refusal. Echo marshals it before it writes the header,
+// so that MarshalJSON can set the Content-Type. An error handler that responds in
+// another way sets another one.
 type problem struct {
-	refusal *middleware.Error
-	header  http.Header
+	status      int
+	header      http.Header
+	contentType string
+	body        json.RawMessage
 }
 
 func (p problem) MarshalJSON() ([]byte, error) {
-	p.header.Set(echo.HeaderContentType, middleware.ProblemType)
-	return middleware.Problem(p.refusal), nil
+	p.header.Set(echo.HeaderContentType, p.contentType)
+	return p.body, nil
 }
 
-// String is for logs that print the HTTPError's message.
-func (p problem) String() string { return http.StatusText(p.refusal.Status()) }
+// String returns the text of the status, for logs that print the error.
+func (p problem) String() string { return http.StatusText(p.status) }
 
-// User returns the verified user of a request, and false for an anonymous one. What is stored in
-// echo.Context under a name never counts.
+// User returns the verified user of a request, and false for an anonymous one.
+// Values stored in echo.Context by name do not count.
 func User(c echo.Context) (*claims.Claims, bool) { return claims.FromContext(c.Request().Context()) }

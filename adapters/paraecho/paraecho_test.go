@@ -119,9 +119,13 @@ func TestErrorHandler(t *testing.T) {
 		if !errors.As(got[0], &he) || he.Code != test.status {
 			t.Fatalf("%s: got %#v", test.path, got[0])
 		}
-		refusal, ok := he.Internal.(*middleware.Error)
-		if !ok || refusal.Code != test.code || !errors.Is(got[0], test.code) {
+		var refusal *middleware.Error
+		if !errors.As(he.Internal, &refusal) || refusal.Code != test.code || !errors.Is(got[0], test.code) {
 			t.Errorf("%s: got %v, want %v", test.path, he.Internal, test.code)
+		}
+		if text := http.StatusText(test.status); he.Internal.Error() != text ||
+			!strings.HasSuffix(he.Error(), "message="+text+", internal="+text) {
+			t.Errorf("%s: an error handler may print %q", test.path, he.Error())
 		}
 		if h := w.Header(); h.Get("Content-Type") != test.contentType || strings.TrimSpace(w.Body.String()) != test.body ||
 			h.Get("WWW-Authenticate") == "" || h.Get("Cache-Control") != "no-store" {
@@ -149,7 +153,7 @@ func TestDebug(t *testing.T) {
 		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 			t.Fatal(err)
 		}
-		if len(body) != 3 || body["status"] != 401.0 || w.Header().Get("Content-Type") != middleware.ProblemType {
+		if len(body) != 3 || body["status"] != 401.0 || w.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %v %s", path, w.Header(), w.Body)
 		}
 	}

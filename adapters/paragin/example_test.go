@@ -78,7 +78,7 @@ func ExampleRequire_errors() {
 	r.Use(paragin.Require(validator))
 
 	r.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/me", nil))
-	// Output: parajwt: no token true
+	// Output: Unauthorized true
 }
 
 func ExampleOptional() {

@@ -1,5 +1,6 @@
-// Package paragin guards Gin handlers: behind [Require], a request carries a verified Para user in
-// its context. A handler asks for it with [User], or with claims.FromContext(c.Request.Context()).
+// Package paragin guards Gin handlers. Behind [Require], each request carries a
+// verified Para user, which a handler gets with [User] or with
+// claims.FromContext(c.Request.Context()).
 package paragin
 
 import (
@@ -9,24 +10,34 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// Require lets only requests with a verified Para user through. Everything else is aborted and
-// answered as [middleware.Guard.Refuse] says; the reason, a [*middleware.Error], is added to c.Errors.
-// Safe for concurrent use.
+// Require returns middleware that passes requests with a verified Para user. It
+// aborts every other request and responds as [middleware.Guard.Refuse]
+// describes. It adds the reason to c.Errors: an error with a public text, in
+// which errors.As finds the [*middleware.Error]. Safe for concurrent use by
+// multiple goroutines.
 func Require(v *middleware.Validator, opts ...middleware.Option) gin.HandlerFunc {
 	return guard(middleware.Require(v, opts...))
 }
 
-// Optional lets requests without a token through as well, as anonymous. A token that is not good is
-// refused all the same.
+// Optional returns middleware that also passes requests without a token, as
+// anonymous: [User] reports false for them. It refuses requests with a token
+// that is not good; see [middleware.ExpiredIsAnonymous].
 func Optional(v *middleware.Validator, opts ...middleware.Option) gin.HandlerFunc {
 	return guard(middleware.Optional(v, opts...))
+}
+
+// Allow returns middleware for a route behind Require or Optional. It passes
+// requests whose user passes all rules, without verifying the token again. It
+// responds to others as the outer guard does: 401 without a user, 403 otherwise.
+func Allow(rules ...middleware.Rule) gin.HandlerFunc {
+	return guard(middleware.Authorize(rules...))
 }
 
 func guard(g *middleware.Guard) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		verified, refusal := g.Check(c.Request)
 		if refusal != nil {
-			c.Error(refusal)
+			c.Error(refusal.Public()) // gin.ErrorLogger writes it to the client
 			c.Abort()
 			g.Refuse(c.Writer, c.Request, refusal)
 			return
@@ -36,6 +47,6 @@ func guard(g *middleware.Guard) gin.HandlerFunc {
 	}
 }
 
-// User returns the verified user of a request, and false for an anonymous one. What is stored in
-// gin.Context under a name never counts.
+// User returns the verified user of a request, and false for an anonymous one.
+// Values stored in gin.Context by name do not count.
 func User(c *gin.Context) (*claims.Claims, bool) { return claims.FromContext(c.Request.Context()) }

@@ -1,7 +1,8 @@
-// Package parahttp guards net/http handlers: behind [Require], a request carries a verified Para user
-// in its context, and a handler asks for it with claims.FromContext(r.Context()).
+// Package parahttp guards net/http handlers. Behind [Require], the context of
+// each request carries a verified Para user, which a handler gets with
+// claims.FromContext(r.Context()).
 //
-// It fits every router made of http.Handler, chi and gorilla/mux among them.
+// It fits every router made of http.Handler, such as chi and gorilla/mux.
 package parahttp
 
 import (
@@ -11,16 +12,25 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// Require lets only requests with a verified Para user through to the handler. Everything else is
-// answered as [middleware.Guard.Refuse] says. Safe for concurrent use.
+// Require returns middleware that passes requests with a verified Para user to
+// the handler. It responds to every other request as [middleware.Guard.Refuse]
+// describes. Safe for concurrent use by multiple goroutines.
 func Require(v *middleware.Validator, opts ...middleware.Option) func(http.Handler) http.Handler {
 	return guard(middleware.Require(v, opts...))
 }
 
-// Optional lets requests without a token through as well, as anonymous. A token that is not good is
-// refused all the same.
+// Optional returns middleware that also passes requests without a token, as
+// anonymous: claims.FromContext reports false for them. It refuses requests with
+// a token that is not good; see [middleware.ExpiredIsAnonymous].
 func Optional(v *middleware.Validator, opts ...middleware.Option) func(http.Handler) http.Handler {
 	return guard(middleware.Optional(v, opts...))
+}
+
+// Allow returns middleware for a route behind Require or Optional. It passes
+// requests whose user passes all rules, without verifying the token again. It
+// responds to others as the outer guard does: 401 without a user, 403 otherwise.
+func Allow(rules ...middleware.Rule) func(http.Handler) http.Handler {
+	return guard(middleware.Authorize(rules...))
 }
 
 func guard(g *middleware.Guard) func(http.Handler) http.Handler {
@@ -36,6 +46,5 @@ func guard(g *middleware.Guard) func(http.Handler) http.Handler {
 	}
 }
 
-// User returns the verified user of a request, and false for an anonymous one. It is
-// claims.FromContext(r.Context()).
+// User returns the verified user of a request, and false for an anonymous one.
 func User(r *http.Request) (*claims.Claims, bool) { return claims.FromContext(r.Context()) }

@@ -126,9 +126,8 @@ func (i issuer) issue(r *http.Request, o order) (*issued, error) {
 		_, err = i.validator.Validate(r.Context(), out.Token)
 		var refusal *middleware.Error
 		if errors.As(err, &refusal) {
-			h := make(http.Header)
-			middleware.WriteHeader(h, refusal)
-			out.Answer = answer{refusal.Status(), h.Get("WWW-Authenticate"), string(refusal.Code)}
+			status, h, _ := refusal.Answer()
+			out.Answer = answer{status, h.Get("WWW-Authenticate"), string(refusal.Code)}
 		}
 		return out, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,6 +40,8 @@ type Key struct {
 	Algorithm string
 	Public    crypto.PublicKey // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
 	JSON      string           // the JWK it was read from
+	// Thumbprint is the SHA-256 JWK Thumbprint in base64url (RFC 7638).
+	Thumbprint string
 
 	verifier jws.Verifier
 	size     int // of a signature, in bytes
@@ -178,7 +181,12 @@ func parseKey(raw string, allowed []string) (key *Key, id string, err error) {
 	if r, ok := parsed.(jwk.RSAPublicKey); ok && new(big.Int).SetBytes(r.E()).BitLen() > 31 {
 		return nil, f.kid, errExponent
 	}
-	key = &Key{ID: f.kid, Public: public, JSON: raw}
+	thumbprint, err := parsed.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return nil, f.kid, errors.New("malformed key")
+	}
+	key = &Key{ID: f.kid, Public: public, JSON: raw,
+		Thumbprint: base64.RawURLEncoding.EncodeToString(thumbprint)}
 	fits, err := key.examine()
 	if err != nil {
 		return nil, f.kid, err

@@ -1,0 +1,213 @@
+package middleware
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// TokenSource finds the token in a request. It returns "" if the request has
+// none in this place, and an error if it has something other than one token
+// there. It must be safe for concurrent use by multiple goroutines.
+type TokenSource func(*http.Request) (string, error)
+
+var (
+	errManyHeaders = errors.New("the header field that carries the token is present more than once")
+	errNotBearer   = errors.New("the Authorization header is not a Bearer token")
+	errEmptyToken  = errors.New("the token is empty")
+	errNotOneToken = errors.New("the header field is not one token and nothing else")
+	errManyCookies = errors.New("the cookie that carries the token is present more than once")
+	errBadCookie   = errors.New("the cookie that carries the token is not well-formed")
+	errLongHeader  = errors.New("the header field that carries the token is too long")
+	errLongCookies = errors.New("the request has more than 32 KiB of cookies")
+	errProtocols   = errors.New(`Sec-WebSocket-Protocol does not begin with "para.jwt, <token>"`)
+)
+
+const (
+	// maxHeaderBytes is room for the largest token that Config.MaxTokenBytes
+	// allows. A longer field is refused unread.
+	maxHeaderBytes = 64<<10 + 64
+	// maxCookieBytes bounds the work of one search for a cookie.
+	maxCookieBytes = 32 << 10
+)
+
+// FromAuthorization finds the token in the Authorization header (RFC 6750 §2.1,
+// RFC 9110 §11.4): one field with the scheme Bearer in any case, one or more
+// spaces, and the token. Any other content is an error, so that junk does not
+// count as an anonymous request. It is the default source.
+func FromAuthorization() TokenSource { return fromAuthorization }
+
+func fromAuthorization(r *http.Request) (string, error) {
+	values := r.Header["Authorization"]
+	switch len(values) {
+	case 0:
+		return "", nil
+	case 1:
+	default:
+		return "", errManyHeaders
+	}
+	const scheme = "Bearer"
+	value := values[0]
+	if len(value) > maxHeaderBytes {
+		return "", errLongHeader
+	}
+	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+		return "", errNotBearer
+	}
+	rest := value[len(scheme):]
+	token := strings.TrimLeft(rest, " ")
+	switch {
+	case token == "":
+		return "", errEmptyToken
+	case len(token) == len(rest):
+		return "", errNotBearer
+	case strings.IndexByte(token, ' ') >= 0: // the validator refuses other characters
+		return "", errNotOneToken
+	}
+	return token, nil
+}
+
+// FromCookie finds the token in the cookie with this name. Two cookies with the
+// name are an error, because one of them may have been set by another host. So
+// are more than 32 KiB of cookies.
+//
+// Browsers send cookies with requests that other sites cause. An app that uses
+// this source needs a defence against cross-site request forgery, such as
+// [http.CrossOriginProtection], and sets the cookie with Secure, HttpOnly and
+// SameSite.
+func FromCookie(name string) TokenSource {
+	return func(r *http.Request) (string, error) {
+		size, found, value := 0, false, ""
+		for _, line := range r.Header["Cookie"] {
+			if size += len(line); size > maxCookieBytes {
+				return "", errLongCookies
+			}
+			for len(line) > 0 {
+				var pair string
+				pair, line, _ = strings.Cut(line, ";")
+				key, v, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+				switch {
+				case strings.Trim(key, " \t") != name:
+				case found:
+					return "", errManyCookies
+				default:
+					found, value = true, v
+				}
+			}
+		}
+		switch {
+		case !found:
+			return "", nil
+		case len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"':
+			value = value[1 : len(value)-1] // RFC 6265 §4.1.1 allows quotation marks around it
+		}
+		if value == "" {
+			return "", errEmptyToken
+		}
+		for i := range len(value) {
+			if c := value[i]; c <= ' ' || c > '~' || c == '"' || c == ',' || c == '\\' {
+				return "", errBadCookie // RFC 6265 §4.1.1, cookie-octet
+			}
+		}
+		return value, nil
+	}
+}
+
+// FromHeader finds the token in the header field with this name, such as
+// X-Para-Verification-Token: one field with the token and nothing else.
+func FromHeader(name string) TokenSource {
+	name = http.CanonicalHeaderKey(name)
+	return func(r *http.Request) (string, error) {
+		values := r.Header[name]
+		switch {
+		case len(values) == 0:
+			return "", nil
+		case len(values) > 1:
+			return "", errManyHeaders
+		case values[0] == "":
+			return "", errEmptyToken
+		case len(values[0]) > maxHeaderBytes:
+			return "", errLongHeader
+		case strings.ContainsAny(values[0], " \t,"):
+			return "", errNotOneToken
+		}
+		return values[0], nil
+	}
+}
+
+const (
+	webSocketProtocols = "Sec-Websocket-Protocol" // canonical form of RFC 6455 §11.3.4
+	webSocketOffer     = "para.jwt"
+)
+
+// FromWebSocketProtocol finds the token of a browser's WebSocket, which cannot
+// set header fields: in Sec-WebSocket-Protocol (RFC 6455 §1.9), as
+//
+//	new WebSocket(url, ["para.jwt", token, "chat.v1"])
+//
+// The offer "para.jwt" comes first, then the token, then the app's protocols.
+// "para.jwt" in any other place, without a token or twice is an error. The
+// server selects "para.jwt" or one of the app's protocols: the guard removes the
+// token from the header field before it calls the handler.
+//
+// Browsers open WebSockets to other sites without asking. The token proves who
+// is calling; unlike a cookie, no other site can send it.
+func FromWebSocketProtocol() TokenSource {
+	return func(r *http.Request) (string, error) {
+		values := r.Header[webSocketProtocols]
+		size, offered := 0, false
+		for _, value := range values {
+			if size += len(value); size > maxHeaderBytes {
+				return "", errLongHeader
+			}
+			for item := range strings.SplitSeq(value, ",") {
+				offered = offered || isOffer(item)
+			}
+		}
+		if !offered {
+			return "", nil
+		}
+		items := protocols(values)
+		if len(items) < 2 || items[0] != webSocketOffer || items[1] == "" || isOffer(items[1]) {
+			return "", errProtocols
+		}
+		for _, item := range items[2:] {
+			if isOffer(item) {
+				return "", errProtocols
+			}
+		}
+		return items[1], nil
+	}
+}
+
+func isOffer(item string) bool {
+	return strings.EqualFold(strings.Trim(item, " \t"), webSocketOffer)
+}
+
+// protocols returns the items of a list-valued field (RFC 9110 §5.6.1).
+func protocols(values []string) (items []string) {
+	for item := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		items = append(items, strings.Trim(item, " \t"))
+	}
+	return items
+}
+
+// withoutWebSocketToken returns h without a token in Sec-WebSocket-Protocol, and
+// whether that is a changed copy. Guards call it whatever their sources are, so
+// that no handler selects a token as the protocol.
+func withoutWebSocketToken(h http.Header) (header http.Header, changed bool) {
+	values, ok := h[webSocketProtocols]
+	if !ok {
+		return h, false
+	}
+	items := protocols(values)
+	for i, item := range items {
+		if isOffer(item) && i+1 < len(items) {
+			h = h.Clone()
+			items = append(items[:i+1], items[i+2:]...)
+			h[webSocketProtocols] = []string{strings.Join(items, ", ")}
+			return h, true
+		}
+	}
+	return h, false
+}
