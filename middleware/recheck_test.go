@@ -1,0 +1,135 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+func TestRecheck(t *testing.T) {
+	type lab struct {
+		para *paratest.Para
+		hand *hand
+		out  error // nil: not revoked; errOut: revoked
+		down bool
+	}
+	errOut := errors.New("revoked")
+	for _, test := range []struct {
+		name   string
+		change func(*lab)
+		want   error
+	}{
+		{"nothing changes", func(*lab) {}, nil},
+		{"just before it expires", func(l *lab) { l.hand.advance(30*time.Minute + 29*time.Second) }, nil},
+		{"it expires", func(l *lab) { l.hand.advance(30*time.Minute + 30*time.Second) }, middleware.ErrExpired},
+		{"it is revoked", func(l *lab) { l.out = errOut }, middleware.ErrRevoked},
+		{"revocation is unknown", func(l *lab) { l.out = errors.New("down") }, middleware.ErrRevocationUnknown},
+		{"its key is withdrawn", func(l *lab) {
+			l.para.Withdraw(l.para.KeyIDs()...)
+			l.para.Rotate()
+			l.hand.advance(6 * time.Minute)
+		}, middleware.ErrUnknownKey},
+		{"another key is rotated in", func(l *lab) { l.para.Rotate(); l.hand.advance(6 * time.Minute) }, nil},
+		{"Para is down", func(l *lab) { l.para.Down(); l.hand.advance(20 * time.Minute) }, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := &lab{hand: newHand()}
+			l.para = paratest.New(t, paratest.Config{Now: l.hand.now})
+			events := 0
+			v := newValidator(t, middleware.Config{Environment: l.para.Environment(), Now: l.hand.now,
+				Observe: func(context.Context, middleware.Event) { events++ },
+				Revoked: func(context.Context, *claims.Claims, time.Time) (bool, error) {
+					if l.out == errOut {
+						return true, nil
+					}
+					return false, l.out
+				}})
+			user := userOf(t, middleware.Require(v), l.para.Token(paratest.EmailUser()))
+			before := events
+			test.change(l)
+			err := v.Recheck(t.Context(), user)
+			if !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+			var refusal *middleware.Error
+			if err != nil && !errors.As(err, &refusal) {
+				t.Errorf("got %T", err)
+			}
+			if events != before {
+				t.Error("Recheck is observed")
+			}
+		})
+	}
+}
+
+// TestRecheckNeedsAUserOfThisValidator: anything else is a mistake of the
+// program, and not a user.
+func TestRecheckNeedsAUserOfThisValidator(t *testing.T) {
+	v := newValidator(t, middleware.Config{})
+	token := shared().Token(paratest.EmailUser())
+	user := userOf(t, middleware.Require(v), token)
+	if err := v.Recheck(t.Context(), user); err != nil {
+		t.Fatal(err)
+	}
+	byHand := *user
+	rebuilt := &claims.Claims{UserID: user.UserID, KeyID: user.KeyID, TokenID: user.TokenID,
+		Environment: user.Environment, ExpiresAt: user.ExpiresAt, IssuedAt: user.IssuedAt}
+	payload, err := claims.FromVerifiedPayload(goodPayload, claims.Token{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := newValidator(t, middleware.Config{
+		Environment: jwks.Environment{Name: "elsewhere", URL: shared().Environment().URL}})
+	for name, test := range map[string]struct {
+		v    *middleware.Validator
+		user *claims.Claims
+		want error
+	}{
+		"a copy of the struct":      {v, &byHand, nil},
+		"nil":                       {v, nil, middleware.ErrMisconfigured},
+		"made by hand":              {v, rebuilt, middleware.ErrMisconfigured},
+		"empty":                     {v, new(claims.Claims), middleware.ErrMisconfigured},
+		"a payload without a token": {v, payload, middleware.ErrMisconfigured},
+		"another environment's":     {elsewhere, user, middleware.ErrMisconfigured},
+		"another app's validator": {newValidator(t, middleware.Config{APIKeyIDs: []string{"other"}}),
+			user, middleware.ErrAudience},
+	} {
+		if err := test.v.Recheck(t.Context(), test.user); !errors.Is(err, test.want) {
+			t.Errorf("%s: got %v, want %v", name, err, test.want)
+		}
+	}
+}
+
+// TestRecheckWithAnotherKeyOfTheSameID: the old key's users go with it.
+func TestRecheckWithAnotherKeyOfTheSameID(t *testing.T) {
+	hand := newHand()
+	before, after := newSigner(t, "ES256", "one"), newSigner(t, "ES256", "one")
+	var current atomic.Pointer[signer]
+	current.Store(&before)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Write(keySet(*current.Load()))
+	}))
+	defer server.Close()
+	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: server.URL}, Now: hand.now})
+	user := accepts(t, v, before.token())
+	if err := v.Recheck(t.Context(), user); err != nil {
+		t.Fatal(err)
+	}
+	current.Store(&after)
+	hand.advance(6 * time.Minute)
+	if err := v.Warm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Recheck(t.Context(), user); !errors.Is(err, middleware.ErrUnknownKey) {
+		t.Errorf("got %v", err)
+	}
+}

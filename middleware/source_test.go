@@ -1,0 +1,159 @@
+package middleware_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+// TestFromCookie: one cookie of the name, however the browser wrote the others.
+func TestFromCookie(t *testing.T) {
+	for _, test := range []struct {
+		lines []string
+		want  string // "!" for an error
+	}{
+		{nil, ""},
+		{[]string{""}, ""},
+		{[]string{"jwt=a.b-c_d"}, "a.b-c_d"},
+		{[]string{"x=1; jwt=a; y=2"}, "a"},
+		{[]string{"x=1;jwt=a;y=2"}, "a"},
+		{[]string{"x=1", "jwt=a"}, "a"},
+		{[]string{`jwt="a"`}, "a"},
+		{[]string{"jwt=a=b"}, "a=b"},
+		{[]string{"xjwt=a; jwtx=b; JWT=c"}, ""},
+		{[]string{"jwt"}, "!"},
+		{[]string{"jwt="}, "!"},
+		{[]string{`jwt=""`}, "!"},
+		{[]string{`jwt="a`}, "!"},
+		{[]string{"jwt=a b"}, "!"},
+		{[]string{"jwt=a,b"}, "!"},
+		{[]string{"jwt=a\x00"}, "!"},
+		{[]string{"jwt=\u00e9"}, "!"},
+		{[]string{"jwt=a; jwt=a"}, "!"},
+		{[]string{"jwt=a", "jwt=b"}, "!"},
+		{[]string{"jwt; jwt=b"}, "!"},
+		{[]string{"jwt=a; x=" + strings.Repeat("b", 32<<10-9)}, "a"},       // 32 KiB
+		{[]string{"jwt=a; x=" + strings.Repeat("b", 32<<10-9) + "b"}, "!"}, // and a byte
+		{[]string{"jwt=a", strings.Repeat("b", 32<<10)}, "!"},
+	} {
+		r := request("")
+		r.Header["Cookie"] = test.lines
+		token, err := middleware.FromCookie("jwt")(r)
+		if test.want == "!" && (err == nil || token != "") || test.want != "!" && (err != nil || token != test.want) {
+			t.Errorf("%.40q: got %q, %v; want %q", test.lines, token, err, test.want)
+		}
+	}
+}
+
+// TestFromCookieAgreesWithNetHTTP: a token that a browser got from http.SetCookie
+// is the token that the source finds.
+func TestFromCookieAgreesWithNetHTTP(t *testing.T) {
+	token := shared().Token(paratest.EmailUser())
+	r := request("")
+	r.AddCookie(&http.Cookie{Name: "first", Value: "a b"})
+	r.AddCookie(&http.Cookie{Name: "jwt", Value: token, Quoted: true})
+	if got, err := middleware.FromCookie("jwt")(r); got != token || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// TestFromCookieWorksOnce: many cookies cost no memory.
+func TestFromCookieWorksOnce(t *testing.T) {
+	source := middleware.FromCookie("jwt")
+	r := request("")
+	for name, line := range map[string]string{
+		"many cookies": strings.Repeat("a=b; ", 6000),
+		"semicolons":   strings.Repeat(";", 32<<10),
+		"too long":     strings.Repeat("jwt=a;", 1<<17),
+	} {
+		r.Header["Cookie"] = []string{line}
+		if n := testing.AllocsPerRun(10, func() { source(r) }); n > 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+func TestFromWebSocketProtocol(t *testing.T) {
+	for _, test := range []struct {
+		lines []string
+		want  string // "!" for an error
+	}{
+		{nil, ""},
+		{[]string{"chat.v1"}, ""},
+		{[]string{"chat.v1, chat.v2"}, ""},
+		{[]string{""}, ""},
+		{[]string{"para.jwt, a.b.c"}, "a.b.c"},
+		{[]string{"para.jwt,a.b.c"}, "a.b.c"},
+		{[]string{"para.jwt ,\ta.b.c , chat.v1"}, "a.b.c"},
+		{[]string{"para.jwt", "a.b.c", "chat.v1"}, "a.b.c"},
+		{[]string{"para.jwt, a.b.c, chat.v1"}, "a.b.c"},
+		{[]string{"para.jwt"}, "!"},
+		{[]string{"para.jwt,"}, "!"},
+		{[]string{"para.jwt, , a.b.c"}, "!"},
+		{[]string{"a.b.c, para.jwt"}, "!"},
+		{[]string{"chat.v1, para.jwt, a.b.c"}, "!"},
+		{[]string{", para.jwt, a.b.c"}, "!"},
+		{[]string{"para.jwt, para.jwt"}, "!"},
+		{[]string{"para.jwt, a.b.c, para.jwt, a.b.c"}, "!"},
+		{[]string{"para.jwt, a.b.c", "para.jwt, a.b.c"}, "!"},
+		{[]string{"PARA.JWT, a.b.c"}, "!"},
+		{[]string{"para.jwt, a.b.c, Para.JWT"}, "!"},
+		{[]string{"para.jwt, " + strings.Repeat("a", 65<<10)}, "!"},
+	} {
+		r := request("")
+		r.Header["Sec-Websocket-Protocol"] = test.lines
+		token, err := middleware.FromWebSocketProtocol()(r)
+		if test.want == "!" && (err == nil || token != "") || test.want != "!" && (err != nil || token != test.want) {
+			t.Errorf("%.40q: got %q, %v; want %q", test.lines, token, err, test.want)
+		}
+	}
+}
+
+// TestTheTokenIsNoProtocol: no handler sees a token in the protocols it may
+// select, whatever its guard looks at, and the caller's request is unchanged.
+func TestTheTokenIsNoProtocol(t *testing.T) {
+	v := newValidator(t, middleware.Config{})
+	token := shared().Token(paratest.EmailUser())
+	socket := middleware.TokenFrom(middleware.FromWebSocketProtocol())
+	for name, test := range map[string]struct {
+		guard     *middleware.Guard
+		header    string
+		protocols []string
+		want      []string
+		user      bool
+	}{
+		"its guard":         {middleware.Require(v, socket), "", []string{"para.jwt, " + token + ", chat.v1"}, []string{"para.jwt, chat.v1"}, true},
+		"several fields":    {middleware.Require(v, socket), "", []string{"para.jwt", token, "chat.v1"}, []string{"para.jwt, chat.v1"}, true},
+		"no other protocol": {middleware.Require(v, socket), "", []string{"para.jwt, " + token}, []string{"para.jwt"}, true},
+		"another guard":     {middleware.Require(v), token, []string{"para.jwt, " + token}, []string{"para.jwt"}, true},
+		"anonymous":         {middleware.Optional(v), "", []string{"chat.v1, para.jwt, " + token}, []string{"chat.v1, para.jwt"}, false},
+		"nothing to hide":   {middleware.Optional(v, socket), "", []string{"chat.v1", "chat.v2"}, []string{"chat.v1", "chat.v2"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", "/", nil)
+			if test.header != "" {
+				r.Header.Set("Authorization", "Bearer "+test.header)
+			}
+			r.Header["Sec-Websocket-Protocol"] = slices.Clone(test.protocols)
+			passed, refusal := test.guard.Check(r)
+			if refusal != nil {
+				t.Fatal(refusal)
+			}
+			if got := passed.Header["Sec-Websocket-Protocol"]; !slices.Equal(got, test.want) {
+				t.Errorf("the handler sees %q", got)
+			}
+			if !slices.Equal(r.Header["Sec-Websocket-Protocol"], test.protocols) {
+				t.Error("the caller's request was changed")
+			}
+			if _, ok := claims.FromContext(passed.Context()); ok != test.user {
+				t.Errorf("user: %t", ok)
+			}
+		})
+	}
+}

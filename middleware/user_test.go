@@ -1,0 +1,168 @@
+package middleware_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/paratest"
+)
+
+// userOf returns the user that a guard puts into a request's context.
+func userOf(t *testing.T, g *middleware.Guard, token string) *claims.Claims {
+	t.Helper()
+	r, refusal := g.Check(request(token))
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	user, ok := claims.FromContext(r.Context())
+	if !ok {
+		t.Fatal("the context has no user")
+	}
+	return user
+}
+
+// spoil writes to everything that a handler can write to.
+func spoil(user *claims.Claims) {
+	later := noon.Add(1000 * time.Hour)
+	user.UserID, user.Subject, user.TokenID, user.KeyID = "x", "x", "x", "x"
+	user.ExpiresAt, user.IssuedAt, user.NotBefore = later, later, time.Time{}
+	user.Environment, user.AuthType = "x", "x"
+	for i := range user.Wallets {
+		user.Wallets[i].Address = "0xspoiled"
+	}
+	for i := range user.Audience {
+		user.Audience[i] = "x"
+	}
+}
+
+// TestEachRequestHasItsOwnUser: what one handler writes reaches no other
+// request, whichever way the token was verified.
+func TestEachRequestHasItsOwnUser(t *testing.T) {
+	for _, cacheSize := range []int{0, -1} {
+		v := newValidator(t, middleware.Config{CacheSize: cacheSize})
+		guard := middleware.Require(v)
+		token := shared().Token(paratest.EmailUser())
+		want := fmt.Sprintf("%#v", accepts(t, v, token).Wallets)
+		for range 3 {
+			user := userOf(t, guard, token)
+			if user.UserID != paratest.UserID || fmt.Sprintf("%#v", user.Wallets) != want {
+				t.Fatalf("cache %d: got %v with %v", cacheSize, user.UserID, user.Wallets)
+			}
+			spoil(user)
+		}
+		mine, refusal := guard.CheckToken(t.Context(), token)
+		if refusal != nil || mine.UserID != paratest.UserID {
+			t.Fatalf("CheckToken: got %v, %v", mine, refusal)
+		}
+		spoil(mine)
+		if user := accepts(t, v, token); cacheSize == 0 && user.UserID != paratest.UserID {
+			t.Error("Validate returns what a handler wrote")
+		}
+	}
+}
+
+// TestASessionsUserIsCopied: verifiers of verification tokens share their
+// answers between requests.
+func TestASessionsUserIsCopied(t *testing.T) {
+	answer := &claims.Claims{AuthType: claims.AuthEmail, Identifier: "a@example.com",
+		Wallets: []claims.Wallet{{Address: "0xa"}}}
+	from := func(*http.Request) (string, error) { return "x", nil }
+	guard := middleware.Require(newValidator(t, middleware.Config{}),
+		middleware.AcceptVerificationTokensWithoutUserID(both{answer, nil}, from))
+	user := userOf(t, guard, "")
+	if user == answer || user.Identifier != "a@example.com" {
+		t.Fatalf("got %p %v", user, user.Identifier)
+	}
+	spoil(user)
+	if answer.UserID != "" || answer.Wallets[0].Address != "0xa" {
+		t.Error("a handler wrote to the verifier's answer")
+	}
+}
+
+// TestWritingToAUserProlongsNothing: not even to the value of Validate, which is
+// shared.
+func TestWritingToAUserProlongsNothing(t *testing.T) {
+	for name, change := range map[string]struct {
+		at   time.Duration
+		out  bool
+		want middleware.Code
+	}{
+		"it expires":       {31 * time.Minute, false, middleware.ErrExpired},
+		"it is revoked":    {0, true, middleware.ErrRevoked},
+		"it is not so old": {-time.Minute, false, middleware.ErrNotYetValid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hand, out := newHand(), false
+			v := newValidator(t, middleware.Config{Now: hand.now,
+				Revoked: func(_ context.Context, user *claims.Claims, _ time.Time) (bool, error) {
+					return out && user.UserID == paratest.UserID, nil
+				}})
+			token := shared().Token(paratest.EmailUser())
+			user := userOf(t, middleware.Require(v), token)
+			sharedUser := accepts(t, v, token)
+			for _, c := range []*claims.Claims{user, sharedUser} {
+				spoil(c)
+			}
+			hand.advance(change.at)
+			out = change.out
+			refuses(t, v, token, change.want)
+			for _, c := range []*claims.Claims{user, sharedUser} {
+				if err := v.Recheck(t.Context(), c); err == nil {
+					t.Error("Recheck accepts")
+				}
+			}
+		})
+	}
+}
+
+// TestAContextShowsNoClaims: not however it is printed.
+func TestAContextShowsNoClaims(t *testing.T) {
+	v := newValidator(t, middleware.Config{})
+	token := shared().Token(paratest.EmailUser())
+	r, refusal := middleware.Require(v).Check(request(token))
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	ctx := context.WithValue(r.Context(), "key", "value")
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		for _, c := range []context.Context{ctx, r.Context()} {
+			if text := fmt.Sprintf(format, c); strings.Contains(text, "example.com") ||
+				strings.Contains(text, paratest.UserID) {
+				t.Errorf("%s: %s", format, text)
+			}
+		}
+	}
+}
+
+// TestMaxTokenLife: tokens that are valid for longer are refused, whenever that
+// is.
+func TestMaxTokenLife(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, test := range []struct {
+		max, life time.Duration
+		ok        bool
+	}{
+		{0, 30 * day, true},
+		{0, 31 * day, true},
+		{0, 31*day + time.Second, false},
+		{0, 90 * day, false},
+		{90 * day, 90 * day, true},
+		{time.Hour, 30 * time.Minute, true},
+		{29 * time.Minute, 30 * time.Minute, false},
+	} {
+		v := newValidator(t, middleware.Config{MaxTokenLife: test.max})
+		token := shared().Token(paratest.EmailUser(), paratest.Lived(0, test.life))
+		if test.ok {
+			accepts(t, v, token)
+		} else if refusal := refuses(t, v, token, middleware.ErrClaims); !refusal.Signed ||
+			refusal.Check != middleware.CheckClaims {
+			t.Errorf("got %#v", refusal)
+		}
+	}
+}
