@@ -1,0 +1,485 @@
+package revocation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parajwt/parajwt/claims"
+)
+
+// Errors of a [List].
+var (
+	// ErrNotReady means that the store was never read. The list may then miss
+	// any revocation, so a token cannot be accepted.
+	ErrNotReady = errors.New("revocation: the store was not read yet")
+	// ErrStale means that the store was last read more than MaxStaleness ago.
+	ErrStale = errors.New("revocation: the list is stale")
+	// ErrFull means that the list holds Limit entries. Nothing was revoked. Raise
+	// Limit, or use RevokeIssuedBefore.
+	ErrFull = errors.New("revocation: the list is full")
+	// ErrNotYetShared means that a change is in force in this process, and the
+	// store does not have it yet. The list retries until it does.
+	ErrNotYetShared = errors.New("revocation: in force on this server, not shared yet")
+)
+
+const (
+	maxAhead     = 30 * time.Second // of this clock, before the store's is believed instead
+	farFuture    = 24 * time.Hour   // an entry of a later time is malformed
+	maxFuture    = time.Hour        // of RevokeIssuedBefore
+	minFilter    = 1024
+	staleWarning = 10 * time.Second
+)
+
+// List is a list of users and tokens to refuse although their tokens have not
+// expired. [List.Revoked] fits middleware.Config.Revoked.
+//
+// Without a Store it is a list in memory. With a Store it follows the store's
+// log: a revocation is in force everywhere within Poll plus Timeout, and usually
+// within milliseconds. While the store cannot be reached, each server uses what
+// it has, and refuses every token after MaxStaleness.
+//
+// A revocation does not end the session at Para. A client that still has one can
+// get a new token without logging in; see [List.BlockUser].
+//
+// A List is safe for concurrent use by multiple goroutines. Close it.
+type List struct {
+	cfg Config
+
+	// What Revoked reads. It takes no lock and writes nothing.
+	filter atomic.Pointer[filter]
+	tables [numTables]table
+	before atomic.Int64 // tokens issued before this are out, in milliseconds
+	fresh  atomic.Pointer[freshness]
+
+	mu         sync.Mutex // guards changes of the above, and the rest
+	swept      time.Time
+	epoch      uint64 // of the pass over the store's log; 1 to 255
+	queue      []ref  // to be written to the store, oldest first
+	writes     int    // entries that a call of Append has
+	nextSeq    uint64
+	ackSeq     uint64        // the store has every change up to this one
+	acked      chan struct{} // closed and replaced when ackSeq changes
+	closed     bool
+	clock      clock
+	status     Status
+	skewed     bool // the warning was logged
+	writeState errorState
+	readState  errorState
+
+	ready       chan struct{} // closed after the first full read
+	closing     chan struct{}
+	wake        chan struct{} // to the writer
+	reading     context.Context
+	stopReading context.CancelFunc
+	writing     context.Context
+	stopWriting context.CancelFunc
+	loops       sync.WaitGroup // read and write
+	calls       sync.WaitGroup // of the store
+	hanging     atomic.Int64   // calls of the store that are under way
+}
+
+// The tables of a List.
+const (
+	users = iota
+	tokens
+	blocks
+	all // one entry without an ID
+	numTables
+)
+
+func tableOf(k Kind) uint8 {
+	switch k {
+	case KindUser:
+		return users
+	case KindToken:
+		return tokens
+	case KindAll:
+		return all
+	}
+	return blocks
+}
+
+// freshness is the last proof that the list had everything.
+type freshness struct {
+	always bool      // there is no store
+	at     time.Time // when the read was sent
+	wall   int64     // the same, in nanoseconds since 1970
+}
+
+// staleness is the time since the proof. It takes the larger of what the
+// monotonic and the wall clock say, because the monotonic clock stands still
+// while a machine is suspended.
+func (f *freshness) staleness(now time.Time) time.Duration {
+	return max(now.Sub(f.at), time.Duration(now.UnixNano()-f.wall), 0)
+}
+
+// clock is the store's clock as last read.
+type clock struct {
+	store time.Time // zero: unknown
+	local time.Time
+}
+
+// now returns the store's clock, at a time of this server's.
+func (c clock) now(local time.Time) time.Time { return c.store.Add(local.Sub(c.local)) }
+
+// Revoked reports whether to refuse a user whose token is otherwise valid. It
+// fits middleware.Config.Revoked. It does no I/O, takes no lock and, unless the
+// user or token is on the list, does not allocate.
+//
+// now is a reading of the clock that Config.Now is. The error matches
+// [ErrNotReady] or [ErrStale], and the token must then be refused. A known
+// revocation is reported in every state: true, nil. Users without IssuedAt, which
+// are those of a verification token, are affected by [List.BlockUser] only, and
+// by [List.RevokeToken] if they have a TokenID.
+func (l *List) Revoked(_ context.Context, user *claims.Claims, now time.Time) (bool, error) {
+	if user == nil {
+		return false, errNoClaims
+	}
+	f := l.filter.Load()
+	if f.has(filterHash(user.UserID)) || f.has(filterHash(user.TokenID)) {
+		if l.listed(user) {
+			return true, nil
+		}
+	}
+	if before := l.before.Load(); before != 0 && !user.IssuedAt.IsZero() &&
+		user.IssuedAt.UnixMilli() < before {
+		return true, nil
+	}
+	fresh := l.fresh.Load()
+	if fresh == nil {
+		return false, ErrNotReady
+	}
+	if fresh.always || fresh.staleness(now) <= l.cfg.MaxStaleness || l.cfg.AcceptStale {
+		return false, nil
+	}
+	return false, ErrStale
+}
+
+// listed looks up what the filter may have.
+func (l *List) listed(user *claims.Claims) bool {
+	if user.UserID != "" {
+		id := identify(user.UserID)
+		if s := l.tables[blocks].find(id); s != nil && s.state.Load()&flagBlock != 0 {
+			return true
+		}
+		if s := l.tables[users].find(id); s != nil && !user.IssuedAt.IsZero() &&
+			user.IssuedAt.UnixMilli() <= atOf(s.state.Load()) {
+			return true
+		}
+	}
+	return user.TokenID != "" && l.tables[tokens].find(identify(user.TokenID)) != nil
+}
+
+// RevokeUser refuses every token of this user that was issued up to now. It is
+// "log out everywhere". A token that is issued in a later second is accepted, and
+// a client whose session at Para goes on can get one; see [List.BlockUser].
+//
+// It returns nil when the store has the revocation, or at once without a Store.
+// The errors are [ErrFull], [ErrNotYetShared], and one for an empty user ID.
+//
+// Now is the later of this server's clock and the store's. A clock that is more
+// than 30 seconds ahead of the store's is ignored.
+func (l *List) RevokeUser(ctx context.Context, userID string) error {
+	if userID == "" {
+		return errNoUserID
+	}
+	return l.change(ctx, packed{kind: KindUser, id: identify(userID)})
+}
+
+// RevokeToken refuses the token that user was read from, and no other. It is "log
+// out here". The entry is kept until the token expires. The errors are those of
+// [List.RevokeUser], and one for claims without a TokenID.
+func (l *List) RevokeToken(ctx context.Context, user *claims.Claims) error {
+	if user == nil {
+		return errNoClaims
+	}
+	if user.TokenID == "" {
+		return errNoTokenID
+	}
+	p := packed{kind: KindToken, id: identify(user.TokenID)}
+	if !user.ExpiresAt.IsZero() {
+		p.expires = seconds(user.ExpiresAt.Add(leeway))
+	}
+	return l.change(ctx, p)
+}
+
+// RevokeIssuedBefore refuses every token, of every user, that was issued before
+// t. An earlier t than that of a previous call has no effect. It is not bounded
+// by Limit. The errors are [ErrNotYetShared], and one for a t that is more than
+// an hour in the future or not after 1970.
+func (l *List) RevokeIssuedBefore(ctx context.Context, t time.Time) error {
+	at := t.UnixMilli()
+	if t.Nanosecond()%1e6 != 0 {
+		at++
+	}
+	if at <= 0 || t.After(l.cfg.Now().Add(maxFuture)) {
+		return fmt.Errorf("revocation: RevokeIssuedBefore(%v): use a time after 1970 and "+
+			"at most %v in the future", t, maxFuture)
+	}
+	return l.change(ctx, packed{kind: KindAll, at: at, expires: seconds(t.Add(l.keep()))})
+}
+
+// BlockUser refuses every token of this user, new ones too, until
+// [List.UnblockUser]. It is a ban. The errors are those of [List.RevokeUser].
+func (l *List) BlockUser(ctx context.Context, userID string) error {
+	if userID == "" {
+		return errNoUserID
+	}
+	return l.change(ctx, packed{kind: KindBlock, id: identify(userID)})
+}
+
+// UnblockUser ends a block. It has no effect on [List.RevokeUser] and the other
+// revocations. Of calls on several servers, the later one by the store's clock
+// counts. The errors are [ErrNotYetShared], and one for an empty user ID.
+func (l *List) UnblockUser(ctx context.Context, userID string) error {
+	if userID == "" {
+		return errNoUserID
+	}
+	return l.change(ctx, packed{kind: KindUnblock, id: identify(userID)})
+}
+
+var (
+	errNoUserID  = errors.New("revocation: the user ID is empty")
+	errNoClaims  = errors.New("revocation: the claims are nil")
+	errNoTokenID = errors.New("revocation: the claims have no TokenID: they are not of a token")
+	errClosed    = errors.New("the list is closed")
+)
+
+// keep is how long a revocation of tokens issued up to now has an effect.
+func (l *List) keep() time.Duration { return l.cfg.MaxTokenLife + leeway }
+
+// seconds returns t in seconds since 1970, rounded up, in the range of a slot.
+func seconds(t time.Time) uint32 {
+	s := t.Unix()
+	if t.Nanosecond() > 0 {
+		s++
+	}
+	return uint32(min(max(s, 1), 1<<32-1))
+}
+
+// change puts p into force here, and waits until the store has it. It completes
+// the times that p lacks.
+func (l *List) change(ctx context.Context, p packed) error {
+	l.mu.Lock()
+	now := l.cfg.Now()
+	local, s, err := l.enter(p, now)
+	if err != nil || l.cfg.Store == nil {
+		l.mu.Unlock()
+		return err
+	}
+	if l.closed {
+		l.mu.Unlock()
+		return fmt.Errorf("%w: %w", ErrNotYetShared, errClosed)
+	}
+	if local {
+		s.state.Or(flagLocal)
+	}
+	l.enqueue(tableOf(p.kind), s, false)
+	seq := l.nextSeq
+	l.mu.Unlock()
+	return l.awaitShared(ctx, seq)
+}
+
+// enter puts p into force here. local is whether its time is of a clock that was
+// not compared with the store's. The caller holds mu.
+func (l *List) enter(p packed, now time.Time) (local bool, s *slot, err error) {
+	l.sweep(now, time.Hour)
+	s = l.tables[tableOf(p.kind)].find(p.id)
+	if s == nil && p.kind != KindAll && p.kind != KindUnblock && l.entries() >= l.cfg.Limit {
+		if l.sweep(now, time.Second); l.entries() >= l.cfg.Limit {
+			return false, nil, ErrFull
+		}
+	}
+	if p.at == 0 {
+		local = l.clock.store.IsZero() && l.cfg.Store != nil
+		p.at = l.stamp(p.kind, now, now)
+		if s != nil && tableOf(p.kind) == blocks {
+			// On one server the later call counts, also in one millisecond.
+			p.at = max(p.at, atOf(s.state.Load())+1)
+		}
+	}
+	if p.expires == 0 && p.kind != KindBlock {
+		p.expires = seconds(time.UnixMilli(p.at).Add(l.keep()))
+	}
+	return local, l.merge(p), nil
+}
+
+// stamp returns the time of a revocation that this server made at a time of its
+// clock, by what it knows of the store's clock, in milliseconds.
+func (l *List) stamp(kind Kind, at, now time.Time) int64 {
+	if !l.clock.store.IsZero() {
+		ahead := now.Sub(l.clock.now(now))
+		if tableOf(kind) == blocks || ahead < 0 || ahead > maxAhead {
+			at = at.Add(-ahead)
+		}
+	}
+	return min(max(at.UnixMilli(), 1), maxAt-1)
+}
+
+// merge folds p into the list and returns its slot. The result does not depend
+// on the order of calls. The caller holds mu.
+func (l *List) merge(p packed) *slot {
+	t := &l.tables[tableOf(p.kind)]
+	epoch := l.epoch << epochShift
+	state := uint64(p.at) | epoch
+	if p.kind == KindBlock {
+		state |= flagBlock
+	}
+	s := t.find(p.id)
+	if s == nil {
+		s = t.add(p.id, state, p.expires)
+		l.filterAdd(p)
+	} else {
+		old := s.state.Load()
+		// Of a block and its end at one time, the block counts.
+		newer := p.at > atOf(old) || p.at == atOf(old) && p.kind == KindBlock
+		switch {
+		case newer:
+			if p.kind == KindBlock || p.kind == KindUnblock {
+				s.setExpires(p.expires)
+			} else {
+				s.setExpires(max(p.expires, s.expires()))
+			}
+			s.state.Store(state | old&flagQueued)
+		case p.at == atOf(old) || p.kind == KindToken:
+			s.setExpires(max(p.expires, s.expires()))
+			if p.kind != KindUnblock || old&flagBlock == 0 {
+				s.state.Store(old&^epochMask | epoch)
+			}
+		}
+	}
+	if p.kind == KindAll {
+		l.before.Store(atOf(s.state.Load()))
+	}
+	return s
+}
+
+// filterAdd makes the filter have p. The caller holds mu.
+func (l *List) filterAdd(p packed) {
+	if p.kind == KindAll {
+		return
+	}
+	f := l.filter.Load()
+	if l.entries() > f.room {
+		l.rebuildFilter()
+		return
+	}
+	f.add(p.id.hash)
+}
+
+func (l *List) rebuildFilter() {
+	room := minFilter
+	for room < l.entries() {
+		room *= 2
+	}
+	f := newFilter(room)
+	for t := range all {
+		l.tables[t].each(func(s *slot) bool {
+			f.add(s.id().hash)
+			return true
+		})
+	}
+	l.filter.Store(f)
+}
+
+// entries is the number of entries that Limit bounds. The caller holds mu.
+func (l *List) entries() int {
+	return l.tables[users].used + l.tables[tokens].used + l.tables[blocks].used
+}
+
+// sweep removes what has expired by this clock and by the store's, unless it did
+// so less than every ago. The caller holds mu.
+func (l *List) sweep(now time.Time, every time.Duration) {
+	if since := now.Sub(l.swept); since >= 0 && since < every {
+		return
+	}
+	l.swept = now
+	expired := l.expired(now)
+	before := l.entries()
+	for t := range all {
+		l.tables[t].purge(func(s *slot) bool {
+			return expired(s.expires()) && s.state.Load()&flagQueued == 0
+		})
+	}
+	if l.entries() < before {
+		l.rebuildFilter()
+	}
+}
+
+// expired returns a function that reports whether an entry has no effect any
+// more, by this clock and by the store's: neither can be trusted alone.
+func (l *List) expired(now time.Time) func(expires uint32) bool {
+	if !l.clock.store.IsZero() {
+		if store := l.clock.now(now); store.Before(now) {
+			now = store
+		}
+	}
+	seconds := now.Unix()
+	return func(expires uint32) bool { return expires != 0 && int64(expires) < seconds }
+}
+
+// String returns the number of entries, and no ID.
+func (l *List) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return fmt.Sprintf("revocation list of %d entries", l.entries())
+}
+
+// Format prints String for every verb, %+v and %#v included.
+func (l *List) Format(f fmt.State, _ rune) { fmt.Fprint(f, l.String()) }
+
+// Status describes a [List]. It marshals to JSON. It names no user.
+type Status struct {
+	// Ready is whether the store was read, or a snapshot was. It is true without
+	// a Store.
+	Ready bool `json:"ready"`
+	// Usable is whether [List.Revoked] can say that a token is not revoked. It is
+	// for a readiness check.
+	Usable bool `json:"usable"`
+	// Stale is whether Staleness is higher than it should be: over 10 seconds,
+	// twice Poll plus Timeout if that is longer, or MaxStaleness if that is
+	// shorter. It is for an alert.
+	Stale bool `json:"stale"`
+	// Staleness is the time since the last read that reached the end of the log.
+	Staleness time.Duration `json:"staleness"`
+	Entries   int           `json:"entries"`   // users and tokens on the list
+	Pending   int           `json:"pending"`   // changes that the store does not have yet
+	Gaps      int           `json:"gaps"`      // losses of the store that were noticed, since New
+	Malformed int           `json:"malformed"` // entries of the store that were skipped, since New
+	// ClockSkew is this clock less the store's, 0 if it is unknown.
+	ClockSkew time.Duration `json:"clockSkew"`
+	Failures  int           `json:"failures"` // calls of the store in a row
+	LastError string        `json:"lastError,omitempty"`
+	ErrorAt   time.Time     `json:"errorAt,omitzero"` // of the last failure, also once it is over
+}
+
+// Status returns the state of the list. It never waits for the store.
+func (l *List) Status() Status {
+	now := l.cfg.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := l.status
+	st.Entries = l.entries()
+	if l.tables[all].used > 0 {
+		st.Entries++
+	}
+	st.Pending = len(l.queue) + l.writes
+	st.Failures = l.readState.failures + l.writeState.failures
+	fresh := l.fresh.Load()
+	switch {
+	case fresh == nil:
+	case fresh.always:
+		st.Ready, st.Usable = true, true
+	default:
+		st.Ready = true
+		st.Staleness = fresh.staleness(now)
+		st.Usable = st.Staleness <= l.cfg.MaxStaleness || l.cfg.AcceptStale
+		st.Stale = st.Staleness > min(max(staleWarning, 2*l.cfg.Poll+l.cfg.Timeout),
+			l.cfg.MaxStaleness)
+	}
+	return st
+}
