@@ -44,8 +44,9 @@ type Config struct {
 	// 1 KiB to 64 KiB.
 	MaxTokenBytes int
 	// CacheSize is the number of verified tokens in the token cache, which saves a
-	// repeated token the signature check. An entry takes at most 8 KiB. It is
-	// rounded down to a multiple of 16. Default 8192, which never takes more than
+	// repeated token the signature check. An entry takes at most 8 KiB; a token
+	// that would take more, from about 2.5 KiB on, is verified each time. CacheSize
+	// is rounded down to a multiple of 16. Default 8192, which never takes more than
 	// 64 MiB; at most 1,048,576. A negative value disables the cache.
 	CacheSize int
 	// Revoked reports whether to refuse a user whose token is otherwise valid. It
