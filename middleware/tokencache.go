@@ -131,7 +131,7 @@ func (c *tokenCache) put(
 	return e
 }
 
-// entryBytes is an upper bound of the memory that an entry retains. A sixteenth
+// entryBytes is an upper bound of the memory that an entry retains. An eighth
 // is for the size classes of the allocator; TestMemoryOfTheTokenCache measures.
 func entryBytes(token string, c *claims.Claims) int {
 	slices := cap(c.Audience)*int(unsafe.Sizeof("")) +
@@ -141,5 +141,5 @@ func entryBytes(token string, c *claims.Claims) int {
 		2*len(token)*3/4 + // the payload, and as much again for strings that had escapes
 		2*slices + // of user and of shared
 		int(unsafe.Sizeof(claims.Claims{})) + int(unsafe.Sizeof(verified{}))
-	return n + n/16
+	return n + n/8
 }
