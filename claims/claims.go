@@ -138,8 +138,7 @@ type Claims struct {
 	ExpiresAt   time.Time `json:"exp"`
 	NotBefore   time.Time `json:"nbf,omitzero"` // zero if the token has no nbf
 
-	payload string // as Para signed it; "" if the Claims came from no token
-	token   Token
+	origin *origin // nil if the Claims came from no token
 	// Room for the usual one audience and two wallets, without an allocation.
 	audience [1]string
 	wallets  [2]Wallet
@@ -152,6 +151,12 @@ type Token struct {
 	KeyID         string // see [Claims.KeyID]
 	KeyThumbprint string // of the key that verified the signature
 	Environment   string // see [Claims.Environment]
+}
+
+// origin is where Claims came from. It is immutable, and shared by all copies.
+type origin struct {
+	payload string // as Para signed it
+	token   Token
 }
 
 // ErrNoPayload is the error of [Claims.Decode] and [Claims.Verified] for Claims
@@ -185,11 +190,11 @@ func copyInto[T any](room, from []T) []T {
 // since. It parses the payload again, which costs about a microsecond. The
 // error is [ErrNoPayload] if c did not come from a token.
 func (c *Claims) Verified() (*Claims, Token, error) {
-	if c == nil || c.payload == "" {
+	if c == nil || c.origin == nil {
 		return nil, Token{}, ErrNoPayload
 	}
-	verified, err := FromVerifiedPayload(c.payload, c.token)
-	return verified, c.token, err
+	verified, err := FromVerifiedPayload(c.origin.payload, c.origin.token)
+	return verified, c.origin.token, err
 }
 
 // WalletByAddress returns the user's wallet with this address, compared as by
@@ -240,16 +245,16 @@ func (c *Claims) HasWalletOf(types ...WalletType) bool {
 // json.Unmarshal takes either for the same field. It returns [ErrNoPayload] if
 // c did not come from a token, an [*Error], or an error of json.Unmarshal.
 func (c *Claims) Decode(v any) error {
-	if c.payload == "" {
+	if c.origin == nil {
 		return ErrNoPayload
 	}
-	d := strictjson.New(c.payload)
+	d := strictjson.New(c.origin.payload)
 	d.RefuseFoldedNames()
 	d.Skip()
 	if err := d.End(); err != nil {
 		return &Error{Reason: err.Error()}
 	}
-	return json.Unmarshal([]byte(c.payload), v)
+	return json.Unmarshal([]byte(c.origin.payload), v)
 }
 
 // String returns the user ID, the authentication type and the environment. It

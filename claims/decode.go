@@ -50,10 +50,15 @@ var (
 //
 // The error is an [*Error]. Safe for concurrent use by multiple goroutines.
 func FromVerifiedPayload(payload string, from Token) (*Claims, error) {
-	c := &Claims{
-		payload: payload, token: from,
-		TokenID: from.ID, KeyID: from.KeyID, Environment: from.Environment,
+	both := &struct { // one allocation
+		Claims
+		origin
+	}{
+		Claims{TokenID: from.ID, KeyID: from.KeyID, Environment: from.Environment},
+		origin{payload, from},
 	}
+	c := &both.Claims
+	c.origin = &both.origin
 	r := reader{Decoder: strictjson.New(payload)}
 	r.payload(c)
 	if err := r.End(); err != nil {
