@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
 )
@@ -215,5 +218,28 @@ func TestWhatIsTooLargeIsVerifiedAnew(t *testing.T) {
 				t.Error("it is remembered")
 			}
 		})
+	}
+}
+
+// TestARememberedTokenThatExpiresWhileItWaits: the clock is read after the wait
+// for the keys, too.
+func TestARememberedTokenThatExpiresWhileItWaits(t *testing.T) {
+	hand, fetches := newHand(), 0
+	key := newSigner(t, "ES256", "es")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if fetches++; fetches == 2 {
+			hand.advance(2 * time.Minute)
+		}
+		w.Write(keySet(key))
+	}))
+	t.Cleanup(server.Close)
+	v := newValidator(t, middleware.Config{Now: hand.now, Environment: jwks.Environment{URL: server.URL},
+		Keys: jwks.Config{FetchTimeout: 10 * time.Second}})
+	token := key.token() // for 30 minutes
+	accepts(t, v, token)
+	hand.advance(29 * time.Minute) // the keys are overdue, so the next look-up waits for a fetch
+	refuse(t, v, token, middleware.ErrExpired)
+	if fetches != 2 {
+		t.Errorf("%d fetches", fetches)
 	}
 }
