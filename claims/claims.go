@@ -106,7 +106,9 @@ type ExternalWallet struct {
 //
 // Behind an adapter, each request has Claims that no other request shares. A
 // handler may change them, and later handlers of the same request see the
-// change. It has no effect on whether the token is accepted.
+// change. It has no effect on whether the token is accepted. Claims from a
+// context keep the request in memory: to keep a user after the request, use
+// [Claims.CopyTo].
 //
 // Printing or logging Claims, or a pointer to them, shows the user ID and no
 // personal data. Three things show every field: JSON encoding, a field printed
