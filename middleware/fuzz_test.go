@@ -200,3 +200,43 @@ func FuzzAuthorization(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSignedToken mutates header, payload, base64 and signature of correctly
+// signed tokens. The edits of signed are made before the token is signed, so
+// that odd base64 has a good signature; those of sent are made after.
+func FuzzSignedToken(f *testing.F) {
+	v, o, rs, es := fuzzed(f)
+	for _, seed := range []struct{ signed, sent string }{
+		{"", ""},
+		{"\x00\x00=", ""},  // padding
+		{"\x00\x10\n", ""}, // a line break
+		{"\x00\x20+", ""},  // the standard alphabet
+		{"\x00\x30.", ""},  // a fourth part
+		{"", "\x01\x00A"},  // another payload
+		{"", "\xff\xffA"},  // another signature
+		{"", "\xff\xffA\xff\xfeA"},
+		{"\xff\xff\x42", "\x00\x01C"},
+	} {
+		for _, header := range []string{es.header(), rs.header()} {
+			f.Add(header, goodPayload, []byte(seed.signed), []byte(seed.sent))
+		}
+	}
+	f.Fuzz(func(t *testing.T, header, payload string, signed, sent []byte) {
+		key := es
+		if strings.Contains(header, "RS256") {
+			key = rs
+		}
+		input := b64.EncodeToString([]byte(header)) + "." + b64.EncodeToString([]byte(payload))
+		judge(t, v, o, edited(key.signInput(edited(input, signed)), sent))
+	})
+}
+
+// edited replaces characters of s: each edit is a position, in two bytes and
+// modulo the length, and the byte to put there.
+func edited(s string, edits []byte) string {
+	b := []byte(s)
+	for ; len(edits) >= 3 && len(b) > 0; edits = edits[3:] {
+		b[(int(edits[0])<<8|int(edits[1]))%len(b)] = edits[2]
+	}
+	return string(b)
+}
