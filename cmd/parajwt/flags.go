@@ -6,17 +6,16 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strings"
 )
 
-// list is a flag that may be given more than once.
+// list is a flag that may be repeated.
 type list []string
 
 func (l *list) String() string     { return strings.Join(*l, ",") }
 func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
-// newFlags returns a flag set that says nothing by itself: parse does.
+// newFlags returns a flag set that prints nothing. Use parse with it.
 func newFlags(command string) *flag.FlagSet {
 	fs := flag.NewFlagSet(command, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
@@ -24,21 +23,21 @@ func newFlags(command string) *flag.FlagSet {
 	return fs
 }
 
-// parse reads flags wherever they stand, before the arguments or after them, unlike package flag, which
-// stops at the first argument. Where the command is to go no further, done is true.
-func parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (rest []string, status int, done bool) {
+// parse parses flags before, between and after the arguments. Package flag stops
+// at the first argument. If done is true, the command returns status.
+func parse(fs *flag.FlagSet, args []string, std streams) (rest []string, status int, done bool) {
 	for {
 		err := fs.Parse(args)
 		switch {
 		case errors.Is(err, flag.ErrHelp):
 			for _, c := range commands() {
 				if c.name == fs.Name() {
-					fmt.Fprint(stdout, c.help)
+					std.out.print(c.help)
 				}
 			}
 			return nil, exitOK, true
 		case err != nil:
-			return nil, misused(stderr, fs.Name(), fmt.Sprintf("%v; its flags are %s", err, flagNames(fs))), true
+			return nil, misused(std, fs.Name(), fmt.Sprintf("%v; its flags are %s", err, flagNames(fs))), true
 		case fs.NArg() == 0:
 			return rest, 0, false
 		}
@@ -61,21 +60,25 @@ func isSet(fs *flag.FlagSet, name string) (set bool) {
 	return set
 }
 
-// misused tells of a wrong use, and where to read about the right one.
-func misused(stderr io.Writer, command string, mistakes ...string) int {
-	complain(stderr, command, mistakes...)
-	complain(stderr, command, strings.TrimSpace("see: parajwt help "+command))
+// misused reports wrong usage and names the help to read.
+func misused(std streams, command string, mistakes ...string) int {
+	complain(std, command, mistakes...)
+	complain(std, command, strings.TrimSpace("see: parajwt help "+command))
 	return exitUsage
 }
 
-// complain is the only way to standard error for anything that may quote what was typed: a token in the
-// place of a flag's value or a file name must not be shown either.
-func complain(stderr io.Writer, command string, lines ...string) {
+// complain writes to standard error. It hides tokens and keys, which may have
+// been typed as the value of a flag or as the name of a file.
+func complain(std streams, command string, lines ...string) {
 	who := strings.TrimSpace("parajwt " + command)
-	for _, line := range slices.Clone(lines) {
-		fmt.Fprintf(stderr, "%s: %s\n", who, tokenLike.ReplaceAllString(line, "<a token>"))
+	for _, line := range lines {
+		std.err.print(who + ": " + secretLike.ReplaceAllString(line, "<hidden>") + "\n")
 	}
 }
 
-// tokenLike finds tokens, exported sessions ("ey" is how an object begins in base64) and signatures.
-var tokenLike = regexp.MustCompile(`[\w-]{16,}\.[\w-]{16,}(\.[\w-]*)*|\bey[\w+/-]{20,}=*(\.[\w-]*)*|[\w-]{60,}`)
+// secretLike matches tokens, exported sessions (base64 of a JSON object begins
+// with "ey"), signatures and API keys.
+var secretLike = regexp.MustCompile(`[\w-]{16,}\.[\w-]{16,}(\.[\w-]*)*` +
+	`|\bey[\w+/-]{20,}=*(\.[\w-]*)*` +
+	`|[\w-]{60,}` +
+	`|(?i)\b(sk|pk|whsec|prod|beta|sandbox|dev)_[0-9a-z_]{4,}`)

@@ -3,128 +3,203 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
+	"time"
 
+	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
 )
 
-const serveHelp = `usage: parajwt serve [--addr 127.0.0.1:8080] [--api-key-id ID] [--json]
+const serveHelp = `usage: parajwt serve [flags]
 
-Plays Para on this machine until Ctrl-C: a key set, Para's session endpoints, and a page on which one picks a
-kind of user and a way in which a token may be wrong, and gets the token and a curl line. Its keys are made
-anew at each start. It hands out tokens to whoever asks, so it listens on loopback only.
+Runs a local Para emulator until Ctrl-C: a key set, the session endpoints that
+Para's SDK and package session call, and a page that issues tokens for every
+kind of user, good and bad ones. It issues tokens to every client, so it
+listens on loopback only.
 
   parajwt serve
   PARA_ENVIRONMENT=http://127.0.0.1:8080 PARA_API_KEY_ID=a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f go run ./examples/nethttp
 
-Then open http://127.0.0.1:8080/, or ask for a token without the page:
+Then open http://127.0.0.1:8080/, or get a token without the page:
 
   curl -s --json '{"user": "Email", "kind": "expired"}' http://127.0.0.1:8080/parajwt/token
 
   user  Email, Phone, Telegram, Farcaster or External Wallet
-  kind  good, expired, other-app, other-environment, unknown-key, bad-signature or not-yet-valid
+  kind  good, short, expired, not-yet-valid, other-app, other-environment,
+        unknown-key or bad-signature
+  alg   RS256 (default) or ES256
 
-It answers {user, kind, token, header, payload, answer: {status, challenge, code}}; answer is what a server
-with this library says to the token. Requests from other sites' pages are refused.
+The response is {user, kind, alg, token, header, payload, answer: {status,
+challenge, code}, verificationToken, exportedSession}. answer is how a server
+with this library responds to the token. verificationToken and exportedSession
+belong to a session of the user. Pages of other sites are refused, except those
+of --cors.
+
+  curl -s --json '{"action": "rotate"}' http://127.0.0.1:8080/parajwt/para
+
+  action  rotate (publish new keys and sign with them), withdraw (remove the
+          older keys), down (close all connections) or recover
+
+It returns the state {down, keys: [{kid, alg}]}, as a GET request does.
+
+The server's key and the SDK's key are printed at the start:
+
+  session.Config{SecretAPIKey: …, APIKey: …}   // package session
+  new Para("DEV", apiKey)                      // @getpara/server-sdk, which
+                                               // connects to localhost:8080
 
 Flags
-  --addr ADDR      where to listen (default 127.0.0.1:8080; port 0 for any that is free)
-  --api-key-id ID  the app that tokens are for (default: the API key ID of Para's documentation)
-  --json           say where it listens as one JSON object
+  --addr ADDR      where to listen (default 127.0.0.1:8080; port 0 selects a
+                   free one)
+  --api-key-id ID  the app that tokens are for (default: the API key ID of
+                   Para's documentation)
+  --keys FILE      keep the signing keys and API keys in FILE, so that they are
+                   the same after a restart; FILE is created if it is missing
+  --allow-remote   listen on all addresses (default :8080), for containers.
+                   Everybody who reaches it gets a token for any user.
+                   Validators accept http:// for loopback only: publish the
+                   port to 127.0.0.1, or share the network of the container.
+  --cors ORIGIN    let pages of this origin call the server, such as
+                   http://localhost:5173; may be repeated
+  --json           print one JSON object at the start
 
 Exit status
   0  ended by Ctrl-C
-  1  it cannot listen there
+  1  it could not listen or use the key file
   2  wrong usage
 
 JSON
-  url        what PARA_ENVIRONMENT is to be
-  apiKeyId   what PARA_API_KEY_ID is to be
-  page, keySet
+  url           the value for PARA_ENVIRONMENT
+  apiKeyId      the value for PARA_API_KEY_ID
+  apiKey        the publishable API key
+  secretApiKey  the secret API key
+  page, keySet  URLs
 `
 
 type serveReport struct {
-	URL      string `json:"url"`
-	APIKeyID string `json:"apiKeyId"`
-	Page     string `json:"page"`
-	KeySet   string `json:"keySet"`
+	URL          string `json:"url"`
+	APIKeyID     string `json:"apiKeyId"`
+	APIKey       string `json:"apiKey"`
+	SecretAPIKey string `json:"secretApiKey"`
+	Page         string `json:"page"`
+	KeySet       string `json:"keySet"`
 }
 
-func serve(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+func serve(ctx context.Context, args []string, std streams) int {
 	fs := newFlags("serve")
-	addr := fs.String("addr", "127.0.0.1:8080", "")
-	apiKeyID := fs.String("api-key-id", "", "")
+	addr := fs.String("addr", "", "")
+	apiKeyID := fs.String("api-key-id", paratest.APIKeyID, "")
+	keyFile := fs.String("keys", "", "")
+	remote := fs.Bool("allow-remote", false, "")
+	var origins list
+	fs.Var(&origins, "cors", "")
 	asJSON := fs.Bool("json", false, "")
-	rest, status, done := parse(fs, args, stdout, stderr)
+	rest, status, done := parse(fs, args, std)
 	if done {
 		return status
 	}
 	if len(rest) > 0 {
-		return misused(stderr, "serve", "it takes no arguments; name the port with --addr")
+		return misused(std, "serve", "it takes no arguments; select the port with --addr")
+	}
+	ids, err := apiKeyIDs(std, "serve", "--api-key-id", []string{*apiKeyID})
+	if err != nil {
+		return misused(std, "serve", err.Error())
+	}
+	if *addr == "" {
+		*addr = "127.0.0.1:8080"
+		if *remote {
+			*addr = ":8080"
+		}
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	// The page hands out tokens of a Para that has to be there first, and Para answers from its start on.
+	// The page needs the Para that serves it.
 	var page http.Handler
 	ready := make(chan struct{})
 	para, err := paratest.Start(paratest.Config{
-		Addr:     *addr,
-		APIKeyID: *apiKeyID,
+		Addr: *addr, APIKeyID: ids[0], KeyFile: *keyFile, AllowRemote: *remote, AllowedOrigins: origins,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			<-ready
 			page.ServeHTTP(w, r)
 		}),
 	})
 	if err != nil {
-		complain(stderr, "serve", err.Error(), "another port: parajwt serve --addr 127.0.0.1:0")
+		complain(std, "serve", err.Error())
+		if !*remote {
+			complain(std, "serve", "for a free port: parajwt serve --addr 127.0.0.1:0")
+		}
 		return exitRefused
 	}
 	defer para.Close()
-	// What a server would answer is not written down here: a real validator says it.
+	if !slices.ContainsFunc(para.KeyIDs(), func(id string) bool { return para.Algorithm(id) == "ES256" }) {
+		// The SDK gets tokens of the last key, which remains an RSA key.
+		para.RotateES256()
+		para.Rotate()
+	}
+	// A real validator tells the page how a server responds to a token.
 	validator, err := middleware.New(middleware.Config{
 		Environment: para.Environment(),
 		APIKeyIDs:   []string{para.APIKeyID()},
+		Keys:        jwks.Config{Cooldown: time.Second}, // new keys are used at once
 		Logger:      slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
-		return misused(stderr, "serve", err.Error())
+		return misused(std, "serve", err.Error())
 	}
 	defer validator.Close()
-	page = newPage(para, validator)
+	page = newPage(para, validator, *remote, origins)
 	close(ready)
+	validator.Warm(ctx) // an error shows on the page
 
-	r := serveReport{para.URL(), para.APIKeyID(), para.URL() + "/", para.Environment().URL}
+	r := serveReport{
+		para.URL(), para.APIKeyID(), para.APIKey(), para.SecretAPIKey(),
+		para.URL() + "/", para.Environment().URL,
+	}
 	if *asJSON {
-		writeJSON(stdout, r)
+		writeJSON(std.out, r)
 	} else {
-		r.print(stdout)
+		std.out.print(r.text(*keyFile, *remote))
 	}
 	<-ctx.Done()
+	if err := para.Close(); err != nil {
+		complain(std, "serve", err.Error())
+		return exitRefused
+	}
 	if !*asJSON {
-		fmt.Fprintln(stdout, "\nParajwt has stopped; its tokens are worth nothing now.")
+		std.out.print("\nparajwt serve has stopped.\n")
 	}
 	return exitOK
 }
 
-func (r serveReport) print(w io.Writer) {
-	fmt.Fprintf(w, `Playing Para on this machine, with keys that live until Ctrl-C. For development only.
+func (r serveReport) text(keyFile string, remote bool) string {
+	life := "Its keys are valid until Ctrl-C."
+	if keyFile != "" {
+		life = "Its keys are in " + printable(keyFile) + "."
+	}
+	if remote {
+		life += " " + markDoubt + "Other machines can get tokens for any user." + markEnd
+	}
+	return fmt.Sprintf(`%sLocal Para emulator%s, for development only. %s
 
-  page     %s
-  key set  %s
+  page            %s
+  key set         %s
+  API key ID      %s
+  API key         %s
+  secret API key  %s
 
 Start your server with
 
-  PARA_ENVIRONMENT=%s PARA_API_KEY_ID=%s
+  PARA_ENVIRONMENT=%s PARA_API_KEY_ID=%s YOUR-SERVER
 
-and send it tokens from the page, or from
+and send it a token from the page, or from
 
   curl -s --json '{"user": "Email", "kind": "good"}' %sparajwt/token
-`, r.Page, r.KeySet, r.URL, r.APIKeyID, r.Page)
+`, markTitle, markEnd, life, r.Page, r.KeySet, r.APIKeyID, r.APIKey, r.SecretAPIKey, r.URL, r.APIKeyID, r.Page)
 }

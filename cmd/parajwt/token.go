@@ -1,119 +1,231 @@
 package main
 
 import (
-	"bufio"
-	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"regexp"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
-	"github.com/parajwt/parajwt/middleware"
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/jose"
+	"github.com/parajwt/parajwt/jwks"
 )
 
-// maxInput is how much of standard input is read for a token. The library looks at less.
-const maxInput = 1 << 20
+// reading is what a token says. The checks are those of the library. The rest is
+// decoded leniently, because refused tokens are inspected, too.
+type reading struct {
+	Verified bool `json:"verified"` // always false
+	input
+	Checks []check `json:"checks"`
 
-// readToken returns the token of the arguments, or of standard input where there is none or it is "-".
-// What stands before it in an Authorization header is taken off as the library does it.
-func readToken(args []string, stdin io.Reader, stderr io.Writer) (string, error) {
-	switch {
-	case len(args) > 1:
-		return "", fmt.Errorf("one token at a time, and no other arguments: there are %d (a token with spaces needs quotes)", len(args))
-	case len(args) == 1 && args[0] != "-":
-		return withoutScheme(args[0]), nil
+	Algorithm string `json:"alg,omitempty"`
+	KeyID     string `json:"kid,omitempty"`
+	Type      string `json:"typ,omitempty"`
+
+	User             *user                    `json:"user,omitempty"`
+	Wallets          []claims.Wallet          `json:"wallets,omitempty"`
+	ConnectedWallets []claims.ConnectedWallet `json:"connectedWallets,omitempty"`
+
+	Audience  []string  `json:"audience,omitempty"`
+	IssuedAt  time.Time `json:"issuedAt,omitzero"`
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+	NotBefore time.Time `json:"notBefore,omitzero"`
+	Lifetime  float64   `json:"lifetimeSeconds,omitempty"`
+	Expired   bool      `json:"expired"`
+
+	Environments []string `json:"environments,omitempty"`
+
+	OtherHeader members `json:"otherHeader,omitempty"`
+	OtherClaims members `json:"otherClaims,omitempty"`
+	OtherData   members `json:"otherData,omitempty"`
+
+	Header  json.RawMessage `json:"header,omitempty"`
+	Payload json.RawMessage `json:"payload,omitempty"`
+
+	headerText, payloadText string
+	known                   []string
+}
+
+// user is the part of the claims that identifies the user. Its JSON names are
+// those of claims.Claims.
+type user struct {
+	UserID                string                 `json:"userId"`
+	AuthType              claims.AuthType        `json:"authType"`
+	OAuthMethod           claims.OAuthMethod     `json:"oAuthMethod,omitempty"`
+	Identifier            string                 `json:"identifier"`
+	Email                 string                 `json:"email,omitempty"`
+	Phone                 string                 `json:"phone,omitempty"`
+	TelegramUserID        string                 `json:"telegramUserId,omitempty"`
+	FarcasterUsername     string                 `json:"farcasterUsername,omitempty"`
+	ExternalWalletAddress string                 `json:"externalWalletAddress,omitempty"`
+	ExternalWallet        *claims.ExternalWallet `json:"externalWallet,omitempty"`
+}
+
+func userOf(c *claims.Claims) *user {
+	u := &user{
+		UserID: c.UserID, AuthType: c.AuthType, OAuthMethod: c.OAuthMethod, Identifier: c.Identifier, Email: c.Email,
+		Phone: c.Phone, TelegramUserID: c.TelegramUserID, FarcasterUsername: c.FarcasterUsername,
+		ExternalWalletAddress: c.ExternalWalletAddress,
 	}
-	var data []byte
-	var err error
-	if isTerminal(stdin) {
-		fmt.Fprintln(stderr, "Paste the token, then press Enter.")
-		data, err = bufio.NewReader(io.LimitReader(stdin, maxInput)).ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
-	} else {
-		data, err = io.ReadAll(io.LimitReader(stdin, maxInput))
+	if c.ExternalWallet != (claims.ExternalWallet{}) {
+		u.ExternalWallet = &c.ExternalWallet
 	}
+	return u
+}
+
+// members are the members of a JSON object.
+type members map[string]any
+
+func (m members) names() []string { return slices.Sorted(maps.Keys(m)) }
+
+// without returns the members with other names, or nil if there are none.
+func (m members) without(names ...string) members {
+	rest := maps.Clone(m)
+	maps.DeleteFunc(rest, func(name string, _ any) bool { return slices.Contains(names, name) })
+	if len(rest) == 0 {
+		return nil
+	}
+	return rest
+}
+
+// maxToken is the default of middleware.Config.MaxTokenBytes.
+const maxToken = 16 << 10
+
+// read reads a token without verifying it.
+func read(in input, now time.Time) *reading {
+	r := &reading{input: in}
+	form := func(why string) check { return check{"form", refused, why, notAToken(in.token)} }
+	if len(in.token) > maxToken {
+		r.Checks = []check{form(fmt.Sprintf("it is larger than %d bytes (MaxTokenBytes)", maxToken))}
+		return r
+	}
+	parts, err := jose.Split(in.token)
 	if err != nil {
-		return "", errors.New("standard input cannot be read")
+		r.Checks = []check{form(err.Error())}
+		return r
 	}
-	// The end of the line is the shell's, not the token's.
-	token := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
-	if token == "" {
-		return "", errors.New("there is no token: give one as the argument or on standard input")
+	r.Checks = append(r.Checks, check{Name: "form", Verdict: ok})
+	for _, part := range []struct{ name, text string }{
+		{"header", parts.Header}, {"payload", parts.Payload}, {"signature", parts.Signature},
+	} {
+		if _, err := jose.AppendDecoded(nil, part.text); err != nil && r.Checks[0].Verdict == ok {
+			r.Checks[0] = form("its " + part.name + ": " + err.Error())
+		}
 	}
-	return withoutScheme(token), nil
+	r.headerText, r.payloadText = decoded(parts.Header), decoded(parts.Payload)
+	r.readHeader()
+	r.readPayload(now)
+	if r.Checks[0].Verdict == refused {
+		// A part that cannot be decoded gets no verdict.
+		for i, text := range []string{r.headerText, r.payloadText} {
+			if !json.Valid([]byte(text)) {
+				r.Checks[1+i] = check{Name: r.Checks[1+i].Name, Verdict: notReached}
+			}
+		}
+	}
+	return r
 }
 
-func isTerminal(stdin io.Reader) bool {
-	f, ok := stdin.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-func withoutScheme(text string) string {
-	const name = "authorization:"
-	if len(text) > len(name) && strings.EqualFold(text[:len(name)], name) {
-		text = strings.TrimLeft(text[len(name):], " ")
-	}
-	r := &http.Request{Header: http.Header{"Authorization": {text}}}
-	if token, err := middleware.FromAuthorization()(r); err == nil {
-		return token
-	}
-	return text
-}
-
-var (
-	uuid   = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	apiKey = regexp.MustCompile(`^(prod|beta|sandbox|dev)_[0-9a-zA-Z]+$`)
-)
-
-// notAToken recognises what is often taken for a token, and says what it is and what to do. It returns ""
-// for what at least looks like a token.
-func notAToken(text string) string {
-	trimmed := strings.TrimSpace(text)
+func (r *reading) readHeader() {
+	header, err := jose.ParseHeader(r.headerText)
 	switch {
-	case trimmed == "":
-		return "it is empty: does the client send a token before it has one?"
-	case trimmed == "undefined" || trimmed == "null" || trimmed == "[object Object]":
-		return "it is JavaScript's " + trimmed + ": the client sends a variable that holds no token (is an await missing?)"
-	case strings.HasPrefix(trimmed, `"`) || strings.HasPrefix(trimmed, "'"):
-		return "it is in quotes: send the text between them (is it JSON.stringify'd?)"
-	case strings.HasPrefix(trimmed, "{"):
-		return `it is JSON: issueJwt answers {token, keyId}; send the token alone`
-	case len(text) > 6 && strings.EqualFold(text[:6], "bearer"):
-		return `it begins with "Bearer" after the scheme was taken off: the client adds the word twice`
-	case isSession(trimmed):
-		return "it is an exported session (exportSession), not a token, and a secret: whoever has it is the user. Send the token of issueJwt instead"
-	case apiKey.MatchString(trimmed):
-		return "it looks like a Para API key. That is not what a client sends; if the key is the secret one, replace it"
-	case uuid.MatchString(trimmed):
-		return "it is a UUID: a session's verification token, perhaps, which Para itself must be asked about (POST /sessions/verify), or an API key ID. A token comes from issueJwt"
-	case trimmed != text || strings.ContainsAny(text, " \t\r\n"):
-		return "there is white space around it or in it: was it cut, or wrapped by a terminal or a mail?"
-	case strings.ContainsAny(text, "=+/"):
-		return "it holds characters of ordinary base64 (= + /): tokens use the URL alphabet without padding"
+	case errors.Is(err, jose.ErrAlgorithm):
+		r.refuse("header", "it has no alg", "")
+	case err != nil:
+		r.refuse("header", strings.TrimPrefix(err.Error(), "header: "), "")
+	case !allows(header.Algorithm):
+		r.refuse("header", fmt.Sprintf("alg %.16q is not allowed by default", header.Algorithm),
+			"Para signs with RS256 or ES256. Did somebody else issue this token?")
+	default:
+		r.Checks = append(r.Checks, check{Name: "header", Verdict: ok})
 	}
-	switch dots := strings.Count(text, "."); {
-	case dots == 4:
-		return "it has five parts: that is an encrypted token (JWE), which Para does not issue"
-	case dots != 2:
-		return fmt.Sprintf("it has %s between dots, and a token has three: was all of it copied?", count(dots+1, "part"))
-	}
-	return ""
+
+	m := object(r.headerText, &r.Header)
+	r.Algorithm, r.KeyID, r.Type = text(m["alg"]), text(m["kid"]), text(m["typ"])
+	r.OtherHeader = m.without("alg", "kid", "typ")
 }
 
-// isSession recognises what Para's exportSession gives: base64 of JSON with a session cookie.
-func isSession(text string) bool {
-	if len(text) > maxInput || strings.Contains(text, ".") {
+// allows reports whether the library allows an algorithm by default.
+func allows(alg string) bool {
+	cache, err := jwks.New(jwks.Prod, jwks.Config{}) // fetches only on demand
+	if err != nil {
 		return false
 	}
-	data, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
-	return err == nil && strings.HasPrefix(string(data), "{") && strings.Contains(string(data), `"sessionCookie"`)
+	defer cache.Close()
+	return cache.Allows(alg)
+}
+
+func (r *reading) readPayload(now time.Time) {
+	m := object(r.payloadText, &r.Payload)
+	c, err := claims.FromVerifiedPayload(r.payloadText)
+	if err != nil {
+		do := ""
+		if _, has := m["data"]; m != nil && !has {
+			do = "A Para token has the claim data. Did somebody else issue this token?"
+		}
+		r.refuse("claims", strings.TrimPrefix(err.Error(), "claims: "), do)
+	} else {
+		r.Checks = append(r.Checks, check{Name: "claims", Verdict: ok})
+		r.User, r.Wallets, r.ConnectedWallets = userOf(c), c.Wallets, c.ConnectedWallets
+	}
+
+	switch aud := m["aud"].(type) {
+	case string:
+		r.Audience = []string{aud}
+	case []any:
+		for _, a := range aud {
+			if s, isText := a.(string); isText {
+				r.Audience = append(r.Audience, s)
+			}
+		}
+	}
+	r.IssuedAt, r.ExpiresAt, r.NotBefore = date(m["iat"]), date(m["exp"]), date(m["nbf"])
+	if !r.ExpiresAt.IsZero() {
+		r.Expired = !now.Before(r.ExpiresAt)
+		if !r.IssuedAt.IsZero() {
+			r.Lifetime = r.ExpiresAt.Sub(r.IssuedAt).Seconds()
+		}
+	}
+	r.OtherClaims = m.without("sub", "aud", "iat", "exp", "nbf", "data")
+	data, _ := m["data"].(map[string]any)
+	r.OtherData = members(data).without("userId", "wallets", "connectedWallets", "authType",
+		"identifier", "oAuthMethod", "email", "phone", "telegramUserId", "farcasterUsername",
+		"externalWalletAddress", "externalWallet")
+}
+
+func (r *reading) refuse(name, why, do string) {
+	r.Checks = append(r.Checks, check{name, refused, why, do})
+}
+
+// object decodes a JSON object leniently and keeps its text in raw. It returns
+// nil if the text is no JSON object.
+func object(text string, raw *json.RawMessage) (m members) {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if !json.Valid([]byte(text)) || d.Decode(&m) != nil {
+		return nil
+	}
+	*raw = json.RawMessage(text)
+	return m
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+// date returns the time of a NumericDate (RFC 7519 §2), or the zero Time.
+func date(v any) time.Time {
+	n, _ := v.(json.Number)
+	seconds, err := strconv.ParseFloat(n.String(), 64)
+	if err != nil || !(0 < seconds && seconds < 253402300800) { // the year 10000
+		return time.Time{}
+	}
+	whole, fraction := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9)).UTC()
 }
