@@ -22,12 +22,12 @@ func TestInspectTellsWho(t *testing.T) {
 			o := call(t, token+"\n", "inspect")
 			o.hides(t, token)
 			want := []string{
-				"NOT VERIFIED.",
-				"form ok header ok payload ok",
+				"NOT VERIFIED. Anybody can write",
+				"form ok header ok claims ok",
 				"alg RS256", "kid " + para.KeyIDs()[1], "typ JWT",
 				"userId " + paratest.UserID, "authType " + string(user.AuthType), "identifier " + user.Identifier,
 				"EVM " + paratest.EVMAddress, "SOLANA " + paratest.SolanaAddress,
-				"aud " + paratest.APIKeyID + " configure this as APIKeyIDs / PARA_API_KEY_ID",
+				"aud " + paratest.APIKeyID + " if this is your app, configure it as APIKeyIDs or PARA_API_KEY_ID",
 				" ago", "expires in ", "session length 30m0s",
 				"parajwt keys --env beta --save beta.json",
 			}
@@ -36,7 +36,7 @@ func TestInspectTellsWho(t *testing.T) {
 			}
 			if user.ExternalWalletAddress != "" {
 				want = append(want, "externalWallet "+user.ExternalWalletAddress+", EVM, MetaMask",
-					"Connected wallets, NOT proven to be the user's EVM "+user.ExternalWalletAddress+" MetaMask")
+					"Connected wallets, ownership NOT proven EVM "+user.ExternalWalletAddress+" MetaMask")
 			}
 			o.has(t, exitOK, want...)
 
@@ -86,7 +86,7 @@ func TestInspectTellsTheTime(t *testing.T) {
 	}{
 		{paratest.Lived(-33*time.Minute-30*time.Second, 30*time.Minute), []string{"issued", "33 minutes ago", "expired 3 minutes ago", "session length 30m0s"}, true},
 		{paratest.Lived(-90*time.Second, 30*24*time.Hour), []string{"expires in 29 days", "session length 720h0m0s"}, false},
-		{paratest.Lived(150*time.Second, time.Hour), []string{"in 2 minutes", "that is in the future: is a clock wrong?"}, false},
+		{paratest.Lived(150*time.Second, time.Hour), []string{"in 2 minutes", "this is in the future: is a clock wrong?"}, false},
 		{paratest.With("nbf", time.Now().Add(150*time.Minute).Unix()), []string{"not before", "in 2 hours"}, false},
 	} {
 		token := para.Token(paratest.EmailUser(), test.option)
@@ -117,9 +117,9 @@ func TestInspectKnowsWhoseKeyItIs(t *testing.T) {
 	token := beta.Token(paratest.EmailUser())
 	host := func(p *paratest.Para) string { return strings.TrimPrefix(p.URL(), "http://") }
 
-	call(t, token, "inspect", "--known", betaFile, "--known", prodFile).has(t, exitOK, "the kid is a key of "+host(beta))
-	call(t, token, "inspect", "--known", prodFile).has(t, exitOK, "none of the --known key sets has this kid")
-	call(t, token, "inspect", "--known", plain).has(t, exitOK, "a key of ("+plain+", which does not say of what environment it is)")
+	call(t, token, "inspect", "--known", betaFile, "--known", prodFile).has(t, exitOK, "the key is one of "+host(beta))
+	call(t, token, "inspect", "--known", prodFile).has(t, exitOK, "none of the --known key sets has this key")
+	call(t, token, "inspect", "--known", plain).has(t, exitOK, "the key is one of ("+plain+", which does not name its environment)")
 	var r reading
 	call(t, token, "inspect", "--known", betaFile, "--known", betaFile, "--known", prodFile, "--json").decode(t, &r)
 	if !slices.Equal(r.Environments, []string{host(beta)}) {
@@ -138,21 +138,21 @@ func TestInspectShowsWhatIsWrong(t *testing.T) {
 		name, token string
 		want        []string
 	}{
-		{"header without alg", header(`{"kid":"k"}`), []string{"header REFUSED: it has no alg", "kid k", "payload ok"}},
-		{"HMAC", header(`{"alg":"HS256","kid":"k"}`), []string{`REFUSED: alg "HS256" is not allowed`, "issued by somebody else?"}},
+		{"header without alg", header(`{"kid":"k"}`), []string{"header REFUSED: it has no alg", "kid k", "claims ok"}},
+		{"HMAC", header(`{"alg":"HS256","kid":"k"}`), []string{`REFUSED: alg "HS256" is not allowed`, "Did somebody else issue this token?"}},
 		{"none", header(`{"alg":"none","kid":"k"}`), []string{`REFUSED: alg "none" is not allowed`}},
 		{"no kid", header(`{"alg":"RS256"}`), []string{"header REFUSED: kid missing or empty"}},
-		{"crit", header(`{"alg":"RS256","kid":"k","crit":["exp"],"x5c":[]}`), []string{"crit is not supported", "Also there header crit, x5c", "Header as it stands"}},
+		{"crit", header(`{"alg":"RS256","kid":"k","crit":["exp"],"x5c":[]}`), []string{"crit is not supported", "Other header parameters, without a meaning to the library crit [\"exp\"] x5c []", "Header, decoded"}},
 		{"header is no JSON", header("\x1b[2J"), []string{"header REFUSED", `not JSON, or too long to show: "\x1b[2J"`}},
-		{"folded name", payload(`{"sub":"u","AUD":"x","iat":1,"exp":2,"data":{"userId":"u"}}`), []string{"payload REFUSED: ", "Payload as it stands", `"AUD": "x"`}},
+		{"folded name", payload(`{"sub":"u","AUD":"x","iat":1,"exp":2,"data":{"userId":"u"}}`), []string{"claims REFUSED: ", "Payload, decoded", `"AUD": "x"`}},
 		{"somebody else's", payload(`{"iss":"https://example.com","aud":["x","y"],"exp":1700000000.5}`),
-			[]string{"payload REFUSED: sub: missing or empty", "was this one issued by somebody else?", "aud x aud y", "days ago", "Also there payload iss"}},
+			[]string{"claims REFUSED: sub: missing or empty", "Did somebody else issue this token?", "aud x aud y", "days ago", "Other claims, without a meaning to the library iss https://example.com"}},
 		{"users differ", payload(`{"sub":"u","aud":"x","iat":1,"exp":2,"data":{"userId":"v","extra":1}}`),
-			[]string{"payload REFUSED: sub: is not data.userId", "payload's data extra"}},
+			[]string{"claims REFUSED: sub: is not data.userId", "Other members of data, without a meaning to the library extra 1"}},
 		{"escape in the payload", payload(`{"sub":"u","aud":"\u001b[2J\u009b","iat":1,"exp":2,"data":{"userId":"u"}}` + " "), []string{`aud "\x1b[2J\u009b"`}},
-		{"many members", payload(`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":1,"n":1,"o":1,"p":1,"q":1,"r":1,"s":1,"t":1,"u":1}`), []string{"s, t, …"}},
-		{"signature with padding", good + "==", []string{"form REFUSED: its signature: not unpadded canonical base64url", "ordinary base64", "header ok", "payload ok"}},
-		{"header in plain text", "{}." + part[1] + "." + part[2], []string{"form REFUSED: its header", "header not reached", "payload ok"}},
+		{"many members", payload(`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":1,"n":1,"o":1,"p":1,"q":1,"r":1,"s":1,"t":1,"u":1}`), []string{"s 1 t 1 u 1"}},
+		{"signature with padding", good + "==", []string{"form REFUSED: its signature: not unpadded canonical base64url", "standard base64", "header ok", "claims ok"}},
+		{"header in plain text", "{}." + part[1] + "." + part[2], []string{"form REFUSED: its header", "header not reached", "claims ok"}},
 		{"large", good + strings.Repeat("A", maxToken), []string{"larger than 16384 bytes"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -184,18 +184,18 @@ func TestWhatIsOftenTakenForAToken(t *testing.T) {
 		{"undefined", "it is JavaScript's undefined"},
 		{"Bearer null", "it is JavaScript's null"},
 		{"[object Object]", "it is JavaScript's [object Object]"},
-		{`"` + good + `"`, "it is in quotes"},
-		{`{"token":"` + good + `"}`, "issueJwt answers {token, keyId}"},
+		{`Authorization: Bearer "` + good + `"`, "it is in quotes"},
+		{`{"keyId":"k"}`, "issueJwt returns {token, keyId}"},
 		{"Bearer Bearer " + good, "the client adds the word twice"},
 		{session, "it is an exported session"},
-		{"beta_0123456789abcdef0123456789abcdef", "it looks like a Para API key"},
+		{"beta_0123456789abcdef0123456789abcdef", "it is a publishable API key"},
 		{paratest.APIKeyID, "it is a UUID"},
-		{" " + good, "white space"},
-		{good[:40] + "\n" + good[40:], "white space"},
+		{"two words", "white space"},
+		{"sk_0123456789abcdef", "replace the key"},
 		{good + ".YQ.YQ", "five parts"},
 		{good[:strings.LastIndexByte(good, '.')], "it has 2 parts between dots"},
 		{"word", "it has 1 part between dots"},
-		{strings.ReplaceAll(good, ".", "=."), "ordinary base64"},
+		{strings.ReplaceAll(good, ".", "=."), "standard base64"},
 	} {
 		o := call(t, test.text, "inspect")
 		o.has(t, exitRefused, "form REFUSED: ", test.want)

@@ -96,7 +96,7 @@ func TestHelpNamesEveryJSONField(t *testing.T) {
 		inspectHelp: {reading{}, user{}, check{}},
 		verifyHelp:  {verifyReport{}, check{}},
 		keysHelp:    {keysReport{}, servedKey{}},
-		serveHelp:   {serveReport{}, issued{}, order{}, answer{}},
+		serveHelp:   {serveReport{}, issued{}, order{}, answer{}, state{}, keyState{}},
 		versionHelp: {versionReport{}},
 	} {
 		for _, report := range reports {
@@ -128,24 +128,29 @@ func TestWrongUse(t *testing.T) {
 		want string
 	}{
 		{nil, "parajwt finds out why"},
-		{[]string{"frobnicate"}, "there is no command frobnicate; the commands are inspect, verify"},
-		{[]string{"\x1b[31m"}, `there is no command "\x1b[31m"`},
-		{[]string{"help", "frobnicate"}, "there is no command frobnicate to explain"},
-		{[]string{token}, "did you mean: parajwt inspect TOKEN"},
-		{[]string{"inspect", token, token}, "one token at a time"},
+		{[]string{"frobnicate"}, "unknown command frobnicate; the commands are inspect, verify"},
+		{[]string{"\x1b[31m"}, `unknown command "\x1b[31m"`},
+		{[]string{"help", "frobnicate"}, "unknown command frobnicate"},
+		{[]string{token}, "use: parajwt inspect TOKEN"},
+		{[]string{"inspect", token, token}, "give one token"},
 		{[]string{"inspect", "--known"}, "flag needs an argument: -known"},
 		{[]string{"inspect", "--known", "no-such-file", token}, "no-such-file"},
-		{[]string{"inspect", "--known", token, token}, "<a token>"},
-		{[]string{"inspect", "-" + token}, "<a token>"},
+		{[]string{"inspect", "--known", token, token}, "<hidden>"},
+		{[]string{"inspect", "-" + token}, "<hidden>"},
 		{[]string{"inspect"}, "there is no token"},
 		{[]string{"verify", token}, "--env is missing"},
 		{[]string{"verify", "--env", token, "--api-key-id", "id"}, "unknown environment"},
 		{[]string{"verify", "--env", "beta", token}, "--api-key-id is missing"},
 		{[]string{"verify", "--env", "staging", "--api-key-id", "id", token}, "use prod, beta, sandbox or the URL"},
-		{[]string{"verify", "--env", "beta", "--api-key-id", "beta_0123", token}, "looks like an API key"},
+		{[]string{"verify", "--env", "beta", "--api-key-id", "sk_beta_0123456789", token},
+			"--api-key-id: this is a secret API key, which must stay on the server: use the API key ID"},
+		{[]string{"verify", "--env", "beta", "--api-key-id", "beta_0123456789", token}, "publishable API key"},
+		{[]string{"verify", "--env", "sk_0123456789", "--api-key-id", "id", token}, "unknown environment"},
+		{[]string{"serve", "--api-key-id", "pk_0123456789"}, "publishable API key"},
+		{[]string{"serve", "--api-key-id", "whsec_0123456789"}, "webhook secret"},
 		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--leeway", "1h", token}, "Leeway is 1h0m0s"},
 		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--leeway", "-1s", token}, "use 0 for none"},
-		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--leeway", token, token}, "<a token>"},
+		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--leeway", token, token}, "<hidden>"},
 		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--max-age", "soon", token}, "invalid value"},
 		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--known", "no-such-file", token}, "OtherEnvironments[0]"},
 		{[]string{"keys"}, "--env is missing"},
@@ -159,6 +164,9 @@ func TestWrongUse(t *testing.T) {
 		o := call(t, "", test.args...)
 		o.has(t, exitUsage, test.want)
 		o.hides(t, token)
+		if strings.Contains(o.stderr, "0123456789") {
+			t.Errorf("%q repeats the key: %s", test.args, o.stderr)
+		}
 		if o.stdout != "" {
 			t.Errorf("%q writes to standard output: %s", test.args, o.stdout)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"math"
 	"os"
 	"regexp"
 	"strings"
@@ -17,20 +18,21 @@ type screen struct {
 }
 
 const (
-	defaultColumns = 80  // of a pipe or a file
-	maxColumns     = 100 // longer lines are hard to read
-	minColumns     = 30
+	maxColumns = 100 // longer lines are hard to read
+	minColumns = 30
 )
 
-// newScreen returns a screen for w. It uses colors only on a terminal, and not
-// if NO_COLOR is set (https://no-color.org) or the terminal is dumb.
+// newScreen returns a screen for w. A terminal gets lines of its width, and colors
+// unless NO_COLOR is set (https://no-color.org) or it is dumb. A pipe gets whole
+// lines, which are easier to search.
 func newScreen(w io.Writer) screen {
-	s := screen{Writer: w, columns: defaultColumns}
+	s := screen{Writer: w, columns: math.MaxInt}
 	if f, ok := w.(*os.File); ok {
 		if columns, terminal := terminalColumns(f); terminal {
-			if columns > 0 {
-				s.columns = max(minColumns, min(columns, maxColumns))
+			if columns == 0 {
+				columns = 80 // unknown
 			}
+			s.columns = max(minColumns, min(columns, maxColumns))
 			s.color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && os.Getenv("TERM") != ""
 		}
 	}
@@ -96,7 +98,7 @@ func fit(text string, columns int) string {
 
 var (
 	secondColumn = regexp.MustCompile(`^ *\S+( \S+)*  +`)
-	shellCommand = regexp.MustCompile(`^ *(parajwt|pbpaste|curl|[A-Z_]+=\S+) `)
+	shellCommand = regexp.MustCompile(`^  +(parajwt|pbpaste|curl|[A-Z_]+=\S+) `)
 )
 
 func fitLine(b *strings.Builder, line string, columns int) {

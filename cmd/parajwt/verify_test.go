@@ -34,16 +34,16 @@ func TestVerifyNamesTheCheckThatRefuses(t *testing.T) {
 		{"crit", para.Token(user, paratest.WithHeader("crit", []string{"exp"})), "header", "malformed token", []string{"crit is not supported"}},
 		{"no kid", para.Token(user, paratest.WithHeader("kid", nil)), "header", "malformed token", []string{"kid missing"}},
 		{"no alg", para.Token(user, paratest.WithHeader("alg", nil)), "header", "algorithm not allowed", []string{"has no alg"}},
-		{"HMAC", para.Token(user, paratest.WithHeader("alg", "HS256")), "header", "algorithm not allowed", []string{`alg "HS256" is not on the allow-list`, "issued by somebody else?"}},
+		{"HMAC", para.Token(user, paratest.WithHeader("alg", "HS256")), "header", "algorithm not allowed", []string{`alg "HS256" is not on the allow-list`, "Did somebody else issue this token?"}},
 		{"not the key's alg", para.Token(user, paratest.WithHeader("alg", "ES256")), "key", "algorithm not allowed", []string{"not the algorithm of its key"}},
-		{"unknown key", para.Token(user, paratest.UnknownKey("nobody's")), "key", "unknown key", []string{"has no such key", "started anew"}},
+		{"unknown key", para.Token(user, paratest.UnknownKey("nobody's")), "key", "unknown key", []string{"has no such key", "A restarted one has new keys"}},
 		{"other environment", para.Token(user, paratest.OtherEnvironment()), "key", "unknown key", nil},
 		{"padded signature", good + "=", "signature", "malformed token", []string{"canonical base64url"}},
 		{"bad signature", para.Token(user, paratest.BadSignature()), "signature", "wrong signature", []string{"copy it again"}},
-		{"payload is no JSON", para.SignRaw(`{"alg":"RS256","kid":"`+kid+`"}`, payload+"x"), "payload", "malformed token", []string{"data after the value"}},
-		{"no user", para.Token(user, paratest.WithData("userId", nil)), "payload", "unacceptable claims", []string{"data.userId: missing"}},
+		{"payload is no JSON", para.SignRaw(`{"alg":"RS256","kid":"`+kid+`"}`, payload+"x"), "claims", "malformed token", []string{"data after the value"}},
+		{"no user", para.Token(user, paratest.WithData("userId", nil)), "claims", "unacceptable claims", []string{"data.userId: missing"}},
 		{"no audience", para.Token(user, paratest.With("aud", nil)), "audience", "token is for another app", []string{"aud: missing"}},
-		{"other app", para.Token(user, paratest.ForApp("somebody-else")), "audience", "token is for another app", []string{`its aud is ["somebody-else"]`, "if that app is yours"}},
+		{"other app", para.Token(user, paratest.ForApp("somebody-else")), "audience", "token is for another app", []string{`its aud is ["somebody-else"]`, "if this is your app"}},
 		{"expired", para.Token(user, paratest.Expired()), "time", "token expired", []string{"issueJwt"}},
 		{"early", para.Token(user, paratest.Lived(time.Hour, time.Hour)), "time", "token not yet valid", []string{"date -u"}},
 		{"nbf", para.Token(user, paratest.With("nbf", time.Now().Add(time.Hour).Unix())), "time", "token not yet valid", []string{"its nbf lies"}},
@@ -85,7 +85,7 @@ func TestVerifyAccepts(t *testing.T) {
 		args := []string{"verify", "--api-key-id", "another", token, "--env", para.URL(), "--api-key-id", para.APIKeyID()}
 		o := call(t, "", args...)
 		o.hides(t, token)
-		o.has(t, exitOK, "form ok header ok key ok signature ok payload ok audience ok time ok",
+		o.has(t, exitOK, "form ok header ok key ok signature ok claims ok audience ok time ok",
 			"ACCEPTED: user "+paratest.UserID+", "+string(user.AuthType)+", until ", "and the API key IDs another, "+para.APIKeyID())
 
 		j := call(t, "", append(args, "--json")...)
@@ -153,7 +153,7 @@ func TestVerifyOffline(t *testing.T) {
 	args := []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID(), "--keys", file}
 	para.Down()
 	fetches := para.Fetches()
-	call(t, para.Token(paratest.EmailUser()), args...).has(t, exitOK, "ACCEPTED", "Keys: "+file+", fetched ", "withdrew since")
+	call(t, para.Token(paratest.EmailUser()), args...).has(t, exitOK, "ACCEPTED", "Keys: "+file+", fetched ", "withdrew since then")
 	call(t, para.Token(paratest.EmailUser(), paratest.UnknownKey("k")), args...).has(t, exitRefused, "key REFUSED")
 	var r verifyReport
 	call(t, para.Token(paratest.EmailUser()), append(args, "--json")...).decode(t, &r)
@@ -199,10 +199,10 @@ func TestVerifyWithoutKeys(t *testing.T) {
 		}
 		o := call(t, token, args...)
 		o.hides(t, token)
-		o.has(t, exitNoKeys, "form ok header ok key CANNOT TELL: keys unavailable", "signature not reached", "\nCANNOT TELL: keys unavailable")
+		o.has(t, exitNoKeys, "form ok header ok key UNKNOWN: keys unavailable", "signature not reached", "\nUNKNOWN: keys unavailable")
 		var r verifyReport
 		j := call(t, token, append(args, "--json")...)
-		if j.decode(t, &r); j.status != exitNoKeys || r.Checks[checkKey].Verdict != cannotTell || r.Code != "keys unavailable" {
+		if j.decode(t, &r); j.status != exitNoKeys || r.Checks[checkKey].Verdict != unknown || r.Code != "keys unavailable" {
 			t.Errorf("status %d, %+v", j.status, r)
 		}
 	}
@@ -249,13 +249,13 @@ func TestEveryCodeHasItsCheck(t *testing.T) {
 		{middleware.Error{Code: middleware.ErrMalformed}, "", checkForm},
 		{middleware.Error{Code: middleware.ErrMalformed, Cause: fmt.Errorf("x: %w", jose.ErrHeader)}, "", checkHeader},
 		{middleware.Error{Code: middleware.ErrMalformed, KeyID: "k"}, "", checkSignature},
-		{middleware.Error{Code: middleware.ErrMalformed, KeyID: "k", Signed: true}, "", checkPayload},
+		{middleware.Error{Code: middleware.ErrMalformed, KeyID: "k", Signed: true}, "", checkClaims},
 		{middleware.Error{Code: middleware.ErrAlgorithm}, "not a token", checkHeader},
 		{middleware.Error{Code: middleware.ErrAlgorithm, KeyID: "k"}, rs256, checkKey},
 		{middleware.Error{Code: middleware.ErrUnknownKey}, "", checkKey},
 		{middleware.Error{Code: middleware.ErrKeysUnavailable}, "", checkKey},
 		{middleware.Error{Code: middleware.ErrSignature}, "", checkSignature},
-		{middleware.Error{Code: middleware.ErrClaims}, "", checkPayload},
+		{middleware.Error{Code: middleware.ErrClaims}, "", checkClaims},
 		{middleware.Error{Code: middleware.ErrAudience}, "", checkAudience},
 		{middleware.Error{Code: middleware.ErrExpired}, "", checkTime},
 		{middleware.Error{Code: middleware.ErrNotYetValid}, "", checkTime},
