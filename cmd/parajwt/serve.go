@@ -48,11 +48,11 @@ of --cors.
 
 It returns the state {down, keys: [{kid, alg}]}, as a GET request does.
 
-The server's key and the SDK's key are printed at the start:
+The API key and the secret API key are printed at the start, for package session
+and for Para's SDK, whose DEV environment is localhost:8080:
 
-  session.Config{SecretAPIKey: …, APIKey: …}   // package session
-  new Para("DEV", apiKey)                      // @getpara/server-sdk, which
-                                               // connects to localhost:8080
+  session.Config{Environment: env, SecretAPIKey: …, APIKey: …}
+  new Para("DEV", apiKey)
 
 Flags
   --addr ADDR      where to listen (default 127.0.0.1:8080; port 0 selects a
