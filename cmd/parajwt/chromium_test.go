@@ -24,7 +24,7 @@ import (
 
 var screenshots = flag.String("screenshots", "", "a directory to save screenshots of the page in")
 
-// guarded is a server as a user of this library writes it, configured with what the page says.
+// guarded returns a server with the settings that the page shows.
 func guarded(t *testing.T, settings string) *httptest.Server {
 	t.Helper()
 	environment, id, _ := strings.Cut(settings, " ")
@@ -47,7 +47,23 @@ func guarded(t *testing.T, settings string) *httptest.Server {
 	return server
 }
 
-// making does what makes a token, and waits until the page has it.
+// visit opens the page and waits for its first token.
+func (b *browser) visit(url string) {
+	b.t.Helper()
+	b.open(url)
+	b.until(`!document.getElementById("made").hidden && document.getElementById("keys").children.length > 0`)
+}
+
+// until waits for a condition of the page.
+func (b *browser) until(condition string) {
+	b.t.Helper()
+	b.eval(`return new Promise((resolve) => {
+		const look = () => { if (`+condition+`) resolve(); else setTimeout(look, 10); };
+		look();
+	});`, nil)
+}
+
+// making does something that makes a token, and waits until the page has it.
 func (b *browser) making(do func()) {
 	b.t.Helper()
 	b.eval(`window.made = new Promise((resolve) => new MutationObserver((_, observer) => {
@@ -61,7 +77,7 @@ func (b *browser) making(do func()) {
 func TestPageHandsOutTokens(t *testing.T) {
 	url := serving(t)
 	b := newBrowser(t)
-	b.open(url)
+	b.visit(url)
 	server := guarded(t, b.text("#settings"))
 
 	ask := func(token string) (status int, challenge string) {
@@ -78,10 +94,11 @@ func TestPageHandsOutTokens(t *testing.T) {
 		return res.StatusCode, res.Header.Get("WWW-Authenticate")
 	}
 	seen := make(map[string]bool)
-	make := func(user, kind string) {
+	make := func(user, kind, alg string) {
 		t.Helper()
 		b.click(`input[name=user][value="` + user + `"]`)
 		b.click(`input[name=kind][value="` + kind + `"]`)
+		b.click(`input[name=alg][value="` + alg + `"]`)
 		b.making(func() { b.click("#make") })
 		token := b.text("#token")
 		if seen[token] {
@@ -90,7 +107,7 @@ func TestPageHandsOutTokens(t *testing.T) {
 		seen[token] = true
 		status, challenge := ask(token)
 		want := http.StatusUnauthorized
-		if kind == "good" {
+		if kind == "good" || kind == "short" {
 			want = http.StatusOK
 		}
 		if status != want {
@@ -108,18 +125,85 @@ func TestPageHandsOutTokens(t *testing.T) {
 		if payload := b.text("#payload"); !strings.Contains(payload, `"sub": "d5358219`) {
 			t.Errorf("%s, %s: %s", user, kind, payload)
 		}
+		if header := b.text("#header"); !strings.Contains(header, `"alg": "`+alg+`"`) {
+			t.Errorf("%s, %s: %s", user, kind, header)
+		}
 	}
-	for _, p := range people {
-		make(p.Name, "good")
+	if status, _ := ask(b.text("#token")); status != http.StatusOK {
+		t.Errorf("the server answers %d to the page's first token", status)
 	}
-	for _, k := range kinds[1:] {
-		make("Email", k.ID)
+	for _, p := range people() {
+		make(p.Name, "good", "RS256")
 	}
+	for _, k := range kinds()[1:] {
+		make("Email", k.ID, "RS256")
+	}
+	make("Email", "good", "ES256")
 
-	// The word is quoted for a shell.
+	// The address is quoted for a shell.
 	b.write("#address", "http://localhost:8000/o'clock")
 	if curl := b.text("#curl"); !strings.HasPrefix(curl, `curl -i 'http://localhost:8000/o'\''clock' -H `) {
 		t.Error(curl)
+	}
+	if said := b.complaints(); len(said) > 0 {
+		t.Errorf("the console says %q", said)
+	}
+}
+
+func TestPageControlsPara(t *testing.T) {
+	url := serving(t)
+	b := newBrowser(t)
+	b.visit(url)
+	server := guarded(t, b.text("#settings"))
+	status := func() int {
+		t.Helper()
+		req, err := http.NewRequest("GET", server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+b.text("#token"))
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	count := func(n int) string {
+		return fmt.Sprintf(`document.getElementById("keys").children.length === %d`, n)
+	}
+	b.until(count(4))
+	if got := status(); got != http.StatusOK {
+		t.Errorf("before a rotation: %d", got)
+	}
+	b.click("button[data-action=rotate]")
+	b.until(count(6))
+	b.making(func() { b.click("#make") })
+	if kid := b.text("#keys li:last-child .kid"); !strings.Contains(b.text("#header"), kid) {
+		t.Errorf("the token is not signed with the new key %s: %s", kid, b.text("#header"))
+	}
+	if got := status(); got != http.StatusOK {
+		t.Errorf("after a rotation: %d", got)
+	}
+	b.click("button[data-action=withdraw]")
+	b.until(count(2))
+
+	b.click("#down")
+	b.until(`document.getElementById("down").getAttribute("aria-pressed") === "true"`)
+	if got := status(); got != http.StatusOK {
+		t.Errorf("a running server, while Para is down: %d", got)
+	}
+	fresh := guarded(t, b.text("#settings"))
+	server = fresh
+	if got := status(); got != http.StatusServiceUnavailable {
+		t.Errorf("a new server, while Para is down: %d", got)
+	}
+	b.making(func() { b.click("#make") }) // the page itself stays up
+	b.click("#down")
+	b.until(`document.getElementById("down").getAttribute("aria-pressed") === "false"`)
+	server = guarded(t, b.text("#settings"))
+	if got := status(); got != http.StatusOK {
+		t.Errorf("after Para recovered: %d", got)
 	}
 	if said := b.complaints(); len(said) > 0 {
 		t.Errorf("the console says %q", said)
@@ -130,9 +214,11 @@ func TestPageCopies(t *testing.T) {
 	url := serving(t)
 	b := newBrowser(t)
 	b.devtools("Browser.grantPermissions", map[string]any{"permissions": []string{"clipboardReadWrite", "clipboardSanitizedWrite"}})
-	b.open(url)
-	b.making(func() { b.click("#make") })
-	for _, what := range []string{"settings", "token", "curl"} {
+	b.visit(url)
+	b.eval(`for (const details of document.querySelectorAll("details")) details.open = true;`, nil)
+	for _, what := range []string{
+		"settings", "api-key", "secret-api-key", "token", "curl", "verification-token", "exported-session",
+	} {
 		b.making(func() { b.click("button[data-copy=" + what + "]") })
 		var copied string
 		b.eval(`return navigator.clipboard.readText();`, &copied)
@@ -145,7 +231,7 @@ func TestPageCopies(t *testing.T) {
 func TestPageWorksFromTheKeyboard(t *testing.T) {
 	url := serving(t)
 	b := newBrowser(t)
-	b.open(url)
+	b.visit(url)
 	var focus string
 	reach := func(want string) {
 		t.Helper()
@@ -160,7 +246,10 @@ func TestPageWorksFromTheKeyboard(t *testing.T) {
 	reach("user")
 	b.keys(down) // Phone
 	reach("kind")
+	b.keys(down)
 	b.keys(down) // Expired
+	reach("alg")
+	b.keys(down) // ES256
 	reach("make")
 	b.making(func() { b.keys(enter) })
 	if payload := b.text("#payload"); !strings.Contains(payload, `"authType": "phone"`) || b.text("#answer-status") != "401" {
@@ -175,10 +264,10 @@ func TestPageWorksFromTheKeyboard(t *testing.T) {
 func TestPageSaysWhenParaHasGone(t *testing.T) {
 	url, stop := servingUntil(t)
 	b := newBrowser(t)
-	b.open(url)
+	b.visit(url)
 	stop()
 	b.making(func() { b.click("#make") })
-	if said := b.text("#status"); said != "No answer. Is parajwt serve still running?" {
+	if said := b.text("#status"); said != "No response. Is parajwt serve still running?" {
 		t.Error(said)
 	}
 }
@@ -201,10 +290,11 @@ func TestPageFitsEveryScreen(t *testing.T) {
 		t.Run(screen.name, func(t *testing.T) {
 			b.t = t
 			b.emulate(screen.scheme, screen.width, screen.height, screen.phone)
-			b.open(url)
+			b.visit(url)
 			b.screenshot(screen.name + " first")
 			b.click(`input[name=kind][value="expired"]`)
 			b.making(func() { b.click("#make") })
+			b.eval(`for (const details of document.querySelectorAll("details")) details.open = true;`, nil)
 			b.screenshot(screen.name)
 
 			var wide int
@@ -224,7 +314,8 @@ func TestPageFitsEveryScreen(t *testing.T) {
 	}
 }
 
-// faintText lists texts with less contrast than WCAG 2.2 asks for (§1.4.3, level AA, 4.5:1).
+// faintText returns texts with less contrast than WCAG 2.2 requires (§1.4.3, level
+// AA, 4.5:1).
 const faintText = `
 	const channels = (colour) => colour.match(/[\d.]+/g).map(Number);
 	const luminance = ([r, g, b]) => {

@@ -5,27 +5,72 @@ let token = "";
 
 byId("form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const choice = new FormData(event.target);
+  await make();
+  byId("make").focus({ preventScroll: true }); // disabling it took the focus away
+  // On a phone, the result is below the form.
+  if (byId("result").getBoundingClientRect().top > innerHeight / 2) byId("result").scrollIntoView();
+});
+
+// send posts an object, or gets a URL, and returns the response's object.
+async function send(path, object) {
+  const response = await fetch(path, object && {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(object),
+  });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.error);
+  return answer;
+}
+
+function reason(error) {
+  return error instanceof TypeError ? "No response. Is parajwt serve still running?" : `Failed: ${error.message}`;
+}
+
+// make shows a new token of the chosen kind.
+async function make() {
+  const choice = new FormData(byId("form"));
   byId("make").disabled = true;
   try {
-    const response = await fetch("/parajwt/token", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ user: choice.get("user"), kind: choice.get("kind") }),
+    const made = await send("/parajwt/token", {
+      user: choice.get("user"), kind: choice.get("kind"), alg: choice.get("alg"),
     });
-    const made = await response.json();
-    if (!response.ok) throw new Error(made.error);
     show(made, chosen("user"), chosen("kind"));
   } catch (error) {
     byId("made").hidden = true;
-    say(error instanceof TypeError ? "No answer. Is parajwt serve still running?" : `No token: ${error.message}`);
+    say(reason(error));
   } finally {
     byId("make").disabled = false;
-    byId("make").focus({ preventScroll: true }); // disabling it took the focus away
   }
+}
+
+// act changes the emulated Para, or reads its state if there is no action.
+async function act(action) {
+  try {
+    const { down, keys } = await send("/parajwt/para", action && { action });
+    byId("down").setAttribute("aria-pressed", down);
+    byId("para-status").textContent = down
+      ? "Para is down. A running server keeps accepting tokens with the keys that it has. A server that starts now answers 503."
+      : `Para is up and publishes ${keys.length} keys.`;
+    byId("keys").replaceChildren(...keys.map(({ kid, alg }) => {
+      const item = document.createElement("li");
+      const last = keys.findLast((key) => key.alg === alg).kid === kid;
+      item.append(span("kid", kid), ` ${alg}${last ? ", signs" : ""}`);
+      return item;
+    }));
+  } catch (error) {
+    byId("para-status").textContent = reason(error);
+  }
+}
+
+for (const button of document.querySelectorAll("button[data-action]")) {
+  button.addEventListener("click", () => act(button.dataset.action));
+}
+byId("down").addEventListener("click", () => {
+  act(byId("down").getAttribute("aria-pressed") === "true" ? "recover" : "down");
 });
 
-// chosen returns the words beside the choice.
+// chosen returns the label of a choice.
 function chosen(name) {
   const input = document.querySelector(`input[name=${name}]:checked`);
   return input.nextElementSibling.firstChild.textContent.trim();
@@ -47,13 +92,13 @@ function show(made, user, kind) {
   byId("answer-code").textContent = code;
 
   const at = (seconds) => new Date(seconds * 1000).toLocaleTimeString();
+  byId("verification-token").textContent = made.verificationToken;
+  byId("exported-session").textContent = made.exportedSession;
   byId("times").textContent =
     `Issued at ${at(made.payload.iat)}, expires at ${at(made.payload.exp)}, by this machine’s clock.`;
   showCurl();
   byId("made").hidden = false;
   say(`${user}, ${kind.toLowerCase()}.`);
-  // It is beside the form on a wide screen, and out of sight below it on a phone.
-  if (byId("result").getBoundingClientRect().top > innerHeight / 2) byId("result").scrollIntoView();
 }
 
 function span(name, text) {
@@ -63,7 +108,7 @@ function span(name, text) {
   return element;
 }
 
-// quoted is a word that a POSIX shell takes as it is.
+// quoted returns a text as one word of a POSIX shell.
 function quoted(text) {
   return "'" + text.replaceAll("'", "'\\''") + "'";
 }
@@ -83,9 +128,9 @@ for (const button of document.querySelectorAll("button.copy")) {
       setTimeout(() => { button.firstChild.textContent = "Copy"; }, 2000);
       say("Copied.");
     } catch {
-      // Not allowed: select it, so that the keyboard's copy works.
+      // The browser forbids it. The keyboard copies a selection.
       getSelection().selectAllChildren(source);
-      say("Selected; copy it with the keyboard.");
+      say("Selected. Copy it with the keyboard.");
     }
   });
 }
@@ -93,3 +138,6 @@ for (const button of document.querySelectorAll("button.copy")) {
 function say(text) {
   byId("status").textContent = text;
 }
+
+act();
+make();
