@@ -63,8 +63,8 @@ func kinds() []kind {
 		{"expired", "Expired", "an hour ago", only(paratest.Expired())},
 		{"not-yet-valid", "Not yet valid", "issued an hour from now", only(paratest.Lived(time.Hour, 30*time.Minute))},
 		{"other-app", "Another app’s", "its aud is not yours", only(paratest.ForApp("00000000-0000-4000-8000-000000000000"))},
-		{"other-environment", "Another environment’s", "such as BETA’s", only(paratest.OtherEnvironment())},
-		{"unknown-key", "Unknown key", "a kid that was never published", only(paratest.UnknownKey("never-published"))},
+		{"other-environment", "Another environment’s", "BETA’s, say", only(paratest.OtherEnvironment())},
+		{"unknown-key", "Unknown key", "never published", only(paratest.UnknownKey("never-published"))},
 		{"bad-signature", "Bad signature", "one character changed", only(paratest.BadSignature())},
 	}
 }
