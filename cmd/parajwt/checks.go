@@ -1,98 +1,47 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/parajwt/parajwt/internal/jose"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// The checks of middleware.Validator, in order.
-const (
-	checkForm = iota
-	checkHeader
-	checkKey
-	checkSignature
-	checkClaims
-	checkAudience
-	checkTime
-	none // no check refused
-)
-
-var checkNames = [none]string{"form", "header", "key", "signature", "claims", "audience", "time"}
+// checkNames are the checks of middleware.Validator that a token goes through, in
+// order. The tool has no revocations and no rules.
+var checkNames = [...]middleware.Check{
+	middleware.CheckForm, middleware.CheckHeader, middleware.CheckKey, middleware.CheckSignature,
+	middleware.CheckClaims, middleware.CheckAudience, middleware.CheckTime,
+}
 
 // verdicts returns all checks. Those before the one that refused are ok, those
 // after it are not reached.
-func verdicts(at int, why check) []check {
+func verdicts(why check) []check {
 	var all []check
-	for i, name := range checkNames {
+	reached := true
+	for _, name := range checkNames {
+		c := check{Name: string(name), Verdict: ok}
 		switch {
-		case i < at:
-			all = append(all, check{Name: name, Verdict: ok})
-		case i == at:
-			why.Name = name
-			all = append(all, why)
-		default:
-			all = append(all, check{Name: name, Verdict: notReached})
+		case c.Name == why.Name:
+			c, reached = why, false
+		case !reached:
+			c.Verdict = notReached
 		}
+		all = append(all, c)
 	}
 	return all
 }
 
-// refusedBy returns the check that an error of the validator comes from.
-func refusedBy(e *middleware.Error, token string, v *middleware.Validator) int {
-	switch e.Code {
-	case middleware.ErrNoToken:
-		return checkForm
-	case middleware.ErrMalformed:
-		switch {
-		case e.Signed:
-			return checkClaims
-		case errors.Is(e, jose.ErrHeader):
-			return checkHeader
-		case e.KeyID != "":
-			return checkSignature // its base64url is decoded after the key look-up
-		}
-		return checkForm
-	case middleware.ErrAlgorithm:
-		if algorithm, known := algorithmOf(token); known && v.Keys().Allows(algorithm) {
-			return checkKey // the key has another algorithm
-		}
-		return checkHeader
-	case middleware.ErrUnknownKey, middleware.ErrKeysUnavailable:
-		return checkKey
-	case middleware.ErrSignature:
-		return checkSignature
-	case middleware.ErrClaims:
-		return checkClaims
-	case middleware.ErrAudience:
-		return checkAudience
-	}
-	return checkTime // ErrExpired, ErrNotYetValid, and errors of later checks
-}
-
-func algorithmOf(token string) (string, bool) {
-	t, err := jose.Split(token)
-	if err != nil {
-		return "", false
-	}
-	text, err := jose.AppendDecoded(nil, t.Header)
-	if err != nil {
-		return "", false
-	}
-	h, err := jose.ParseHeader(string(text))
-	return h.Algorithm, err == nil
-}
-
 // explain returns the refusing check with the library's reason and advice.
 func explain(e *middleware.Error, token string, env jwks.Environment) check {
-	c := check{Verdict: refused, Why: reason(e), Do: advice(e, token, env)}
-	if e.Code == middleware.ErrKeysUnavailable {
-		c.Verdict = unknown
+	c := check{Name: string(e.Check), Verdict: refused, Why: reason(e), Do: advice(e, token, env)}
+	switch {
+	case e.Code == middleware.ErrKeysUnavailable:
+		c.Name, c.Verdict = string(middleware.CheckKey), unknown
+	case !slices.Contains(checkNames[:], e.Check): // for example ErrNoToken
+		c.Name = string(middleware.CheckForm)
 	}
 	return c
 }

@@ -60,6 +60,7 @@ func kinds() []kind {
 	return []kind{
 		{"good", "Good", "valid for 30 minutes", nil},
 		{"short", "Short life", "valid for one minute", only(paratest.Lived(0, time.Minute))},
+		{"long", "Long life", "valid for 60 days, which is too long", only(paratest.Lived(0, 60*24*time.Hour))},
 		{"expired", "Expired", "an hour ago", only(paratest.Expired())},
 		{"not-yet-valid", "Not yet valid", "issued an hour from now", only(paratest.Lived(time.Hour, 30*time.Minute))},
 		{"other-app", "Another app’s", "its aud is not yours", only(paratest.ForApp("00000000-0000-4000-8000-000000000000"))},
@@ -243,9 +244,8 @@ func (a *pageAPI) issue(r *http.Request, o order) (*issued, error) {
 		_, err = a.validator.Validate(r.Context(), out.Token)
 		var refusal *middleware.Error
 		if errors.As(err, &refusal) {
-			h := make(http.Header)
-			middleware.WriteHeader(h, refusal)
-			out.Answer = answer{refusal.Status(), h.Get("WWW-Authenticate"), string(refusal.Code)}
+			status, h, _ := refusal.Answer()
+			out.Answer = answer{status, h.Get("WWW-Authenticate"), string(refusal.Code)}
 		}
 		login := a.login(o.User, who)
 		out.VerificationToken, out.ExportedSession = login.VerificationToken(), login.Exported()

@@ -31,8 +31,8 @@ Then open http://127.0.0.1:8080/, or get a token without the page:
   curl -s --json '{"user": "Email", "kind": "expired"}' http://127.0.0.1:8080/parajwt/token
 
   user  Email, Phone, Telegram, Farcaster or External Wallet
-  kind  good, short, expired, not-yet-valid, other-app, other-environment,
-        unknown-key or bad-signature
+  kind  good, short, long, expired, not-yet-valid, other-app,
+        other-environment, unknown-key or bad-signature
   alg   RS256 (default) or ES256
 
 The response is {user, kind, alg, token, header, payload, answer: {status,

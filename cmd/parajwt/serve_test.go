@@ -84,7 +84,7 @@ func TestServeIssuesTokens(t *testing.T) {
 	const id = "11111111-2222-4333-8444-555555555555"
 	url := serving(t, "--api-key-id", id)
 	codes := map[string]middleware.Code{
-		"expired": middleware.ErrExpired, "other-app": middleware.ErrAudience, "other-environment": middleware.ErrUnknownKey,
+		"long": middleware.ErrClaims, "expired": middleware.ErrExpired, "other-app": middleware.ErrAudience, "other-environment": middleware.ErrUnknownKey,
 		"unknown-key": middleware.ErrUnknownKey, "bad-signature": middleware.ErrSignature, "not-yet-valid": middleware.ErrNotYetValid,
 	}
 	if len(kinds()) != len(codes)+2 {

@@ -162,7 +162,7 @@ func allows(alg string) bool {
 
 func (r *reading) readPayload(now time.Time) {
 	m := object(r.payloadText, &r.Payload)
-	c, err := claims.FromVerifiedPayload(r.payloadText)
+	c, err := claims.FromVerifiedPayload(r.payloadText, claims.Token{})
 	if err != nil {
 		do := ""
 		if _, has := m["data"]; m != nil && !has {

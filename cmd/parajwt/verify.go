@@ -64,7 +64,7 @@ Exit status
 JSON
   accepted          true or false
   takenFrom, note   where the token was in TEXT, and what is wrong there
-  code              of the library's error; absent if accepted
+  code              of the library's error, such as "expired"; absent if accepted
   checks            [{check, verdict, why, do}] in order; verdict is "ok",
                     "refused", "not reached" or, without keys, "unknown"
   environment, url, apiKeyIds, keysFetchedAt
@@ -238,7 +238,7 @@ func report(v *middleware.Validator, in input, c *claims.Claims, err error) *ver
 		r.Accepted, r.KeyID = true, c.KeyID
 		r.User, r.Wallets, r.ConnectedWallets = userOf(c), c.Wallets, c.ConnectedWallets
 		r.Audience, r.IssuedAt, r.ExpiresAt = c.Audience, c.IssuedAt, c.ExpiresAt
-		r.Checks = verdicts(none, check{})
+		r.Checks = verdicts(check{})
 		return r
 	}
 	var refusal *middleware.Error
@@ -246,8 +246,7 @@ func report(v *middleware.Validator, in input, c *claims.Claims, err error) *ver
 		refusal = &middleware.Error{Code: middleware.ErrMisconfigured, Cause: err}
 	}
 	r.Code, r.KeyID = string(refusal.Code), refusal.KeyID
-	at, why := refusedBy(refusal, in.token, v), explain(refusal, in.token, v.Keys().Environment())
-	r.Checks = verdicts(at, why)
+	r.Checks = verdicts(explain(refusal, in.token, v.Keys().Environment()))
 	return r
 }
 

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/parajwt/parajwt/internal/jose"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
@@ -27,42 +26,42 @@ func TestVerifyNamesTheCheckThatRefuses(t *testing.T) {
 		name, token, check, code string
 		why                      []string
 	}{
-		{"large", good + strings.Repeat("A", maxToken), "form", "malformed token", []string{"larger than MaxTokenBytes"}},
-		{"two parts", "a.b", "form", "malformed token", []string{"it has 2 parts between dots"}},
-		{"padded header", "YQ==." + strings.SplitN(good, ".", 2)[1], "form", "malformed token", []string{"canonical base64url"}},
-		{"long header", strings.Repeat("A", 4097) + ".YQ.YQ", "form", "malformed token", []string{"header too large"}},
-		{"crit", para.Token(user, paratest.WithHeader("crit", []string{"exp"})), "header", "malformed token", []string{"crit is not supported"}},
-		{"no kid", para.Token(user, paratest.WithHeader("kid", nil)), "header", "malformed token", []string{"kid missing"}},
-		{"no alg", para.Token(user, paratest.WithHeader("alg", nil)), "header", "algorithm not allowed", []string{"has no alg"}},
-		{"HMAC", para.Token(user, paratest.WithHeader("alg", "HS256")), "header", "algorithm not allowed", []string{`alg "HS256" is not on the allow-list`, "Did somebody else issue this token?"}},
-		{"not the key's alg", para.Token(user, paratest.WithHeader("alg", "ES256")), "key", "algorithm not allowed", []string{"not the algorithm of its key"}},
-		{"unknown key", para.Token(user, paratest.UnknownKey("nobody's")), "key", "unknown key", []string{"has no such key", "A restarted one has new keys"}},
-		{"other environment", para.Token(user, paratest.OtherEnvironment()), "key", "unknown key", nil},
-		{"padded signature", good + "=", "signature", "malformed token", []string{"canonical base64url"}},
-		{"bad signature", para.Token(user, paratest.BadSignature()), "signature", "wrong signature", []string{"copy it again"}},
-		{"payload is no JSON", para.SignRaw(`{"alg":"RS256","kid":"`+kid+`"}`, payload+"x"), "claims", "malformed token", []string{"data after the value"}},
-		{"no user", para.Token(user, paratest.WithData("userId", nil)), "claims", "unacceptable claims", []string{"data.userId: missing"}},
-		{"no audience", para.Token(user, paratest.With("aud", nil)), "audience", "token is for another app", []string{"aud: missing"}},
-		{"other app", para.Token(user, paratest.ForApp("somebody-else")), "audience", "token is for another app", []string{`its aud is ["somebody-else"]`, "if this is your app"}},
-		{"expired", para.Token(user, paratest.Expired()), "time", "token expired", []string{"issueJwt"}},
-		{"early", para.Token(user, paratest.Lived(time.Hour, time.Hour)), "time", "token not yet valid", []string{"date -u"}},
-		{"nbf", para.Token(user, paratest.With("nbf", time.Now().Add(time.Hour).Unix())), "time", "token not yet valid", []string{"its nbf lies"}},
+		{"large", good + strings.Repeat("A", maxToken), "form", "malformed", []string{"larger than MaxTokenBytes"}},
+		{"two parts", "a.b", "form", "malformed", []string{"it has 2 parts between dots"}},
+		{"padded header", "YQ==." + strings.SplitN(good, ".", 2)[1], "form", "malformed", []string{"canonical base64url"}},
+		{"long header", strings.Repeat("A", 4097) + ".YQ.YQ", "form", "malformed", []string{"header too large"}},
+		{"crit", para.Token(user, paratest.WithHeader("crit", []string{"exp"})), "header", "malformed", []string{"crit is not supported"}},
+		{"no kid", para.Token(user, paratest.WithHeader("kid", nil)), "header", "malformed", []string{"kid missing"}},
+		{"no alg", para.Token(user, paratest.WithHeader("alg", nil)), "header", "algorithm", []string{"has no alg"}},
+		{"HMAC", para.Token(user, paratest.WithHeader("alg", "HS256")), "header", "algorithm", []string{`alg "HS256" is not on the allow-list`, "Did somebody else issue this token?"}},
+		{"not the key's alg", para.Token(user, paratest.WithHeader("alg", "ES256")), "key", "algorithm", []string{"not the algorithm of its key"}},
+		{"unknown key", para.Token(user, paratest.UnknownKey("nobody's")), "key", "unknown_key", []string{"has no such key", "A restarted one has new keys"}},
+		{"other environment", para.Token(user, paratest.OtherEnvironment()), "key", "unknown_key", nil},
+		{"padded signature", good + "=", "form", "malformed", []string{"canonical base64url"}},
+		{"bad signature", para.Token(user, paratest.BadSignature()), "signature", "signature", []string{"copy it again"}},
+		{"payload is no JSON", para.SignRaw(`{"alg":"RS256","kid":"`+kid+`"}`, payload+"x"), "claims", "malformed", []string{"data after the value"}},
+		{"no user", para.Token(user, paratest.WithData("userId", nil)), "claims", "claims", []string{"data.userId: missing"}},
+		{"no audience", para.Token(user, paratest.With("aud", nil)), "audience", "audience", []string{"aud: missing"}},
+		{"other app", para.Token(user, paratest.ForApp("somebody-else")), "audience", "audience", []string{`its aud is ["somebody-else"]`, "if this is your app"}},
+		{"expired", para.Token(user, paratest.Expired()), "time", "expired", []string{"issueJwt"}},
+		{"early", para.Token(user, paratest.Lived(time.Hour, time.Hour)), "time", "not_yet_valid", []string{"date -u"}},
+		{"nbf", para.Token(user, paratest.With("nbf", time.Now().Add(time.Hour).Unix())), "time", "not_yet_valid", []string{"its nbf lies"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			args := []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID()}
-			at := slices.Index(checkNames[:], test.check)
+			at := slices.Index(checkNames[:], middleware.Check(test.check))
 			var lines string
 			for i, name := range checkNames {
 				switch {
 				case i < at:
-					lines += name + " ok "
+					lines += string(name) + " ok "
 				case i == at:
-					lines += name + " REFUSED: "
+					lines += string(name) + " REFUSED: "
 				}
 			}
 			o := call(t, test.token, args...)
 			o.hides(t, test.token)
-			o.has(t, exitRefused, append(test.why, lines, "\nREFUSED: "+test.code)...)
+			o.has(t, exitRefused, append(test.why, lines, "\nREFUSED: "+words(middleware.Code(test.code)))...)
 			if n := strings.Count(o.stdout, "not reached"); n != len(checkNames)-1-at {
 				t.Errorf("%d checks are not reached", n)
 			}
@@ -202,7 +201,7 @@ func TestVerifyWithoutKeys(t *testing.T) {
 		o.has(t, exitNoKeys, "form ok header ok key UNKNOWN: keys unavailable", "signature not reached", "\nUNKNOWN: keys unavailable")
 		var r verifyReport
 		j := call(t, token, append(args, "--json")...)
-		if j.decode(t, &r); j.status != exitNoKeys || r.Checks[checkKey].Verdict != unknown || r.Code != "keys unavailable" {
+		if j.decode(t, &r); j.status != exitNoKeys || r.Checks[2].Verdict != unknown || r.Code != "keys_unavailable" {
 			t.Errorf("status %d, %+v", j.status, r)
 		}
 	}
@@ -232,42 +231,42 @@ func TestUnknownKeyNamesTheOtherEnvironments(t *testing.T) {
 		has(t, exitRefused, `the key is known from Para's environment "prod", and this validator is for "beta"`)
 }
 
-// Whatever the library's error is, one check is refused for it.
-func TestEveryCodeHasItsCheck(t *testing.T) {
-	v, err := middleware.New(middleware.Config{Environment: jwks.Beta, APIKeyIDs: []string{"id"}, Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
+// A token of the longest life is accepted, and a longer one is refused.
+func TestVerifyRefusesALongLife(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	args := []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID()}
+	const most = 31 * 24 * time.Hour
+	life := func(d time.Duration) string {
+		return para.Token(paratest.EmailUser(), paratest.Lived(0, d))
 	}
-	defer v.Close()
-	const rs256 = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.YQ.YQ"
+	call(t, life(most), args...).has(t, exitOK, "ACCEPTED")
+	call(t, life(most+time.Second), args...).has(t, exitRefused, "claims REFUSED")
+}
+
+// Every error has one check that is not ok.
+func TestEveryErrorHasItsCheck(t *testing.T) {
 	for _, test := range []struct {
-		err   middleware.Error
-		token string
-		want  int
+		code middleware.Code
+		from middleware.Check
+		want string
 	}{
-		{middleware.Error{Code: middleware.ErrNoToken}, "", checkForm},
-		{middleware.Error{Code: middleware.ErrMalformed}, "", checkForm},
-		{middleware.Error{Code: middleware.ErrMalformed, Cause: fmt.Errorf("x: %w", jose.ErrHeader)}, "", checkHeader},
-		{middleware.Error{Code: middleware.ErrMalformed, KeyID: "k"}, "", checkSignature},
-		{middleware.Error{Code: middleware.ErrMalformed, KeyID: "k", Signed: true}, "", checkClaims},
-		{middleware.Error{Code: middleware.ErrAlgorithm}, "not a token", checkHeader},
-		{middleware.Error{Code: middleware.ErrAlgorithm, KeyID: "k"}, rs256, checkKey},
-		{middleware.Error{Code: middleware.ErrUnknownKey}, "", checkKey},
-		{middleware.Error{Code: middleware.ErrKeysUnavailable}, "", checkKey},
-		{middleware.Error{Code: middleware.ErrSignature}, "", checkSignature},
-		{middleware.Error{Code: middleware.ErrClaims}, "", checkClaims},
-		{middleware.Error{Code: middleware.ErrAudience}, "", checkAudience},
-		{middleware.Error{Code: middleware.ErrExpired}, "", checkTime},
-		{middleware.Error{Code: middleware.ErrNotYetValid}, "", checkTime},
-		{middleware.Error{Code: middleware.ErrRevoked}, "", checkTime},
-		{middleware.Error{Code: "one that is not there yet"}, "", checkTime},
+		{middleware.ErrNoToken, "", "form"},
+		{middleware.ErrMisconfigured, "", "form"},
+		{middleware.ErrMalformed, middleware.CheckHeader, "header"},
+		{middleware.ErrKeysUnavailable, "", "key"},
+		{middleware.ErrExpired, middleware.CheckTime, "time"},
+		{middleware.ErrRevoked, middleware.CheckRevocation, "form"},
 	} {
-		if got := refusedBy(&test.err, test.token, v); got != test.want {
-			t.Errorf("%v is refused at check %d, want %d", &test.err, got, test.want)
+		e := &middleware.Error{Code: test.code, Check: test.from}
+		var bad []string
+		for _, c := range verdicts(explain(e, "", jwks.Beta)) {
+			if c.Verdict == refused || c.Verdict == unknown {
+				bad = append(bad, c.Name)
+			}
 		}
-	}
-	if v.Status().Fetches > 0 {
-		t.Error("the network is used")
+		if !slices.Equal(bad, []string{test.want}) {
+			t.Errorf("%v: %q", test.code, bad)
+		}
 	}
 }
 
