@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -132,7 +134,7 @@ func serve(ctx context.Context, args []string, std streams) int {
 	})
 	if err != nil {
 		complain(std, "serve", err.Error())
-		if !*remote {
+		if listening := (*net.OpError)(nil); errors.As(err, &listening) {
 			complain(std, "serve", "for a free port: parajwt serve --addr 127.0.0.1:0")
 		}
 		return exitRefused
