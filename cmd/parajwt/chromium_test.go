@@ -11,6 +11,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,6 +22,8 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 )
+
+var quiet = slog.New(slog.DiscardHandler)
 
 var screenshots = flag.String("screenshots", "", "a directory to save screenshots of the page in")
 

@@ -217,7 +217,7 @@ func TestWhatIsOftenTakenForAToken(t *testing.T) {
 	}
 }
 
-// The names in JSON are those of claims.Claims, so that a reader of one reads the other.
+// The JSON names are those of claims.Claims.
 func TestUserIsNamedAsClaimsAre(t *testing.T) {
 	for field := range fields(user{}) {
 		if !slices.Contains(slices.Collect(fields(claims.Claims{})), field) {

@@ -46,7 +46,7 @@ func TestKeysShowsTheSet(t *testing.T) {
 	}
 }
 
-// What PARA's documentation does not say is shown as it is served, and what the library makes of it.
+// The report shows keys as served, and why the library skips them.
 func TestKeysShowsOddKeys(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	var set struct{ Keys []map[string]any }
@@ -154,7 +154,7 @@ func TestKeysSaves(t *testing.T) {
 		t.Errorf("what else is left behind: %v", entries)
 	}
 
-	// Where it cannot be written, the keys are shown all the same, and nothing is left behind.
+	// If the file cannot be written, the keys are shown and no file remains.
 	for _, to := range []string{filepath.Join(dir, "no-such-directory", "keys.json"), dir} {
 		o := call(t, "", "keys", "--env", para.URL(), "--save", to)
 		o.has(t, exitRefused, "parajwt keys: --save: ", para.KeyIDs()[0])

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/parajwt/parajwt/paratest"
 )
-
-var quiet = slog.New(slog.DiscardHandler)
 
 // outcome is what a run of the program leaves behind.
 type outcome struct {

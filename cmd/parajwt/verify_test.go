@@ -222,7 +222,7 @@ func TestUnknownKeyNamesTheOtherEnvironments(t *testing.T) {
 		t.Errorf("the environment that was asked is named as another:\n%s", o.stdout)
 	}
 
-	// With the other's key set at hand, the library itself says whose it is.
+	// With the other environment's key set, the library names the environment.
 	prod := paratest.New(t, paratest.Config{})
 	_, keys, _ = strings.Cut(get(t, prod.Environment().URL), "{")
 	known := filepath.Join(t.TempDir(), "prod.json")

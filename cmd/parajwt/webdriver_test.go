@@ -18,8 +18,8 @@ import (
 	"testing"
 )
 
-// browser is a headless Chromium, driven over WebDriver (https://www.w3.org/TR/webdriver2/), which is
-// HTTP and JSON and so needs nothing but the standard library.
+// browser is a headless Chromium, driven over WebDriver
+// (https://www.w3.org/TR/webdriver2/), which is JSON over HTTP.
 type browser struct {
 	t       *testing.T
 	session string // its URL
@@ -199,7 +199,7 @@ func (b *browser) eval(body string, into any) {
 	b.call("POST", "/execute/sync", map[string]any{"script": body, "args": []any{}}, into)
 }
 
-// emulate makes the browser prefer a colour scheme, and its window a screen of this size.
+// emulate sets the color scheme and the size of the screen.
 func (b *browser) emulate(scheme string, width, height int, phone bool) {
 	b.t.Helper()
 	b.devtools("Emulation.setEmulatedMedia", map[string]any{"features": []any{
@@ -215,7 +215,8 @@ func (b *browser) devtools(command string, params any) {
 	b.call("POST", "/goog/cdp/execute", map[string]any{"cmd": command, "params": params}, nil)
 }
 
-// complaints returns what the browser's console has said, policy violations and failed requests included.
+// complaints returns the messages of the console, including policy violations
+// and failed requests.
 func (b *browser) complaints() (messages []string) {
 	b.t.Helper()
 	var lines []struct{ Level, Message string }
@@ -226,7 +227,7 @@ func (b *browser) complaints() (messages []string) {
 	return messages
 }
 
-// screenshot saves the whole page for somebody to look at, where a directory was asked for.
+// screenshot saves an image of the whole page if -screenshots is set.
 func (b *browser) screenshot(name string) {
 	b.t.Helper()
 	if *screenshots == "" {
