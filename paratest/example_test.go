@@ -85,10 +85,10 @@ func ExamplePara_Token() {
 	}
 	// Output:
 	// welcome 0fb8c2a1-1111-4222-8333-444455556666
-	// refused: token expired
-	// refused: token is for another app
-	// refused: unacceptable claims
-	// refused: wrong signature
+	// refused: expired
+	// refused: audience
+	// refused: claims
+	// refused: signature
 }
 
 // A test of a handler without its guard needs neither a Para nor a token.

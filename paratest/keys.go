@@ -258,7 +258,11 @@ func (p *Para) load() error {
 			}
 		}
 		if k.id == "" || k.private == nil {
-			return fmt.Errorf("key %.40q does not fit its algorithm %.10q", stored.ID, stored.Algorithm)
+			return fmt.Errorf(
+				"key %.40q does not fit its algorithm %.10q",
+				stored.ID,
+				stored.Algorithm,
+			)
 		}
 		p.all = append(p.all, k)
 	}

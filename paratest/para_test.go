@@ -150,7 +150,12 @@ func TestRotateAndWithdraw(t *testing.T) {
 	if got := para.KeyIDs(); !slices.Equal(got, append(before, id)) {
 		t.Errorf("after Rotate: keys %q, want %q and then %q", got, before, id)
 	}
-	expect(t, v, para.Token(paratest.EmailUser(), long), nil) // with the new key, known at first sight
+	expect(
+		t,
+		v,
+		para.Token(paratest.EmailUser(), long),
+		nil,
+	) // with the new key, known at first sight
 	expect(t, v, old, nil)
 
 	para.Withdraw(before...)
@@ -292,7 +297,10 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("API key ID %q", para.APIKeyID())
 	}
 
-	para = paratest.New(t, paratest.Config{Environment: "beta", APIKeyID: "mine", Addr: "localhost:0"})
+	para = paratest.New(
+		t,
+		paratest.Config{Environment: "beta", APIKeyID: "mine", Addr: "localhost:0"},
+	)
 	if name := para.Environment().Name; name != "beta" {
 		t.Errorf("environment %q", name)
 	}

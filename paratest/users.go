@@ -18,7 +18,11 @@ func user(how claims.AuthType, identifier string) *claims.Claims {
 				PublicKey: "0x0465434f76c8321f386856c44e735fd365a09d42c1da03489184b651c2052ea1c7" +
 					"b19c54722ed828458c1d271cc590b0818d8c7df423f71e92683f9e819095a8c6",
 			},
-			{ID: "d70f64e4-266a-457e-9cea-eeb42341a975", Type: claims.WalletSolana, Address: SolanaAddress},
+			{
+				ID:      "d70f64e4-266a-457e-9cea-eeb42341a975",
+				Type:    claims.WalletSolana,
+				Address: SolanaAddress,
+			},
 		},
 	}
 }

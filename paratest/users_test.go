@@ -66,7 +66,10 @@ const documentedFrame = `{
 
 // The tokens equal those of Para's documentation, member for member.
 func TestDocumentedTokens(t *testing.T) {
-	para := paratest.New(t, paratest.Config{Now: func() time.Time { return time.Unix(1745877709, 0) }})
+	para := paratest.New(
+		t,
+		paratest.Config{Now: func() time.Time { return time.Unix(1745877709, 0) }},
+	)
 	users := paratest.Users()
 	if len(users) != len(documented) {
 		t.Errorf("%d users, %d documented", len(users), len(documented))

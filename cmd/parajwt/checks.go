@@ -100,8 +100,11 @@ func otherEnvironments(env jwks.Environment) string {
 	var commands []string
 	for _, other := range paras {
 		if other != env {
-			commands = append(commands, fmt.Sprintf("parajwt verify --env %s --api-key-id ID", other.Name))
+			commands = append(
+				commands, fmt.Sprintf("parajwt verify --env %s --api-key-id ID", other.Name),
+			)
 		}
 	}
-	return "find its environment, then configure the same one for client and server:\n" + strings.Join(commands, "\n")
+	return "find its environment, then configure the same one for client and server:\n" +
+		strings.Join(commands, "\n")
 }

@@ -42,10 +42,12 @@ func guarded(t *testing.T, settings string) *httptest.Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { v.Close() })
-	server := httptest.NewServer(parahttp.Require(v)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		user, _ := claims.FromContext(r.Context())
-		fmt.Fprint(w, user.AuthType)
-	})))
+	server := httptest.NewServer(
+		parahttp.Require(v)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			user, _ := claims.FromContext(r.Context())
+			fmt.Fprint(w, user.AuthType)
+		})),
+	)
 	t.Cleanup(server.Close)
 	return server
 }
@@ -54,7 +56,9 @@ func guarded(t *testing.T, settings string) *httptest.Server {
 func (b *browser) visit(url string) {
 	b.t.Helper()
 	b.open(url)
-	b.until(`!document.getElementById("made").hidden && document.getElementById("keys").children.length > 0`)
+	b.until(
+		`!document.getElementById("made").hidden && document.getElementById("keys").children.length > 0`,
+	)
 }
 
 // until waits for a condition of the page.
@@ -117,10 +121,15 @@ func TestPageHandsOutTokens(t *testing.T) {
 			t.Errorf("%s, %s: the server answers %d %s", user, kind, status, challenge)
 		}
 		if said := b.text("#answer-status"); said != fmt.Sprint(status) {
-			t.Errorf("%s, %s: the page promises %s, the server answers %d", user, kind, said, status)
+			t.Errorf(
+				"%s, %s: the page promises %s, the server answers %d", user, kind, said, status,
+			)
 		}
-		if said := b.text("#answer-challenge"); challenge == "" && said != "" || challenge != "" && said != "WWW-Authenticate: "+challenge {
-			t.Errorf("%s, %s: the page promises %q, the server answers %q", user, kind, said, challenge)
+		if said := b.text("#answer-challenge"); challenge == "" && said != "" ||
+			challenge != "" && said != "WWW-Authenticate: "+challenge {
+			t.Errorf(
+				"%s, %s: the page promises %q, the server answers %q", user, kind, said, challenge,
+			)
 		}
 		if curl := b.text("#curl"); curl != "curl -i 'http://localhost:8000/me' -H 'Authorization: Bearer "+token+"'" {
 			t.Errorf("%s, %s: %s", user, kind, curl)
@@ -145,7 +154,10 @@ func TestPageHandsOutTokens(t *testing.T) {
 
 	// The address is quoted for a shell.
 	b.write("#address", "http://localhost:8000/o'clock")
-	if curl := b.text("#curl"); !strings.HasPrefix(curl, `curl -i 'http://localhost:8000/o'\''clock' -H `) {
+	if curl := b.text("#curl"); !strings.HasPrefix(
+		curl,
+		`curl -i 'http://localhost:8000/o'\''clock' -H `,
+	) {
 		t.Error(curl)
 	}
 	if said := b.complaints(); len(said) > 0 {
@@ -216,7 +228,10 @@ func TestPageControlsPara(t *testing.T) {
 func TestPageCopies(t *testing.T) {
 	url := serving(t)
 	b := newBrowser(t)
-	b.devtools("Browser.grantPermissions", map[string]any{"permissions": []string{"clipboardReadWrite", "clipboardSanitizedWrite"}})
+	b.devtools(
+		"Browser.grantPermissions",
+		map[string]any{"permissions": []string{"clipboardReadWrite", "clipboardSanitizedWrite"}},
+	)
 	b.visit(url)
 	b.eval(`for (const details of document.querySelectorAll("details")) details.open = true;`, nil)
 	for _, what := range []string{
@@ -255,7 +270,8 @@ func TestPageWorksFromTheKeyboard(t *testing.T) {
 	b.keys(down) // ES256
 	reach("make")
 	b.making(func() { b.keys(enter) })
-	if payload := b.text("#payload"); !strings.Contains(payload, `"authType": "phone"`) || b.text("#answer-status") != "401" {
+	if payload := b.text("#payload"); !strings.Contains(payload, `"authType": "phone"`) ||
+		b.text("#answer-status") != "401" {
 		t.Errorf("%s %s", b.text("#answer-status"), payload)
 	}
 	if b.eval(`return document.activeElement.id;`, &focus); focus != "make" {
@@ -297,7 +313,10 @@ func TestPageFitsEveryScreen(t *testing.T) {
 			b.screenshot(screen.name + " first")
 			b.click(`input[name=kind][value="expired"]`)
 			b.making(func() { b.click("#make") })
-			b.eval(`for (const details of document.querySelectorAll("details")) details.open = true;`, nil)
+			b.eval(
+				`for (const details of document.querySelectorAll("details")) details.open = true;`,
+				nil,
+			)
 			b.screenshot(screen.name)
 
 			var wide int

@@ -37,7 +37,9 @@ func parse(fs *flag.FlagSet, args []string, std streams) (rest []string, status 
 			}
 			return nil, exitOK, true
 		case err != nil:
-			return nil, misused(std, fs.Name(), fmt.Sprintf("%v; its flags are %s", err, flagNames(fs))), true
+			return nil, misused(
+				std, fs.Name(), fmt.Sprintf("%v; its flags are %s", err, flagNames(fs)),
+			), true
 		case fs.NArg() == 0:
 			return rest, 0, false
 		}

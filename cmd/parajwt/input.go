@@ -41,7 +41,10 @@ func (in input) print(s *sheet) {
 func readToken(args []string, std streams) (input, error) {
 	switch {
 	case len(args) > 1:
-		return input{}, fmt.Errorf("give one token and no other arguments (there are %d): put text with spaces in quotes", len(args))
+		return input{}, fmt.Errorf(
+			"give one token and no other arguments (there are %d): put text with spaces in quotes",
+			len(args),
+		)
 	case len(args) == 1 && args[0] != "-":
 		return find(args[0])
 	}
@@ -59,7 +62,9 @@ func readToken(args []string, std streams) (input, error) {
 	// The line end belongs to the shell.
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if text == "" {
-		return input{}, errors.New("there is no token: give it as the argument or on standard input")
+		return input{}, errors.New(
+			"there is no token: give it as the argument or on standard input",
+		)
 	}
 	return find(text)
 }
@@ -70,7 +75,8 @@ func readParagraph(r io.Reader) (text []byte, err error) {
 	for {
 		line, err := lines.ReadBytes('\n')
 		text = append(text, line...)
-		if errors.Is(err, io.EOF) || err == nil && strings.TrimSpace(string(line)) == "" && len(text) > len(line) {
+		if errors.Is(err, io.EOF) ||
+			err == nil && strings.TrimSpace(string(line)) == "" && len(text) > len(line) {
 			return text, nil
 		}
 		if err != nil {
@@ -126,7 +132,9 @@ func find(text string) (input, error) {
 		// The validator gets what a server would get.
 		in.token = strings.Join(scheme[1:], " ") + " " + f.token
 	default:
-		in.Note = fmt.Sprintf("a server refuses this request: the scheme is %.20q and must be Bearer", scheme[0])
+		in.Note = fmt.Sprintf(
+			"a server refuses this request: the scheme is %.20q and must be Bearer", scheme[0],
+		)
 	}
 	if quote := bearerQuote.FindStringSubmatch(text[:f.start]); quote != nil {
 		in.token = quote[1] + f.token + quote[1]
@@ -205,7 +213,10 @@ func place(text string, f found) string {
 // Authorization header, or the only one that has Para's claims.
 func choose(text string, all []found) (found, error) {
 	distinct := slices.Clone(all)
-	slices.SortStableFunc(distinct, func(a, b found) int { return strings.Compare(a.token, b.token) })
+	slices.SortStableFunc(
+		distinct,
+		func(a, b found) int { return strings.Compare(a.token, b.token) },
+	)
 	distinct = slices.CompactFunc(distinct, func(a, b found) bool { return a.token == b.token })
 	for _, fits := range []func(found) bool{
 		func(found) bool { return true },
@@ -329,7 +340,10 @@ func notAToken(text string) string {
 	case dots == 4:
 		return "it has five parts: this is an encrypted token (JWE), which Para does not issue"
 	case dots != 2:
-		return fmt.Sprintf("it has %s between dots, and a token has three: was all of it copied?", count(dots+1, "part"))
+		return fmt.Sprintf(
+			"it has %s between dots, and a token has three: was all of it copied?",
+			count(dots+1, "part"),
+		)
 	}
 	return ""
 }
@@ -341,5 +355,6 @@ func isSession(text string) bool {
 		return false
 	}
 	data, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
-	return err == nil && strings.HasPrefix(string(data), "{") && strings.Contains(string(data), `"sessionCookie"`)
+	return err == nil && strings.HasPrefix(string(data), "{") &&
+		strings.Contains(string(data), `"sessionCookie"`)
 }

@@ -28,7 +28,9 @@ func TestTheTokenIsFoundInPastedText(t *testing.T) {
 	}, ".")
 	curl := "curl 'https://api.example.com/me' \\\n  -H 'accept: */*' \\\n  "
 	lines := strings.Count(wrap(token, 76, "\n"), "\n") + 1
-	joined := strings.ReplaceAll("the text, joined from N lines", "N", strings.TrimSpace(jsonText(t, lines)))
+	joined := strings.ReplaceAll(
+		"the text, joined from N lines", "N", strings.TrimSpace(jsonText(t, lines)),
+	)
 	for _, test := range []struct{ name, text, from string }{
 		{"alone", token, ""},
 		{"white space", "\n  " + token + " \n", ""},
@@ -75,7 +77,8 @@ func TestTheTokenIsFoundInPastedText(t *testing.T) {
 			if err != nil || in.token != want || in.Note != "" {
 				t.Fatalf("%v, note %q, token is right: %t", err, in.Note, in.token == want)
 			}
-			if test.from == "" && in.TakenFrom != "" || !strings.HasPrefix(in.TakenFrom, test.from) {
+			if test.from == "" && in.TakenFrom != "" ||
+				!strings.HasPrefix(in.TakenFrom, test.from) {
 				t.Errorf("taken from %q, want %q", in.TakenFrom, test.from)
 			}
 			o := call(t, test.text, "inspect")

@@ -160,7 +160,9 @@ func (r *reading) text(now time.Time) string {
 func (r *reading) addEnvironment(s *sheet) {
 	switch {
 	case len(r.Environments) > 0:
-		s.line("environment", "the key is one of "+printable(strings.Join(r.Environments, " and of ")))
+		s.line(
+			"environment", "the key is one of "+printable(strings.Join(r.Environments, " and of ")),
+		)
 	case len(r.known) > 0:
 		s.line("environment", "none of the --known key sets has this key")
 	default:

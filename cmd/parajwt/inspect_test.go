@@ -35,8 +35,10 @@ func TestInspectTellsWho(t *testing.T) {
 				want = append(want, "oAuthMethod "+string(user.OAuthMethod))
 			}
 			if user.ExternalWalletAddress != "" {
-				want = append(want, "externalWallet "+user.ExternalWalletAddress+", EVM, MetaMask",
-					"Connected wallets, ownership NOT proven EVM "+user.ExternalWalletAddress+" MetaMask")
+				want = append(
+					want, "externalWallet "+user.ExternalWalletAddress+", EVM, MetaMask",
+					"Connected wallets, ownership NOT proven EVM "+user.ExternalWalletAddress+" MetaMask",
+				)
 			}
 			o.has(t, exitOK, want...)
 
@@ -46,7 +48,8 @@ func TestInspectTellsWho(t *testing.T) {
 			j.decode(t, &r)
 			if r.Verified || r.Algorithm != "RS256" || r.User == nil || r.User.UserID != paratest.UserID || r.User.AuthType != user.AuthType ||
 				len(r.Wallets) != 2 || len(r.ConnectedWallets) != len(user.ConnectedWallets) || !slices.Equal(r.Audience, []string{paratest.APIKeyID}) ||
-				r.Lifetime != 1800 || r.Expired || len(r.Header) == 0 || len(r.Payload) == 0 || len(r.Checks) != 3 {
+				r.Lifetime != 1800 || r.Expired || len(r.Header) == 0 || len(r.Payload) == 0 ||
+				len(r.Checks) != 3 {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -103,7 +106,13 @@ func TestInspectKnowsWhoseKeyItIs(t *testing.T) {
 	beta := paratest.New(t, paratest.Config{})
 	prod := paratest.New(t, paratest.Config{})
 	dir := t.TempDir()
-	betaFile, prodFile, plain := filepath.Join(dir, "beta.json"), filepath.Join(dir, "prod.json"), filepath.Join(dir, "plain.json")
+	betaFile, prodFile, plain := filepath.Join(
+		dir, "beta.json",
+	), filepath.Join(
+		dir, "prod.json",
+	), filepath.Join(
+		dir, "plain.json",
+	)
 	call(t, "", "keys", "--env", beta.URL(), "--save", betaFile).has(t, exitOK)
 	call(t, "", "keys", "--env", prod.URL(), "--save", prodFile).has(t, exitOK)
 	var snapshot map[string]json.RawMessage
@@ -117,11 +126,20 @@ func TestInspectKnowsWhoseKeyItIs(t *testing.T) {
 	token := beta.Token(paratest.EmailUser())
 	host := func(p *paratest.Para) string { return strings.TrimPrefix(p.URL(), "http://") }
 
-	call(t, token, "inspect", "--known", betaFile, "--known", prodFile).has(t, exitOK, "the key is one of "+host(beta))
-	call(t, token, "inspect", "--known", prodFile).has(t, exitOK, "none of the --known key sets has this key")
-	call(t, token, "inspect", "--known", plain).has(t, exitOK, "the key is one of ("+plain+", which does not name its environment)")
+	call(
+		t, token, "inspect", "--known", betaFile, "--known", prodFile,
+	).has(t, exitOK, "the key is one of "+host(beta))
+	call(
+		t, token, "inspect", "--known", prodFile,
+	).has(t, exitOK, "none of the --known key sets has this key")
+	call(
+		t, token, "inspect", "--known", plain,
+	).has(t, exitOK, "the key is one of ("+plain+", which does not name its environment)")
 	var r reading
-	call(t, token, "inspect", "--known", betaFile, "--known", betaFile, "--known", prodFile, "--json").decode(t, &r)
+	call(
+		t, token, "inspect", "--known", betaFile, "--known", betaFile, "--known", prodFile,
+		"--json",
+	).decode(t, &r)
 	if !slices.Equal(r.Environments, []string{host(beta)}) {
 		t.Errorf("%q", r.Environments)
 	}

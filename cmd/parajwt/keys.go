@@ -181,7 +181,10 @@ func (r keysReport) table(columns int) string {
 			orNone(k.Algorithm), orNone(k.Use), k.usedAs())
 	}
 	t.Flush()
-	if !slices.ContainsFunc(strings.Split(b.String(), "\n"), func(line string) bool { return width(line) > columns }) {
+	if !slices.ContainsFunc(
+		strings.Split(b.String(), "\n"),
+		func(line string) bool { return width(line) > columns },
+	) {
 		return b.String()
 	}
 	s := sheet{names: 10}

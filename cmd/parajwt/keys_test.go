@@ -37,7 +37,8 @@ func TestKeysShowsTheSet(t *testing.T) {
 		"alg is served on all of the keys, use on all.")
 	var r keysReport
 	call(t, "", "keys", "--json", "--env", para.URL()).decode(t, &r)
-	if !r.Usable || r.Status != 200 || r.Bytes == 0 || len(r.Keys) != 3 || r.ServesAlg != "all" || r.ServesUse != "all" ||
+	if !r.Usable || r.Status != 200 || r.Bytes == 0 || len(r.Keys) != 3 || r.ServesAlg != "all" ||
+		r.ServesUse != "all" ||
 		r.Keys[2] != (servedKey{Index: 2, KeyID: ids[2], Type: "EC", Curve: "P-256", Algorithm: "ES256", Use: "sig", UsedAs: "ES256"}) {
 		t.Errorf("%+v", r)
 	}
@@ -72,14 +73,18 @@ func TestKeysShowsOddKeys(t *testing.T) {
 		with("kid", "symmetric", "kty", "oct", "k", secret),
 		with("kid", "weak", "n", "AQAB"),
 		with("kid", "odd alg", "alg", 7),
-		with("kid", "EdDSA", "kty", "OKP", "crv", "Ed25519", "x", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),
+		with(
+			"kid", "EdDSA", "kty", "OKP", "crv", "Ed25519", "x",
+			"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+		),
 		with("kid", "twin"), with("kid", "twin"),
 		with("kid", "\x1b[2J", "use", "\u009b"),
 		with(),
 		`null`, `"text"`,
 	}, ",")+`]}`)
 	o := call(t, "", "keys", "--env", url)
-	o.has(t, exitOK,
+	o.has(
+		t, exitOK,
 		"answered 200, application/jwk-set+json",
 		"bare RSA 2048 bits - - RS256",
 		"for encryption RSA 2048 bits - enc nothing; skipped: use is not sig",
@@ -101,7 +106,9 @@ func TestKeysShowsOddKeys(t *testing.T) {
 		}
 	}
 	var r keysReport
-	if j.decode(t, &r); len(r.Keys) != 13 || r.Keys[0].UsedAs != "RS256" || r.Keys[0].Skipped != "" || r.Keys[12].Skipped == "" {
+	if j.decode(t, &r); len(r.Keys) != 13 || r.Keys[0].UsedAs != "RS256" ||
+		r.Keys[0].Skipped != "" ||
+		r.Keys[12].Skipped == "" {
 		t.Errorf("%+v", r)
 	}
 }
@@ -130,7 +137,8 @@ func TestKeysWithoutAny(t *testing.T) {
 			}
 			var r keysReport
 			j := call(t, "", "keys", "--env", test.url, "--json")
-			if j.decode(t, &r); j.status != exitNoKeys || r.Usable || r.Error == "" || r.Keys == nil {
+			if j.decode(t, &r); j.status != exitNoKeys || r.Usable || r.Error == "" ||
+				r.Keys == nil {
 				t.Errorf("status %d, %+v", j.status, r)
 			}
 		})

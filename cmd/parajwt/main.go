@@ -76,7 +76,9 @@ func runOn(ctx context.Context, args []string, std streams) int {
 	if notAToken(name) == "" {
 		return misused(std, "", "this is a token, not a command; use: parajwt inspect TOKEN")
 	}
-	return misused(std, "", fmt.Sprintf("unknown command %s; the commands are %s", printable(name), names()))
+	return misused(
+		std, "", fmt.Sprintf("unknown command %s; the commands are %s", printable(name), names()),
+	)
 }
 
 const overview = "parajwt finds out why a Para login fails.\n"
@@ -121,7 +123,10 @@ func help(_ context.Context, args []string, std streams) int {
 			return exitOK
 		}
 	}
-	return misused(std, "", fmt.Sprintf("unknown command %s; the commands are %s", printable(args[0]), names()))
+	return misused(
+		std, "",
+		fmt.Sprintf("unknown command %s; the commands are %s", printable(args[0]), names()),
+	)
 }
 
 func names() string {

@@ -69,7 +69,8 @@ func TestHelpTeachesEveryCommand(t *testing.T) {
 	for _, c := range commands() {
 		overview.has(t, exitOK, "parajwt "+c.name+" "+c.about)
 		for _, args := range [][]string{{"help", c.name}, {c.name, "--help"}, {c.name, "-h"}} {
-			if o := call(t, "", args...); o.status != exitOK || o.stderr != "" || !strings.HasPrefix(o.stdout, "usage: parajwt "+c.name) && c.name != "help" {
+			if o := call(t, "", args...); o.status != exitOK || o.stderr != "" ||
+				!strings.HasPrefix(o.stdout, "usage: parajwt "+c.name) && c.name != "help" {
 				t.Errorf("%q: status %d\n%s%s", args, o.status, o.stdout, o.stderr)
 			}
 		}

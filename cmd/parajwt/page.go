@@ -60,12 +60,27 @@ func kinds() []kind {
 	return []kind{
 		{"good", "Good", "valid for 30 minutes", nil},
 		{"short", "Short life", "valid for one minute", only(paratest.Lived(0, time.Minute))},
-		{"long", "Long life", "valid for 60 days, which is too long", only(paratest.Lived(0, 60*24*time.Hour))},
+		{
+			"long", "Long life", "valid for 60 days, which is too long",
+			only(paratest.Lived(0, 60*24*time.Hour)),
+		},
 		{"expired", "Expired", "an hour ago", only(paratest.Expired())},
-		{"not-yet-valid", "Not yet valid", "issued an hour from now", only(paratest.Lived(time.Hour, 30*time.Minute))},
-		{"other-app", "Another app’s", "its aud is not yours", only(paratest.ForApp("00000000-0000-4000-8000-000000000000"))},
-		{"other-environment", "Another environment’s", "BETA’s, say", only(paratest.OtherEnvironment())},
-		{"unknown-key", "Unknown key", "never published", only(paratest.UnknownKey("never-published"))},
+		{
+			"not-yet-valid", "Not yet valid", "issued an hour from now",
+			only(paratest.Lived(time.Hour, 30*time.Minute)),
+		},
+		{
+			"other-app", "Another app’s", "its aud is not yours",
+			only(paratest.ForApp("00000000-0000-4000-8000-000000000000")),
+		},
+		{
+			"other-environment", "Another environment’s", "BETA’s, say",
+			only(paratest.OtherEnvironment()),
+		},
+		{
+			"unknown-key", "Unknown key", "never published",
+			only(paratest.UnknownKey("never-published")),
+		},
 		{"bad-signature", "Bad signature", "one character changed", only(paratest.BadSignature())},
 	}
 }
@@ -117,7 +132,9 @@ type pageAPI struct {
 }
 
 // newPage returns the handler of the page and its API.
-func newPage(para *paratest.Para, validator *middleware.Validator, remote bool, origins []string) http.Handler {
+func newPage(
+	para *paratest.Para, validator *middleware.Validator, remote bool, origins []string,
+) http.Handler {
 	var html bytes.Buffer
 	err := pageTemplate.Execute(&html, map[string]any{
 		"URL": para.URL(), "APIKeyID": para.APIKeyID(), "APIKey": para.APIKey(), "SecretAPIKey": para.SecretAPIKey(),
@@ -153,7 +170,10 @@ func newPage(para *paratest.Para, validator *middleware.Validator, remote bool, 
 		}
 	}
 	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		sendError(w, http.StatusForbidden, "requests from other sites are refused; see parajwt serve --cors")
+		sendError(
+			w, http.StatusForbidden,
+			"requests from other sites are refused; see parajwt serve --cors",
+		)
 	}))
 	return onlyLocal(sameOrigin.Handler(mux), remote)
 }
@@ -171,7 +191,10 @@ func onlyLocal(next http.Handler, remote bool) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		if !isLocal(r.Host, remote) {
-			sendError(w, http.StatusMisdirectedRequest, "use localhost or 127.0.0.1 as the host of the URL")
+			sendError(
+				w, http.StatusMisdirectedRequest,
+				"use localhost or 127.0.0.1 as the host of the URL",
+			)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -235,12 +258,15 @@ func (a *pageAPI) issue(r *http.Request, o order) (*issued, error) {
 			continue
 		}
 		options := append([]paratest.TokenOption{paratest.SignedBy(keyID)}, k.options...)
-		out := &issued{order: o, Token: a.para.Token(who, options...), Answer: answer{Status: http.StatusOK}}
+		out := &issued{
+			order: o, Token: a.para.Token(who, options...), Answer: answer{Status: http.StatusOK},
+		}
 		parts, err := jose.Split(out.Token)
 		if err != nil {
 			return nil, err
 		}
-		out.Header, out.Payload = json.RawMessage(decoded(parts.Header)), json.RawMessage(decoded(parts.Payload))
+		out.Header = json.RawMessage(decoded(parts.Header))
+		out.Payload = json.RawMessage(decoded(parts.Payload))
 		_, err = a.validator.Validate(r.Context(), out.Token)
 		var refusal *middleware.Error
 		if errors.As(err, &refusal) {
@@ -332,7 +358,8 @@ func (a *pageAPI) setDown(down bool) {
 // receive decodes a JSON request. It requires the media type of JSON, which a
 // page of another site cannot send without a preflight request.
 func receive(w http.ResponseWriter, r *http.Request, into any, example string) error {
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/json" {
 		return errors.New("send JSON, with Content-Type: application/json")
 	}
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10))

@@ -140,7 +140,10 @@ func serve(ctx context.Context, args []string, std streams) int {
 		return exitRefused
 	}
 	defer para.Close()
-	if !slices.ContainsFunc(para.KeyIDs(), func(id string) bool { return para.Algorithm(id) == "ES256" }) {
+	if !slices.ContainsFunc(
+		para.KeyIDs(),
+		func(id string) bool { return para.Algorithm(id) == "ES256" },
+	) {
 		// The SDK gets tokens of the last key, which remains an RSA key.
 		para.RotateES256()
 		para.Rotate()

@@ -28,7 +28,8 @@ func serving(t *testing.T, args ...string) (url string) {
 func servingUntil(t *testing.T, args ...string) (url string, stop func()) {
 	t.Helper()
 	report, stop := started(t, append([]string{"--addr", "127.0.0.1:0"}, args...)...)
-	if report.Page != report.URL+"/" || report.KeySet != report.URL+"/.well-known/jwks.json" || report.APIKeyID == "" {
+	if report.Page != report.URL+"/" || report.KeySet != report.URL+"/.well-known/jwks.json" ||
+		report.APIKeyID == "" {
 		t.Errorf("%+v", report)
 	}
 	return report.URL, stop
@@ -81,19 +82,25 @@ func TestServeIssuesTokens(t *testing.T) {
 				Payload struct{ Sub string }
 				Answer  answer
 			}
-			if err := json.Unmarshal([]byte(body), &got); err != nil || res.StatusCode != http.StatusOK {
+			if err := json.Unmarshal([]byte(body), &got); err != nil ||
+				res.StatusCode != http.StatusOK {
 				t.Fatalf("%d %v %s", res.StatusCode, err, body)
 			}
-			if got.User != p.Name || got.Kind != k.ID || got.Header.Kid == "" || got.Payload.Sub != paratest.UserID {
+			if got.User != p.Name || got.Kind != k.ID || got.Header.Kid == "" ||
+				got.Payload.Sub != paratest.UserID {
 				t.Errorf("%+v", got)
 			}
 			// The tool that explains and the tool that issues are of one mind.
 			var r verifyReport
 			call(t, got.Token, "verify", "--env", url, "--api-key-id", id, "--json").decode(t, &r)
-			if r.Accepted != (k.ID == "good" || k.ID == "short") || r.Code != string(codes[k.ID]) || got.Answer.Code != r.Code {
-				t.Errorf("%s, %s: %q is promised, and it is %q", p.Name, k.ID, got.Answer.Code, r.Code)
+			if r.Accepted != (k.ID == "good" || k.ID == "short") || r.Code != string(codes[k.ID]) ||
+				got.Answer.Code != r.Code {
+				t.Errorf(
+					"%s, %s: %q is promised, and it is %q", p.Name, k.ID, got.Answer.Code, r.Code,
+				)
 			}
-			if status := map[bool]int{true: 200, false: 401}[r.Accepted]; got.Answer.Status != status || (got.Answer.Challenge == "") != r.Accepted {
+			if status := map[bool]int{true: 200, false: 401}[r.Accepted]; got.Answer.Status != status ||
+				(got.Answer.Challenge == "") != r.Accepted {
 				t.Errorf("%s, %s: %+v", p.Name, k.ID, got.Answer)
 			}
 			if r.Accepted && r.User.AuthType != p.new().AuthType {
@@ -158,7 +165,9 @@ func TestServeRefuses(t *testing.T) {
 				t.Errorf("%d, want %d: %s", res.StatusCode, test.status, body)
 			}
 			var said struct{ Error, Token string }
-			if err := json.Unmarshal([]byte(body), &said); err != nil || (said.Error != "") != (test.status != 200) || (said.Token != "") != (test.status == 200) {
+			if err := json.Unmarshal([]byte(body), &said); err != nil ||
+				(said.Error != "") != (test.status != 200) ||
+				(said.Token != "") != (test.status == 200) {
 				t.Errorf("%v: %s", err, body)
 			}
 			if res.Header.Get("Access-Control-Allow-Origin") != "" {
@@ -183,8 +192,12 @@ func TestServeHasAPageOfItsOwn(t *testing.T) {
 		}
 		body, err := io.ReadAll(res.Body)
 		res.Body.Close()
-		if err != nil || res.StatusCode != 200 || res.Header.Get("Content-Type") != want.contentType || !strings.Contains(string(body), want.text) {
-			t.Errorf("%s: %d %s %v\n%s", path, res.StatusCode, res.Header.Get("Content-Type"), err, body)
+		if err != nil || res.StatusCode != 200 ||
+			res.Header.Get("Content-Type") != want.contentType ||
+			!strings.Contains(string(body), want.text) {
+			t.Errorf(
+				"%s: %d %s %v\n%s", path, res.StatusCode, res.Header.Get("Content-Type"), err, body,
+			)
 		}
 		if strings.HasPrefix(path, "/.well-known") {
 			continue
@@ -226,7 +239,9 @@ func TestServeListensOnLoopbackOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	call(t, "", "serve", "--addr", taken.Addr().String()).has(t, exitRefused, "address already in use",
+	call(
+		t, "", "serve", "--addr", taken.Addr().String(),
+	).has(t, exitRefused, "address already in use",
 		"parajwt serve --addr 127.0.0.1:0")
 }
 
@@ -234,9 +249,17 @@ func TestServeSaysWhatToDo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // it ends as soon as it has said everything
 	var out strings.Builder
-	status := run(ctx, []string{"serve", "--addr", "127.0.0.1:0"}, strings.NewReader(""), &out, &out)
+	status := run(
+		ctx, []string{"serve", "--addr", "127.0.0.1:0"}, strings.NewReader(""), &out, &out,
+	)
 	o := outcome{status: status, stdout: out.String()}
-	o.has(t, exitOK, "page http://127.0.0.1:", "API key dev_", "secret API key dev_", "PARA_ENVIRONMENT=http://127.0.0.1:", "PARA_API_KEY_ID="+paratest.APIKeyID, "/parajwt/token", "has stopped")
+	o.has(
+		t, exitOK,
+		"page http://127.0.0.1:",
+		"API key dev_", "secret API key dev_",
+		"PARA_ENVIRONMENT=http://127.0.0.1:",
+		"PARA_API_KEY_ID="+paratest.APIKeyID, "/parajwt/token", "has stopped",
+	)
 }
 
 // started runs the command and returns its report.
@@ -308,8 +331,11 @@ func TestServeHasSessions(t *testing.T) {
 	}
 
 	verification := `{"verificationToken": "` + out.VerificationToken + `"}`
-	status, who := ask(t, r.URL+"/sessions/verify", verification, "x-external-api-key", r.SecretAPIKey)
-	if status != http.StatusOK || who["authType"] != "phone" || who["identifier"] != "+13105551234" {
+	status, who := ask(
+		t, r.URL+"/sessions/verify", verification, "x-external-api-key", r.SecretAPIKey,
+	)
+	if status != http.StatusOK || who["authType"] != "phone" ||
+		who["identifier"] != "+13105551234" {
 		t.Errorf("/sessions/verify: %d %v", status, who)
 	}
 	status, _ = ask(t, r.URL+"/sessions/verify", verification, "x-external-api-key", r.APIKey)
@@ -319,11 +345,16 @@ func TestServeHasSessions(t *testing.T) {
 
 	exported, err := base64.StdEncoding.DecodeString(out.ExportedSession)
 	var session struct{ UserID, SessionCookie string }
-	if err != nil || json.Unmarshal(exported, &session) != nil || session.UserID != paratest.UserID {
+	if err != nil || json.Unmarshal(exported, &session) != nil ||
+		session.UserID != paratest.UserID {
 		t.Fatalf("%v %s", err, exported)
 	}
-	status, touched := ask(t, r.URL+"/touch", "", "x-external-api-key", r.APIKey, "x-capsule-sid", session.SessionCookie)
-	if status != http.StatusOK || touched["isAuthenticated"] != true || touched["userId"] != paratest.UserID {
+	status, touched := ask(
+		t, r.URL+"/touch", "", "x-external-api-key", r.APIKey, "x-capsule-sid",
+		session.SessionCookie,
+	)
+	if status != http.StatusOK || touched["isAuthenticated"] != true ||
+		touched["userId"] != paratest.UserID {
 		t.Errorf("/touch: %d %v", status, touched)
 	}
 }
@@ -340,12 +371,18 @@ func TestServeKeepsItsKeys(t *testing.T) {
 	}
 	other, _ := started(t, "--addr", "127.0.0.1:0")
 	for _, tok := range []string{rs, es} {
-		call(t, tok, "verify", "--env", second.URL, "--api-key-id", second.APIKeyID).has(t, exitOK, "ACCEPTED")
-		call(t, tok, "verify", "--env", other.URL, "--api-key-id", other.APIKeyID).has(t, exitRefused, "key REFUSED")
+		call(
+			t, tok, "verify", "--env", second.URL, "--api-key-id", second.APIKeyID,
+		).has(t, exitOK, "ACCEPTED")
+		call(
+			t, tok, "verify", "--env", other.URL, "--api-key-id", other.APIKeyID,
+		).has(t, exitRefused, "key REFUSED")
 	}
 
 	writeFile(t, file, "{}")
-	call(t, "", "serve", "--addr", "127.0.0.1:0", "--keys", file).has(t, exitRefused, "key file "+file, "name another file")
+	call(
+		t, "", "serve", "--addr", "127.0.0.1:0", "--keys", file,
+	).has(t, exitRefused, "key file "+file, "name another file")
 }
 
 func TestServeRotatesAndFails(t *testing.T) {
@@ -359,7 +396,8 @@ func TestServeRotatesAndFails(t *testing.T) {
 		}
 		defer res.Body.Close()
 		var s state
-		if err := json.NewDecoder(res.Body).Decode(&s); err != nil || res.StatusCode != http.StatusOK {
+		if err := json.NewDecoder(res.Body).Decode(&s); err != nil ||
+			res.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %d %v", action, res.StatusCode, err)
 		}
 		return s
@@ -371,7 +409,8 @@ func TestServeRotatesAndFails(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	fresh := token(t, r.URL, order)
-	if !strings.Contains(string(fresh.Header), s.Keys[4].KeyID) || fresh.Answer.Status != http.StatusOK {
+	if !strings.Contains(string(fresh.Header), s.Keys[4].KeyID) ||
+		fresh.Answer.Status != http.StatusOK {
 		t.Errorf("%s %+v", fresh.Header, fresh.Answer)
 	}
 	if s = act("withdraw"); len(s.Keys) != 2 {
@@ -406,7 +445,10 @@ func TestServeRotatesAndFails(t *testing.T) {
 			t.Errorf("%s: %d, want %d", body, res.StatusCode, status)
 		}
 	}
-	req, err := http.NewRequest("POST", r.Page+"parajwt/para", strings.NewReader(`{"action": "down"}`))
+	req, err := http.NewRequest(
+		"POST", r.Page+"parajwt/para",
+		strings.NewReader(`{"action": "down"}`),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -437,7 +479,9 @@ func TestServeAllowsRemoteClientsOnlyIfAsked(t *testing.T) {
 			t.Errorf("local, %s: %d", host, res.StatusCode)
 		}
 	}
-	call(t, "", "serve", "--allow-remote", "--addr", "192.0.2.1:0").has(t, exitRefused, "parajwt serve: ")
+	call(
+		t, "", "serve", "--allow-remote", "--addr", "192.0.2.1:0",
+	).has(t, exitRefused, "parajwt serve: ")
 }
 
 func TestServeAllowsOrigins(t *testing.T) {
@@ -451,7 +495,9 @@ func TestServeAllowsOrigins(t *testing.T) {
 	if got := res.Header.Get("Access-Control-Allow-Origin"); res.StatusCode != 403 || got != "" {
 		t.Errorf("another origin: %d, allowed origin %q", res.StatusCode, got)
 	}
-	call(t, "", "serve", "--addr", "127.0.0.1:0", "--cors", "*").has(t, exitRefused, `"*" is not an origin`)
+	call(
+		t, "", "serve", "--addr", "127.0.0.1:0", "--cors", "*",
+	).has(t, exitRefused, `"*" is not an origin`)
 }
 
 func TestServeWarnsOfAnIDThatIsNoUUID(t *testing.T) {
@@ -459,8 +505,11 @@ func TestServeWarnsOfAnIDThatIsNoUUID(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		var out, errs strings.Builder
-		status := run(ctx, []string{"serve", "--addr", "127.0.0.1:0", "--api-key-id", id}, nil, &out, &errs)
-		if warned := strings.Contains(errs.String(), "warning: --api-key-id is not a UUID"); status != exitOK || warned != warns {
+		status := run(
+			ctx, []string{"serve", "--addr", "127.0.0.1:0", "--api-key-id", id}, nil, &out, &errs,
+		)
+		if warned := strings.Contains(errs.String(), "warning: --api-key-id is not a UUID"); status != exitOK ||
+			warned != warns {
 			t.Errorf("%s: status %d, %s", id, status, errs.String())
 		}
 		if !strings.Contains(out.String(), strings.ToLower(id)) {

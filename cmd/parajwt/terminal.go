@@ -33,7 +33,8 @@ func newScreen(w io.Writer) screen {
 				columns = 80 // unknown
 			}
 			s.columns = max(minColumns, min(columns, maxColumns))
-			s.color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && os.Getenv("TERM") != ""
+			s.color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" &&
+				os.Getenv("TERM") != ""
 		}
 	}
 	return s
@@ -62,7 +63,9 @@ const (
 var (
 	colors = strings.NewReplacer(markBad, "\x1b[1;31m", markGood, "\x1b[1;32m",
 		markDoubt, "\x1b[1;33m", markTitle, "\x1b[1m", markEnd, "\x1b[0m")
-	noColors = strings.NewReplacer(markBad, "", markGood, "", markDoubt, "", markTitle, "", markEnd, "")
+	noColors = strings.NewReplacer(
+		markBad, "", markGood, "", markDoubt, "", markTitle, "", markEnd, "",
+	)
 )
 
 // print writes text whose lines fit the screen.

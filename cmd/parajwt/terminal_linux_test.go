@@ -43,7 +43,9 @@ func newTerminal(t *testing.T, columns uint16) (keyboard, tty *os.File) {
 }
 
 // onTerminal runs the program with its output on a real terminal.
-func onTerminal(t *testing.T, columns uint16, stdin io.Reader, args ...string) (status int, shown string) {
+func onTerminal(
+	t *testing.T, columns uint16, stdin io.Reader, args ...string,
+) (status int, shown string) {
 	t.Helper()
 	screen, tty := newTerminal(t, columns)
 	var out bytes.Buffer
@@ -79,7 +81,9 @@ func TestOnARealTerminal(t *testing.T) {
 		t.Setenv("NO_COLOR", "")
 		t.Setenv("TERM", "xterm")
 		t.Setenv(variable, "dumb")
-		if _, shown := onTerminal(t, 80, strings.NewReader(late), args...); strings.Contains(shown, "\x1b") {
+		if _, shown := onTerminal(t, 80, strings.NewReader(late), args...); strings.Contains(
+			shown, "\x1b",
+		) {
 			t.Errorf("%s: colors in %q", variable, shown)
 		}
 	}

@@ -21,7 +21,9 @@ func callOn(t *testing.T, columns int, color bool, stdin string, args ...string)
 func TestTextFitsTheTerminal(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	user := paratest.ExternalWalletUser()
-	bad := para.Token(user, paratest.UnknownKey("k"), paratest.WithData("note", strings.Repeat("word ", 40)))
+	bad := para.Token(
+		user, paratest.UnknownKey("k"), paratest.WithData("note", strings.Repeat("word ", 40)),
+	)
 	late := para.Token(user, paratest.Expired())
 	for _, columns := range []int{40, 60, 72, 80, 100} {
 		for _, run := range []struct {
@@ -85,7 +87,9 @@ func TestVerdictsStandOut(t *testing.T) {
 	args := []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID()}
 	good := para.Token(paratest.EmailUser())
 	late := para.Token(paratest.EmailUser(), paratest.Expired())
-	callOn(t, 80, true, late, args...).has(t, exitRefused, "time \x1b[1;31mREFUSED\x1b[0m:", "\n\x1b[1;31mREFUSED\x1b[0m: token expired")
+	callOn(
+		t, 80, true, late,
+		args...).has(t, exitRefused, "time \x1b[1;31mREFUSED\x1b[0m:", "\n\x1b[1;31mREFUSED\x1b[0m: token expired")
 	callOn(t, 80, true, good, args...).has(t, exitOK, "\x1b[1;32mACCEPTED\x1b[0m: user ")
 	callOn(t, 80, true, good, "inspect").has(t, exitOK, "\x1b[1;33mNOT VERIFIED\x1b[0m")
 	para.Down()

@@ -12,6 +12,8 @@ import (
 // whether f is a terminal (TIOCGWINSZ of tty_ioctl(4)).
 func terminalColumns(f *os.File) (columns int, terminal bool) {
 	var size struct{ rows, columns, x, y uint16 }
-	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
+	_, _, errno := syscall.Syscall(
+		syscall.SYS_IOCTL, f.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)),
+	)
 	return int(size.columns), errno == 0
 }

@@ -21,7 +21,8 @@ func printable(s string) string {
 	if len(s) > most {
 		s, cut = s[:most], fmt.Sprintf("… (%d bytes)", len(s))
 	}
-	if s == "" || strings.TrimSpace(s) != s || strings.ContainsFunc(s, unseen) || !utf8.ValidString(s) {
+	if s == "" || strings.TrimSpace(s) != s || strings.ContainsFunc(s, unseen) ||
+		!utf8.ValidString(s) {
 		return strconv.Quote(s) + cut
 	}
 	return s + cut

@@ -101,7 +101,9 @@ func read(in input, now time.Time) *reading {
 	r := &reading{input: in}
 	form := func(why string) check { return check{"form", refused, why, notAToken(in.token)} }
 	if len(in.token) > maxToken {
-		r.Checks = []check{form(fmt.Sprintf("it is larger than %d bytes (MaxTokenBytes)", maxToken))}
+		r.Checks = []check{
+			form(fmt.Sprintf("it is larger than %d bytes (MaxTokenBytes)", maxToken)),
+		}
 		return r
 	}
 	parts, err := jose.Split(in.token)

@@ -103,8 +103,11 @@ func verify(ctx context.Context, args []string, std streams) int {
 		ids, from = list{os.Getenv(apiKeyIDVariable)}, apiKeyIDVariable
 	}
 	if len(ids) == 0 {
-		return misused(std, "verify", "--api-key-id is missing (or PARA_API_KEY_ID): give the UUID that Para's developer portal "+
-			"shows with the API key; parajwt inspect shows the one in a token")
+		return misused(
+			std, "verify",
+			"--api-key-id is missing (or PARA_API_KEY_ID): give the UUID that Para's developer portal "+
+				"shows with the API key; parajwt inspect shows the one in a token",
+		)
 	}
 	if cfg.APIKeyIDs, err = apiKeyIDs(std, "verify", from, ids); err != nil {
 		return misused(std, "verify", err.Error())
@@ -253,7 +256,9 @@ func report(v *middleware.Validator, in input, c *claims.Claims, err error) *ver
 // text returns the report for people.
 func (r *verifyReport) text(now time.Time) string {
 	s := &sheet{names: 9}
-	fmt.Fprintf(s, "Verifying as a server for %s (%s)\n", printable(r.Environment), printable(r.URL))
+	fmt.Fprintf(
+		s, "Verifying as a server for %s (%s)\n", printable(r.Environment), printable(r.URL),
+	)
 	what := "ID"
 	if len(r.APIKeyIDs) > 1 {
 		what = "IDs"
@@ -264,15 +269,21 @@ func (r *verifyReport) text(now time.Time) string {
 		if !r.KeysFetchedAt.IsZero() {
 			age = "fetched " + since(r.KeysFetchedAt, now)
 		}
-		fmt.Fprintf(s, "Keys: %s, %s. A key that Para withdrew since then is still trusted here.\n", printable(r.keysFile), age)
+		fmt.Fprintf(
+			s, "Keys: %s, %s. A key that Para withdrew since then is still trusted here.\n",
+			printable(r.keysFile), age,
+		)
 	}
 	r.input.print(s)
 	s.WriteByte('\n')
 	s.checks(r.Checks)
 	s.WriteByte('\n')
 	if r.Accepted {
-		fmt.Fprintf(s, "%sACCEPTED%s: user %s, %s, until %s, %s.\n", markGood, markEnd, printable(r.User.UserID),
-			printable(string(r.User.AuthType)), moment(r.ExpiresAt), since(r.ExpiresAt, now))
+		fmt.Fprintf(
+			s, "%sACCEPTED%s: user %s, %s, until %s, %s.\n", markGood, markEnd,
+			printable(r.User.UserID), printable(string(r.User.AuthType)), moment(r.ExpiresAt),
+			since(r.ExpiresAt, now),
+		)
 		return s.String()
 	}
 	verdict := markBad + "REFUSED" + markEnd

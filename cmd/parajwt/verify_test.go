@@ -61,7 +61,9 @@ func TestVerifyNamesTheCheckThatRefuses(t *testing.T) {
 			}
 			o := call(t, test.token, args...)
 			o.hides(t, test.token)
-			o.has(t, exitRefused, append(test.why, lines, "\nREFUSED: "+words(middleware.Code(test.code)))...)
+			o.has(
+				t, exitRefused,
+				append(test.why, lines, "\nREFUSED: "+words(middleware.Code(test.code)))...)
 			if n := strings.Count(o.stdout, "not reached"); n != len(checkNames)-1-at {
 				t.Errorf("%d checks are not reached", n)
 			}
@@ -70,7 +72,9 @@ func TestVerifyNamesTheCheckThatRefuses(t *testing.T) {
 			j.hides(t, test.token)
 			var r verifyReport
 			j.decode(t, &r)
-			if j.status != exitRefused || r.Accepted || r.Code != test.code || r.User != nil || r.Checks[at].Verdict != refused || r.Checks[at].Why == "" {
+			if j.status != exitRefused || r.Accepted || r.Code != test.code || r.User != nil ||
+				r.Checks[at].Verdict != refused ||
+				r.Checks[at].Why == "" {
 				t.Errorf("status %d, %+v", j.status, r)
 			}
 		})
@@ -81,18 +85,27 @@ func TestVerifyAccepts(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	for name, user := range paratest.Users() {
 		token := para.Token(user)
-		args := []string{"verify", "--api-key-id", "another", token, "--env", para.URL(), "--api-key-id", para.APIKeyID()}
+		args := []string{
+			"verify", "--api-key-id", "another", token, "--env", para.URL(), "--api-key-id",
+			para.APIKeyID(),
+		}
 		o := call(t, "", args...)
 		o.hides(t, token)
-		o.has(t, exitOK, "form ok header ok key ok signature ok claims ok audience ok time ok",
-			"ACCEPTED: user "+paratest.UserID+", "+string(user.AuthType)+", until ", "and the API key IDs another, "+para.APIKeyID())
+		o.has(
+			t, exitOK, "form ok header ok key ok signature ok claims ok audience ok time ok",
+			"ACCEPTED: user "+paratest.UserID+", "+string(
+				user.AuthType,
+			)+", until ", "and the API key IDs another, "+para.APIKeyID(),
+		)
 
 		j := call(t, "", append(args, "--json")...)
 		j.hides(t, token)
 		var r verifyReport
 		j.decode(t, &r)
 		if j.status != exitOK || !r.Accepted || r.Code != "" || r.User.Identifier != user.Identifier || len(r.Wallets) != 2 ||
-			r.KeyID != para.KeyIDs()[1] || r.URL != para.Environment().URL || r.ExpiresAt.Sub(r.IssuedAt) != 30*time.Minute {
+			r.KeyID != para.KeyIDs()[1] ||
+			r.URL != para.Environment().URL ||
+			r.ExpiresAt.Sub(r.IssuedAt) != 30*time.Minute {
 			t.Errorf("%s: status %d, %+v", name, j.status, r)
 		}
 	}
@@ -125,7 +138,9 @@ func TestVerifyReadsAServersSettings(t *testing.T) {
 func TestVerifyBendsTimeAsAsked(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	args := []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID()}
-	justExpired := para.Token(paratest.EmailUser(), paratest.Lived(-time.Hour-2*time.Second, time.Hour))
+	justExpired := para.Token(
+		paratest.EmailUser(), paratest.Lived(-time.Hour-2*time.Second, time.Hour),
+	)
 	old := para.Token(paratest.EmailUser(), paratest.Lived(-2*time.Hour, 24*time.Hour))
 	for _, test := range []struct {
 		token  string
@@ -152,8 +167,12 @@ func TestVerifyOffline(t *testing.T) {
 	args := []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID(), "--keys", file}
 	para.Down()
 	fetches := para.Fetches()
-	call(t, para.Token(paratest.EmailUser()), args...).has(t, exitOK, "ACCEPTED", "Keys: "+file+", fetched ", "withdrew since then")
-	call(t, para.Token(paratest.EmailUser(), paratest.UnknownKey("k")), args...).has(t, exitRefused, "key REFUSED")
+	call(
+		t, para.Token(paratest.EmailUser()),
+		args...).has(t, exitOK, "ACCEPTED", "Keys: "+file+", fetched ", "withdrew since then")
+	call(
+		t, para.Token(paratest.EmailUser(), paratest.UnknownKey("k")),
+		args...).has(t, exitRefused, "key REFUSED")
 	var r verifyReport
 	call(t, para.Token(paratest.EmailUser()), append(args, "--json")...).decode(t, &r)
 	if r.KeysFetchedAt.IsZero() {
@@ -172,7 +191,9 @@ func TestVerifyOffline(t *testing.T) {
 
 	// Another environment's is refused.
 	args[2], args[len(args)-1] = "beta", file
-	call(t, para.Token(paratest.EmailUser()), args...).has(t, exitUsage, "the snapshot is of environment")
+	call(
+		t, para.Token(paratest.EmailUser()),
+		args...).has(t, exitUsage, "the snapshot is of environment")
 }
 
 func TestVerifyWithoutKeys(t *testing.T) {
@@ -198,10 +219,14 @@ func TestVerifyWithoutKeys(t *testing.T) {
 		}
 		o := call(t, token, args...)
 		o.hides(t, token)
-		o.has(t, exitNoKeys, "form ok header ok key UNKNOWN: keys unavailable", "signature not reached", "\nUNKNOWN: keys unavailable")
+		o.has(
+			t, exitNoKeys, "form ok header ok key UNKNOWN: keys unavailable",
+			"signature not reached", "\nUNKNOWN: keys unavailable",
+		)
 		var r verifyReport
 		j := call(t, token, append(args, "--json")...)
-		if j.decode(t, &r); j.status != exitNoKeys || r.Checks[2].Verdict != unknown || r.Code != "keys_unavailable" {
+		if j.decode(t, &r); j.status != exitNoKeys || r.Checks[2].Verdict != unknown ||
+			r.Code != "keys_unavailable" {
 			t.Errorf("status %d, %+v", j.status, r)
 		}
 	}
@@ -213,11 +238,20 @@ func TestUnknownKeyNamesTheOtherEnvironments(t *testing.T) {
 	// A snapshot of BETA, which is where this Para's keys will be taken to be from.
 	file := filepath.Join(t.TempDir(), "beta.json")
 	_, keys, _ := strings.Cut(get(t, para.Environment().URL), "{")
-	writeFile(t, file, fmt.Sprintf(`{"parajwt":{"environment":"beta","url":%q,"fetchedAt":"2026-01-01T00:00:00Z"},%s`, jwks.Beta.URL, keys))
+	writeFile(
+		t, file,
+		fmt.Sprintf(
+			`{"parajwt":{"environment":"beta","url":%q,"fetchedAt":"2026-01-01T00:00:00Z"},%s`,
+			jwks.Beta.URL, keys,
+		),
+	)
 	args := []string{"verify", "--env", "beta", "--keys", file, "--api-key-id", para.APIKeyID()}
 	call(t, para.Token(paratest.EmailUser()), args...).has(t, exitOK, "ACCEPTED", "days ago")
 	o := call(t, para.Token(paratest.EmailUser(), paratest.OtherEnvironment()), args...)
-	o.has(t, exitRefused, "key REFUSED: unknown key", "parajwt verify --env prod --api-key-id ID parajwt verify --env sandbox --api-key-id ID")
+	o.has(
+		t, exitRefused, "key REFUSED: unknown key",
+		"parajwt verify --env prod --api-key-id ID parajwt verify --env sandbox --api-key-id ID",
+	)
 	if strings.Contains(o.stdout, "--env beta") {
 		t.Errorf("the environment that was asked is named as another:\n%s", o.stdout)
 	}
@@ -226,7 +260,13 @@ func TestUnknownKeyNamesTheOtherEnvironments(t *testing.T) {
 	prod := paratest.New(t, paratest.Config{})
 	_, keys, _ = strings.Cut(get(t, prod.Environment().URL), "{")
 	known := filepath.Join(t.TempDir(), "prod.json")
-	writeFile(t, known, fmt.Sprintf(`{"parajwt":{"environment":"prod","url":%q,"fetchedAt":"2026-01-01T00:00:00Z"},%s`, jwks.Prod.URL, keys))
+	writeFile(
+		t, known,
+		fmt.Sprintf(
+			`{"parajwt":{"environment":"prod","url":%q,"fetchedAt":"2026-01-01T00:00:00Z"},%s`,
+			jwks.Prod.URL, keys,
+		),
+	)
 	call(t, prod.Token(paratest.EmailUser()), append(args, "--known", known)...).
 		has(t, exitRefused, `the key is known from Para's environment "prod", and this validator is for "beta"`)
 }

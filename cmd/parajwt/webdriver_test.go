@@ -32,7 +32,9 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	driver := exec.Command("chromedriver", "--port=0") // not bound to t.Context, which ends before Chromium is told to
+	driver := exec.Command(
+		"chromedriver", "--port=0",
+	) // not bound to t.Context, which ends before Chromium is told to
 	driver.Env = append(os.Environ(), "HOME="+dir, "TMPDIR="+dir)
 	out, err := driver.StdoutPipe()
 	if err != nil {
@@ -179,7 +181,10 @@ func (b *browser) keys(keys ...string) {
 	b.t.Helper()
 	var presses []map[string]string
 	for _, k := range keys {
-		presses = append(presses, map[string]string{"type": "keyDown", "value": k}, map[string]string{"type": "keyUp", "value": k})
+		presses = append(
+			presses, map[string]string{"type": "keyDown", "value": k},
+			map[string]string{"type": "keyUp", "value": k},
+		)
 	}
 	b.call("POST", "/actions", map[string]any{"actions": []any{
 		map[string]any{"type": "key", "id": "keyboard", "actions": presses},
