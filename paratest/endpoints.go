@@ -19,6 +19,7 @@ func (p *Para) serveSessions(mux *http.ServeMux) {
 	mux.HandleFunc("GET /partners/{partnerId}", p.servePartner)
 	mux.HandleFunc("POST /auth/jwt", p.serveJWT)
 	mux.HandleFunc("POST /users/{userId}/session/keep-alive", p.serveKeepAlive)
+	mux.HandleFunc("GET /logout", p.serveLogout)
 	mux.HandleFunc("POST /sessions/verify", p.serveVerifySession)
 	mux.HandleFunc("POST /wallets/verify", p.serveVerifyWallet)
 }
@@ -48,16 +49,16 @@ func refuse(w http.ResponseWriter, status int) {
 func (p *Para) session(w http.ResponseWriter, r *http.Request) *Session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	cookie := r.Header.Get(cookieHeader)
+	cookie := cookieKey(r.Header.Get(cookieHeader))
 	s := p.logins.byCookie[cookie]
 	if s == nil || !s.alive() {
 		return nil
 	}
 	switch cookie {
-	case s.next:
-		delete(p.logins.byCookie, s.cookie)
+	case cookieKey(s.next):
+		delete(p.logins.byCookie, cookieKey(s.cookie))
 		s.cookie, s.next = s.next, ""
-	case s.cookie:
+	case cookieKey(s.cookie):
 		if s.next != "" {
 			w.Header().Set(cookieHeader, s.next)
 		}
@@ -74,7 +75,7 @@ func (p *Para) serveTouch(w http.ResponseWriter, r *http.Request) {
 	}
 	s := p.session(w, r)
 	if s == nil {
-		w.Header().Set(cookieHeader, newCookie())
+		w.Header().Set(cookieHeader, p.newCookie())
 	}
 	p.mu.Lock()
 	body := p.touched(s)
@@ -115,6 +116,15 @@ func (p *Para) serveKeepAlive(w http.ResponseWriter, r *http.Request) {
 	if p.loggedIn(w, r) != nil {
 		answer(w, http.StatusOK, struct{}{})
 	}
+}
+
+// serveLogout ends the session of a request, if it has one. Para's SDK calls it
+// before it imports a session.
+func (p *Para) serveLogout(w http.ResponseWriter, r *http.Request) {
+	if s := p.session(w, r); s != nil {
+		s.Expire()
+	}
+	answer(w, http.StatusOK, struct{}{})
 }
 
 func (p *Para) serveJWT(w http.ResponseWriter, r *http.Request) {
@@ -171,10 +181,16 @@ func (p *Para) serveVerifyWallet(w http.ResponseWriter, r *http.Request) {
 	refuse(w, http.StatusNotFound)
 }
 
-// secretly reads a request that only a secret API key may make, and answers it where it is none.
+// secretly reads a request that needs the secret API key. It answers other
+// requests as Para's reference for /v1 says.
 func (p *Para) secretly(w http.ResponseWriter, r *http.Request, ask any) bool {
-	if r.Header.Get(apiKeyHeader) != p.logins.secretAPIKey {
-		refuse(w, http.StatusUnauthorized)
+	switch r.Header.Get(apiKeyHeader) {
+	case p.logins.secretAPIKey:
+	case "":
+		answer(w, http.StatusUnauthorized, map[string]string{"message": "secret api key not provided"})
+		return false
+	default:
+		answer(w, http.StatusForbidden, map[string]string{"message": "invalid secret api key"})
 		return false
 	}
 	return read(w, r, ask)

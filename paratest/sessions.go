@@ -6,7 +6,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
+	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
@@ -20,13 +23,13 @@ const PartnerID = "7f0c1f6e-2f5b-4a52-9d0c-3f8a1d6b0c11"
 type logins struct {
 	apiKey, secretAPIKey string
 	sessions             []*Session
-	byCookie             map[string]*Session
+	byCookie             map[string]*Session // by cookieKey
 	calls                map[string]int
 }
 
 func newLogins() logins {
 	return logins{
-		apiKey: "dev_" + randomHex(), secretAPIKey: "dev_" + randomHex(),
+		apiKey: "dev_" + randomHex(), secretAPIKey: "sk_dev_" + randomHex(),
 		byCookie: map[string]*Session{}, calls: map[string]int{},
 	}
 }
@@ -41,13 +44,14 @@ func randomHex() string {
 // each time, in the form that Para's SDK takes for the environment DEV.
 func (p *Para) APIKey() string { return p.logins.apiKey }
 
-// SecretAPIKey returns the secret API key of the app, for /sessions/verify and /wallets/verify.
+// SecretAPIKey returns the secret API key of the app (sk_dev_…), for
+// /sessions/verify and /wallets/verify.
 func (p *Para) SecretAPIKey() string { return p.logins.secretAPIKey }
 
 // Calls returns how often an endpoint was asked for, failures included. It is named as [http.ServeMux]
 // does: "POST /touch", "GET /partners/{partnerId}", "POST /auth/jwt",
-// "POST /users/{userId}/session/keep-alive", "POST /sessions/verify", "POST /wallets/verify",
-// "GET /.well-known/jwks.json".
+// "POST /users/{userId}/session/keep-alive", "GET /logout", "POST /sessions/verify",
+// "POST /wallets/verify", "GET /.well-known/jwks.json".
 func (p *Para) Calls(endpoint string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -98,7 +102,7 @@ func ConnectionOnly() LoginOption {
 // Login logs a user in, for Config.SessionLength from now.
 func (p *Para) Login(user *claims.Claims, opts ...LoginOption) *Session {
 	s := &Session{
-		para: p, user: *user, id: rand.Text(), lookup: rand.Text(), cookie: newCookie(),
+		para: p, user: *user, id: rand.Text(), lookup: rand.Text(), cookie: p.newCookie(),
 		expires: p.now().Add(p.cfg.SessionLength), signers: map[string]string{},
 	}
 	for _, opt := range opts {
@@ -111,12 +115,31 @@ func (p *Para) Login(user *claims.Claims, opts ...LoginOption) *Session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.logins.sessions = append(p.logins.sessions, s)
-	p.logins.byCookie[s.cookie] = s
+	p.logins.byCookie[cookieKey(s.cookie)] = s
 	return s
 }
 
-// newCookie has the form of an express-session cookie, which is not all letters.
-func newCookie() string { return "s:" + rand.Text() + "." + rand.Text() + "/+=" }
+// newCookie returns a session cookie in the form of Para's: a whole Set-Cookie
+// line.
+func (p *Para) newCookie() string {
+	signature := make([]byte, 32)
+	rand.Read(signature) // never fails
+	value := "s:" + newUUID() + "." + base64.RawStdEncoding.EncodeToString(signature)
+	return "capsule.sid=" + url.QueryEscape(value) + "; Path=/; Expires=" +
+		p.now().Add(p.cfg.SessionLength).UTC().Format(http.TimeFormat) + "; HttpOnly; Secure; SameSite=None"
+}
+
+func newUUID() string {
+	id := randomHex()
+	return id[:8] + "-" + id[8:12] + "-4" + id[13:16] + "-a" + id[17:20] + "-" + id[20:]
+}
+
+// cookieKey returns the name and value of a cookie, without its attributes: some
+// clients send only these.
+func cookieKey(cookie string) string {
+	pair, _, _ := strings.Cut(cookie, ";")
+	return pair
+}
 
 // Expire ends the session now, as Para would when its time is up.
 func (s *Session) Expire() {
@@ -155,9 +178,9 @@ func (s *Session) VerifyExternalWallet(address string) {
 func (s *Session) RefreshCookie() {
 	s.para.mu.Lock()
 	defer s.para.mu.Unlock()
-	delete(s.para.logins.byCookie, s.next)
-	s.next = newCookie()
-	s.para.logins.byCookie[s.next] = s
+	delete(s.para.logins.byCookie, cookieKey(s.next))
+	s.next = s.para.newCookie()
+	s.para.logins.byCookie[cookieKey(s.next)] = s
 }
 
 // Exported returns what exportSession gives the user's client, key shares included. They are made up.
@@ -166,7 +189,7 @@ func (s *Session) Exported() string { return s.export(true) }
 // ExportedWithoutSigners returns what exportSession({ excludeSigners: true }) gives.
 func (s *Session) ExportedWithoutSigners() string { return s.export(false) }
 
-// export writes the JSON of Para's SDK, as @getpara/server-sdk 2.10.0 does.
+// export writes the JSON of Para's SDK, as @getpara/server-sdk 2.18.0 does.
 func (s *Session) export(signers bool) string {
 	s.para.mu.Lock()
 	cookie := s.cookie

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -75,14 +76,14 @@ func TestTheSecretKeysEndpoints(t *testing.T) {
 		{"an expired session's", "/sessions/verify", para.SecretAPIKey(), "application/json", token(ended.VerificationToken()), 403},
 		{"nobody's", "/sessions/verify", para.SecretAPIKey(), "application/json", token("nobody"), 403},
 		{"an empty one", "/sessions/verify", para.SecretAPIKey(), "application/json", token(""), 403},
-		{"the publishable key", "/sessions/verify", para.APIKey(), "application/json", token(login.VerificationToken()), 401},
+		{"the publishable key", "/sessions/verify", para.APIKey(), "application/json", token(login.VerificationToken()), 403},
 		{"no key", "/sessions/verify", "", "application/json", token(login.VerificationToken()), 401},
 		{"no JSON", "/sessions/verify", para.SecretAPIKey(), "application/json", "verificationToken", 400},
 		{"a form", "/sessions/verify", para.SecretAPIKey(), "application/x-www-form-urlencoded", token(login.VerificationToken()), 400},
 		{"a wallet", "/wallets/verify", para.SecretAPIKey(), "application/json", address(strings.ToUpper(paratest.EVMAddress)), 200},
 		{"another wallet", "/wallets/verify", para.SecretAPIKey(), "application/json", address("0x1"), 404},
 		{"no wallet", "/wallets/verify", para.SecretAPIKey(), "application/json", address(""), 404},
-		{"the publishable key", "/wallets/verify", para.APIKey(), "application/json", address(paratest.EVMAddress), 401},
+		{"the publishable key", "/wallets/verify", para.APIKey(), "application/json", address(paratest.EVMAddress), 403},
 	} {
 		status, answer, _ := post(t, "POST", para.URL()+tc.path, tc.body, "X-External-API-Key", tc.key, "Content-Type", tc.media)
 		if status != tc.status {
@@ -191,6 +192,15 @@ func TestCookies(t *testing.T) {
 		return answer["isAuthenticated"], header.Get("X-Capsule-Sid")
 	}
 	first := cookieOf(t, login)
+	form := regexp.MustCompile(`^capsule\.sid=s%3A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[\w%]+; Path=/; ` +
+		`Expires=\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT; HttpOnly; Secure; SameSite=None$`)
+	if !form.MatchString(first) {
+		t.Errorf("cookie is %q", first)
+	}
+	pair, _, _ := strings.Cut(first, ";")
+	if ok, _ := touch(pair); ok != true {
+		t.Error("a cookie without its attributes is not accepted")
+	}
 	if ok, refreshed := touch(first); ok != true || refreshed != "" {
 		t.Errorf("authenticated %v, refreshed %q", ok, refreshed)
 	}
@@ -258,6 +268,24 @@ func TestExportsAreAsParasSDKWritesThem(t *testing.T) {
 	}
 	if user.Wallets == nil || len(paratest.ExternalWalletUser().Wallets) == 0 {
 		t.Error("a login changed the caller's user")
+	}
+}
+
+func TestLogout(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	login := para.Login(paratest.EmailUser())
+	logout := func(headers ...string) {
+		t.Helper()
+		if status, _, _ := post(t, "GET", para.URL()+"/logout", "", headers...); status != 200 {
+			t.Errorf("answered %d", status)
+		}
+	}
+	if logout("X-External-API-Key", para.APIKey()); !login.Active() {
+		t.Error("a logout without a session ended one")
+	}
+	logout("X-External-API-Key", para.APIKey(), "X-Capsule-Sid", cookieOf(t, login))
+	if login.Active() {
+		t.Error("still logged in")
 	}
 }
 

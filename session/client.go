@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -17,73 +16,64 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Config says which Para to ask, and with which API keys. Environment and at least one of the keys are
-// required. It prints, logs and marshals without the keys.
+// Config configures a [Client]. Environment and at least one API key are
+// required.
 type Config struct {
-	// Environment is the one your app lives in. Para's REST API is beside the environment's key set.
+	// Environment is the Para environment of your app. Para's REST API has the
+	// same origin as the environment's key set.
 	Environment jwks.Environment
-	// SecretAPIKey is the secret API key of Para's developer portal. [Client.VerifyToken],
-	// [Client.VerifyWallet] and [Client.VerificationTokens] need it.
-	SecretAPIKey string
-	// APIKey is the publishable API key, the one your web client uses. Imported sessions need it.
+	// SecretAPIKey is the secret API key of Para's developer portal (sk_…).
+	// [Client.VerifyToken], [Client.VerifyWallet] and [Client.TokenVerifier]
+	// need it.
+	SecretAPIKey Secret
+	// APIKey is the publishable API key, the one of your web client. Imported
+	// sessions need it. It is not the API key ID, which is a UUID.
 	APIKey string
 
-	// BaseURL is where Para's REST API is, if not beside the key set: a proxy of yours, a path of it
-	// included. It is https, but for loopback hosts. It gets your API keys.
+	// BaseURL is the address of Para's REST API if it is not the origin of the
+	// key set, such as a proxy of yours; it may have a path. It must be https,
+	// except on loopback. It receives your API keys.
 	BaseURL string
-	// Timeout ends a call, its retries included. Default 10 seconds; from 100 milliseconds to 2 minutes.
+	// Timeout limits a call including its retries. Default 10 seconds; from 100
+	// milliseconds to 2 minutes.
 	Timeout time.Duration
-	// HTTPClient is what calls Para. Its redirects and cookies are switched off. Default: a client with
-	// Go's TLS settings and the proxy of the environment.
+	// HTTPClient makes the calls. A copy of it is used, which follows no
+	// redirects and keeps no cookies. Default: a client with Go's TLS settings
+	// and the proxy of the process's environment.
 	HTTPClient *http.Client
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
-	// Logger is told of retries and of dropped key shares. Default slog.Default().
+	// Logger receives retries and dropped key shares. Default slog.Default().
 	Logger *slog.Logger
 }
 
-// String says which keys are set, and none of them.
-func (cfg Config) String() string {
-	set := func(key string) string {
-		if key == "" {
-			return "not set"
-		}
-		return hidden
-	}
-	return fmt.Sprintf("session.Config{Environment: %q, SecretAPIKey: %s, APIKey: %s}", cfg.Environment.Name, set(cfg.SecretAPIKey), set(cfg.APIKey))
-}
-
-// Format implements fmt.Formatter for every verb.
-func (cfg Config) Format(f fmt.State, _ rune) { io.WriteString(f, cfg.String()) }
-
-// GoString is String.
-func (cfg Config) GoString() string { return cfg.String() }
-
-// LogValue is what log/slog writes.
-func (cfg Config) LogValue() slog.Value { return slog.StringValue(cfg.String()) }
-
-// MarshalJSON writes String.
-func (cfg Config) MarshalJSON() ([]byte, error) { return json.Marshal(cfg.String()) }
-
-// Client asks one environment of Para. It is made by [New], is safe for concurrent use, and is meant to be
-// shared by all of a program. It starts nothing that would have to be closed.
+// Client calls Para's REST API in one environment. It is made by [New], is safe
+// for concurrent use by multiple goroutines, and is meant to be shared by the
+// whole program. It needs no closing.
 type Client struct {
+	printed
 	environment jwks.Environment
-	origin      string // of the environment's API, whatever BaseURL says
+	origin      string // of the environment's API, whatever BaseURL is
 	base        string
-	secretKey   secret
-	key         secret
+	secretKey   Secret
+	key         string
 	timeout     time.Duration
 	http        *http.Client
 	now         func() time.Time
 	logger      *slog.Logger
+	strangers   gate // for input that may be junk
+	known       gate // for tokens that Para accepted lately
 }
 
-// New returns a client. It reports every mistake of the configuration at once (errors.Join), and does not
-// touch the network. An API key that carries another environment's prefix (beta_… at prod) is one.
+// New returns a client. It makes no call. It reports every mistake in the
+// configuration at once (errors.Join), without quoting a key: among them keys of
+// the wrong kind, such as a secret key (sk_…) as APIKey, and keys whose prefix
+// names another environment, such as beta_… at prod.
 func New(cfg Config) (*Client, error) {
 	var errs []error
-	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf("session: "+format, args...)) }
+	fail := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("session: "+format, args...))
+	}
 
 	origin, err := cfg.Environment.APIBase()
 	if err != nil {
@@ -96,21 +86,31 @@ func New(cfg Config) (*Client, error) {
 		}
 	}
 
-	if cfg.SecretAPIKey == "" && cfg.APIKey == "" {
+	secret, public := cfg.SecretAPIKey.Reveal(), cfg.APIKey
+	if secret == "" && public == "" {
 		fail("neither SecretAPIKey nor APIKey is set: are the environment variables?")
 	}
-	if cfg.SecretAPIKey != "" && cfg.SecretAPIKey == cfg.APIKey {
+	if secret != "" && secret == public {
 		fail("SecretAPIKey and APIKey are the same: Para's developer portal shows two different keys")
 	}
-	for _, k := range []struct{ name, key string }{{"SecretAPIKey", cfg.SecretAPIKey}, {"APIKey", cfg.APIKey}} {
+	here := knownEnvironment(cfg.Environment, origin)
+	for _, k := range []struct{ name, key, kind, wrong string }{
+		{"SecretAPIKey", secret, "secret API key (sk_…)", "pk"},
+		{"APIKey", public, "publishable API key", "sk"},
+	} {
+		if k.key == "" {
+			continue
+		}
+		kind, env := keyPrefix(k.key)
 		switch {
-		case k.key == "":
 		case !visible(k.key, 1<<10):
 			fail("%s has white space or other characters in it that no API key has", k.name)
-		default:
-			if of, here := keyEnvironment(k.key), knownEnvironment(cfg.Environment, origin); of != "" && here != "" && of != here {
-				fail("%s is a key of %s, and Environment is %s", k.name, of, here)
-			}
+		case kind == "whsec":
+			fail("%s is a webhook secret (whsec_…): set the %s", k.name, k.kind)
+		case kind == k.wrong:
+			fail("%s is a key that starts with %s_: set the %s", k.name, kind, k.kind)
+		case env != "" && here != "" && env != here:
+			fail("%s is a key of %s, and Environment is %s", k.name, env, here)
 		}
 	}
 
@@ -133,14 +133,17 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Environment.Name == "" {
 		_, cfg.Environment.Name, _ = strings.Cut(origin, "://")
 	}
+	line := "Para session client for " + cfg.Environment.Name
 	return &Client{
+		printed:     printed{func() string { return line }},
 		environment: cfg.Environment, origin: origin, base: base,
-		secretKey: hide(cfg.SecretAPIKey), key: hide(cfg.APIKey),
-		timeout: cfg.Timeout, http: newHTTPClient(cfg.HTTPClient), now: cfg.Now, logger: cfg.Logger,
+		secretKey: cfg.SecretAPIKey, key: public, timeout: cfg.Timeout,
+		http: newHTTPClient(cfg.HTTPClient), now: cfg.Now, logger: cfg.Logger,
+		strangers: newGate(maxNewCalls), known: newGate(maxKnownCalls),
 	}, nil
 }
 
-// baseURL checks Config.BaseURL as an environment's URL is checked, and keeps its path.
+// baseURL checks Config.BaseURL like an environment's URL, and keeps its path.
 func baseURL(s string) (string, error) {
 	origin, err := jwks.Environment{Name: "BaseURL", URL: s}.APIBase()
 	if err != nil {
@@ -153,97 +156,99 @@ func baseURL(s string) (string, error) {
 	return origin + strings.TrimRight(u.EscapedPath(), "/"), nil
 }
 
-// keyEnvironment returns the environment whose prefix an API key carries (Para's SDK), or "".
-func keyEnvironment(key string) string {
-	prefix, _, found := strings.Cut(strings.ToLower(key), "_")
-	switch prefix {
-	case "prod", "beta", "sandbox", "dev":
-		if found {
-			return prefix
+// keyPrefix returns the kind (sk, pk or whsec) and the environment that the
+// prefix of an API key names, each "" if it names none: sk_beta_… and beta_… are
+// keys of beta (Para's documentation, v3, and Para's SDK).
+func keyPrefix(key string) (kind, env string) {
+	words := strings.SplitN(strings.ToLower(key), "_", 3)
+	for _, word := range words[:len(words)-1] {
+		switch word {
+		case "sk", "pk", "whsec":
+			if kind == "" && env == "" {
+				kind = word
+				continue
+			}
+		case "prod", "beta", "sandbox", "dev":
+			return kind, word
 		}
+		break
 	}
-	return ""
+	return kind, ""
 }
 
-// knownEnvironment returns which of Para's environments this is, by where it is or by its name, or "" where
-// it cannot be told. What is reached by http is on loopback, where any key may be tried.
+// knownEnvironment returns which of Para's environments this is, by origin or by
+// name, or "" if that is unknown. On loopback every key may be tried.
 func knownEnvironment(env jwks.Environment, origin string) string {
 	if origin == "" || strings.HasPrefix(origin, "http://") {
 		return ""
 	}
 	for _, known := range []jwks.Environment{jwks.Prod, jwks.Beta, jwks.Sandbox} {
-		if base, _ := known.APIBase(); base == origin || strings.EqualFold(known.Name, env.Name) {
+		base, _ := known.APIBase()
+		if base == origin || strings.EqualFold(known.Name, env.Name) {
 			return known.Name
 		}
 	}
 	return ""
 }
 
-// visible reports whether s is something, not too long, and all visible ASCII: fit for a header.
+// visible reports whether s has 1 to limit bytes, all of them visible ASCII, and
+// so is fit for a header.
 func visible(s string, limit int) bool {
-	if len(s) > limit {
+	return printable(s, limit) && !strings.Contains(s, " ")
+}
+
+// printable is visible, with spaces allowed.
+func printable(s string, limit int) bool {
+	if s == "" || len(s) > limit {
 		return false
 	}
 	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
+		if s[i] < ' ' || s[i] > '~' {
 			return false
 		}
 	}
-	return len(s) > 0
+	return true
 }
 
-// Environment returns the environment that is asked.
-func (c *Client) Environment() jwks.Environment { return c.environment }
-
-// String names the environment.
-func (c *Client) String() string { return "Para session client for " + c.environment.Name }
-
-// Format implements fmt.Formatter for every verb.
-func (c *Client) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
-
-// GoString is String.
-func (c *Client) GoString() string { return c.String() }
-
-// LogValue is what log/slog writes.
-func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
-
-// MarshalJSON writes String.
-func (c *Client) MarshalJSON() ([]byte, error) { return json.Marshal(c.String()) }
-
-// Identity is what Para says of a verification token. It has no user ID. It prints and logs without
-// Identifier, which is personal.
+// Identity is what Para says about a verification token. It has no user ID. It
+// prints and logs without Identifier, which is personal; JSON contains it.
 type Identity struct {
 	AuthType    claims.AuthType    `json:"authType"`
 	Identifier  string             `json:"identifier"` // the email address, phone number, …
 	OAuthMethod claims.OAuthMethod `json:"oAuthMethod,omitempty"`
 }
 
-// String says how the user logged in, and not who it is.
-func (id Identity) String() string {
+// Format implements [fmt.Formatter] for every verb.
+func (id Identity) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "Para identity (%s", id.AuthType)
 	if id.OAuthMethod != "" {
-		return fmt.Sprintf("Para identity (%s, %s)", id.AuthType, id.OAuthMethod)
+		fmt.Fprintf(f, ", %s", id.OAuthMethod)
 	}
-	return fmt.Sprintf("Para identity (%s)", id.AuthType)
+	fmt.Fprint(f, ")")
 }
 
-// GoString is String.
-func (id Identity) GoString() string { return id.String() }
+// LogValue implements [slog.LogValuer].
+func (id Identity) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(id)) }
 
-// LogValue is what log/slog writes.
-func (id Identity) LogValue() slog.Value { return slog.StringValue(id.String()) }
-
-// VerifyToken asks Para whose session a verification token is of: what getVerificationToken gave the user's
-// client. It needs Config.SecretAPIKey.
+// VerifyToken asks Para who the user of a verification token is. The user's
+// client got the token from getVerificationToken. It needs Config.SecretAPIKey.
 //
-// Errors: [ErrSessionExpired], [ErrNotAToken] without a call, [ErrUnauthorizedKey], [ErrNoAPIKey],
-// [ErrUnavailable], [ErrUnexpectedAnswer]; none comes with an Identity. It only reads, and is retried. Source:
-// POST /sessions/verify of Para's documentation ("Using Verification Tokens").
+// Errors: [ErrSessionExpired], [ErrUnauthorizedKey], [ErrUnavailable],
+// [ErrUnexpectedAnswer], and without a call [ErrNotAToken] and [ErrNoAPIKey]. A
+// failed call is repeated unless Para answered 429 or 503. A client allows 24
+// such calls at a time; others wait in line, and more than 1,000 in line fail
+// with ErrUnavailable. Source: POST /sessions/verify of Para's documentation
+// ("Using Verification Tokens").
 func (c *Client) VerifyToken(ctx context.Context, token string) (Identity, error) {
+	return c.verifyToken(ctx, token, c.strangers)
+}
+
+func (c *Client) verifyToken(ctx context.Context, token string, g gate) (Identity, error) {
 	if !visible(token, 1<<10) {
 		return Identity{}, &Error{Code: ErrNotAToken}
 	}
 	var id Identity
-	a, err := c.askSecretly(ctx, "/sessions/verify", "verificationToken", token, map[int]Code{
+	a, err := c.askSecretly(ctx, "/sessions/verify", "verificationToken", token, g, map[int]Code{
 		http.StatusForbidden:    ErrSessionExpired,
 		http.StatusUnauthorized: ErrUnauthorizedKey,
 	})
@@ -253,11 +258,11 @@ func (c *Client) VerifyToken(ctx context.Context, token string) (Identity, error
 	err = a.read(func(d *strictjson.Decoder, name string) {
 		switch name {
 		case "authType":
-			id.AuthType = claims.AuthType(text(d))
+			id.AuthType = claims.AuthType(readText(d))
 		case "identifier":
-			id.Identifier = text(d)
+			id.Identifier = readText(d)
 		case "oAuthMethod":
-			id.OAuthMethod = claims.OAuthMethod(optional(d))
+			id.OAuthMethod = claims.OAuthMethod(readText(d))
 		}
 	})
 	if err == nil && (id.AuthType == "" || id.Identifier == "") {
@@ -269,17 +274,19 @@ func (c *Client) VerifyToken(ctx context.Context, token string) (Identity, error
 	return id, nil
 }
 
-// VerifyWallet asks Para for the ID of the embedded wallet with this address, which one of your app's users
-// has; Para does not say which. It needs Config.SecretAPIKey.
+// VerifyWallet asks Para for the ID of the embedded wallet with this address. One
+// of your app's users has it; Para does not say which. It needs
+// Config.SecretAPIKey.
 //
-// Errors: [ErrWalletNotFound], [ErrNotAnAddress] without a call, [ErrUnauthorizedKey], [ErrNoAPIKey],
-// [ErrUnavailable], [ErrUnexpectedAnswer]. It only reads, and is retried. Source: POST /wallets/verify of Para's
-// documentation ("Verifying Wallet Ownership").
+// Errors: [ErrWalletNotFound], [ErrUnauthorizedKey], [ErrUnavailable],
+// [ErrUnexpectedAnswer], and without a call [ErrNotAnAddress] and [ErrNoAPIKey].
+// It is repeated and limited like [Client.VerifyToken]. Source: POST
+// /wallets/verify of Para's documentation ("Verifying Wallet Ownership").
 func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID string, err error) {
 	if !visible(address, 256) {
 		return "", &Error{Code: ErrNotAnAddress}
 	}
-	a, err := c.askSecretly(ctx, "/wallets/verify", "address", address, map[int]Code{
+	a, err := c.askSecretly(ctx, "/wallets/verify", "address", address, c.strangers, map[int]Code{
 		http.StatusNotFound:     ErrWalletNotFound,
 		http.StatusUnauthorized: ErrUnauthorizedKey,
 		http.StatusForbidden:    ErrUnauthorizedKey,
@@ -289,7 +296,7 @@ func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID str
 	}
 	err = a.read(func(d *strictjson.Decoder, name string) {
 		if name == "walletId" {
-			walletID = text(d)
+			walletID = readText(d)
 		}
 	})
 	if err == nil && walletID == "" {
@@ -301,17 +308,27 @@ func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID str
 	return walletID, nil
 }
 
-// askSecretly posts one name and value with the secret API key.
-func (c *Client) askSecretly(ctx context.Context, path, name, value string, says map[int]Code) (answer, error) {
-	if c.secretKey.reveal() == "" {
+// askSecretly posts one name and value with the secret API key. The value is a
+// user's input.
+func (c *Client) askSecretly(ctx context.Context, path, name, value string, g gate,
+	says map[int]Code) (answer, error) {
+	key := c.secretKey.Reveal()
+	if key == "" {
 		return answer{}, &Error{Code: ErrNoAPIKey, Hint: "set Config.SecretAPIKey"}
 	}
 	body, err := json.Marshal(map[string]string{name: value})
 	if err != nil {
 		return answer{}, err
 	}
+	ctx, cancel := withTimeout(ctx, c.timeout)
+	defer cancel()
+	if err := g.enter(ctx); err != nil {
+		return answer{}, &Error{Code: ErrUnavailable, Method: http.MethodPost, Path: path,
+			RetryAfter: time.Second, Cause: err}
+	}
+	defer g.leave()
 	return c.do(ctx, call{
 		method: http.MethodPost, path: path, name: path, body: body, contentType: "application/json",
-		header: map[string]string{apiKeyHeader: c.secretKey.reveal()}, says: says, safe: true,
+		header: map[string]string{apiKeyHeader: key}, says: says, safe: true, input: true,
 	})
 }

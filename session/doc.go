@@ -1,40 +1,44 @@
-// Package session asks Para about logins that are not a JWT: verification tokens, wallets, and sessions
-// that a user's client exported. It is the part of Para's server SDK that a Go service can have; signing
-// is not in it (docs/signing.md says why, and what to use instead).
+// Package session asks Para about logins that are not a JWT: verification
+// tokens, wallets, and sessions that a user's client exported. It is the part
+// of Para's server SDK that works in Go. It does not sign; docs/signing.md
+// explains why and names two ways that do.
 //
 //	para, err := session.New(session.Config{
-//		Environment:  jwks.Beta,
-//		SecretAPIKey: os.Getenv("PARA_SECRET_API_KEY"), // for VerifyToken and VerifyWallet
-//		APIKey:       os.Getenv("PARA_API_KEY"),        // for imported sessions
+//		Environment: jwks.Beta,
+//		// for VerifyToken, VerifyWallet and TokenVerifier
+//		SecretAPIKey: session.NewSecret(os.Getenv("PARA_SECRET_API_KEY")),
+//		// for imported sessions
+//		APIKey: os.Getenv("PARA_API_KEY"),
 //	})
 //
-// # Who says so
+// # Whose word it is
 //
-// A verification token and a wallet's address are checked by Para, and the answer is Para's word:
+// Para checks verification tokens and wallet addresses, and attests the answer:
 //
 //	identity, err := para.VerifyToken(ctx, token)     // who logged in, and how
-//	walletID, err := para.VerifyWallet(ctx, address)  // one of your app's users has this wallet
+//	walletID, err := para.VerifyWallet(ctx, address)  // a user of your app has this wallet
 //
-// An exported session is what a client says. Its cookie is Para's, all else in it could have been
-// written by anybody. [Session.IsActive] therefore also holds Para's answer against the user ID in the
-// export, which Para's own SDK does not. For the rest, such as the email address and the wallets, ask for
-// a token and validate it, which gives the same *claims.Claims as a request with a JWT:
+// An exported session is the client's word. Only its cookie comes from Para, and
+// anybody can write the rest. [Session.IsActive] also compares the user ID in
+// the export with Para's answer, which Para's own SDK does not. For the email
+// address, the wallets and the rest, issue a token and validate it. The result
+// is the same *claims.Claims as for a request with a JWT:
 //
 //	s, err := para.Import(exported)
 //	jwt, err := s.IssueJWT(ctx)
-//	user, err := validator.Validate(ctx, jwt.Token)
+//	user, err := validator.Validate(ctx, jwt.Token.Reveal())
 //
 // # What a failure means
 //
-// Errors are [*Error], whose [Code] errors.Is finds. [ErrSessionExpired] is Para's own answer: log in again.
-// [ErrUnavailable] means that Para could not be asked, which says nothing about the login: keep it, and
-// try later. An outage or a proxy's page is never reported as an expired session, and neither is a wrong API key,
-// as far as Para tells the two apart (docs/para-api.md).
+// Errors are [*Error], and errors.Is finds their [Code]. [ErrSessionExpired] is
+// Para's answer: the user must log in again. [ErrUnavailable] says nothing about
+// the login: keep it and try again later. An outage, a proxy's page and a refused
+// API key are never reported as an expired session, as far as Para's answers
+// tell them apart (docs/para-api.md).
 //
-// # What is never printed
+// # Secrets
 //
-// API keys, cookies, tokens and key shares are in no error and no log line, and Config, Client, Session, JWT
-// and Token print, log and marshal without them. Two things are beyond the reach of that, because package fmt
-// asks no method there: a Config, a JWT or a Token in an unexported field of a struct of your own, and the verbs
-// %p and %w. A Client or Session shows nothing even then.
+// No error and no log line contains an API key, a cookie, a token or a key
+// share. Secrets are of type [Secret], which prints, logs and marshals as
+// "[hidden]", also in unexported fields of other structs.
 package session

@@ -7,57 +7,68 @@ import (
 	"log/slog"
 )
 
-// secret is a string that package fmt cannot reach, not even in a struct's unexported field, where it asks no
-// method: what it finds there is an address.
-type secret struct{ text *string }
+// Secret is a string that hides itself. Package fmt, log/slog and
+// encoding/json print "[hidden]", or "[empty]" for the empty string. In an
+// unexported field, where fmt calls no methods, they print an address. Two
+// secrets cannot be compared with ==. The zero Secret is empty.
+type Secret struct {
+	// A function, because fmt and debug printers follow strings and pointers.
+	text func() string
+}
 
-func hide(s string) secret { return secret{&s} }
+// NewSecret returns s as a Secret.
+func NewSecret(s string) Secret {
+	if s == "" {
+		return Secret{}
+	}
+	return Secret{func() string { return s }}
+}
 
-func (s secret) reveal() string {
+// Reveal returns the string.
+func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
 	}
-	return *s.text
+	return s.text()
 }
 
-const hidden = "[hidden]"
+// Format implements [fmt.Formatter] for every verb.
+func (s Secret) Format(f fmt.State, _ rune) {
+	text, _ := s.MarshalText()
+	f.Write(text)
+}
 
-// Token is a session verification token. It is a credential: whoever has it is the user until the session
-// ends. It prints and marshals as "[hidden]"; string(t) is the token.
-type Token string
+// MarshalText implements [encoding.TextMarshaler], which encoding/json and
+// log/slog use.
+func (s Secret) MarshalText() ([]byte, error) {
+	if s.text == nil {
+		return []byte("[empty]"), nil
+	}
+	return []byte("[hidden]"), nil
+}
 
-// Format implements fmt.Formatter for every verb.
-func (t Token) Format(f fmt.State, _ rune) { io.WriteString(f, hidden) }
-
-// String returns "[hidden]".
-func (t Token) String() string { return hidden }
-
-// GoString returns "[hidden]".
-func (t Token) GoString() string { return hidden }
-
-// LogValue is what log/slog writes.
-func (t Token) LogValue() slog.Value { return slog.StringValue(hidden) }
-
-// MarshalText is what encoding/json and others write.
-func (t Token) MarshalText() ([]byte, error) { return []byte(hidden), nil }
-
-// JWT is a token that Para issued. It prints, logs and marshals without Token.
+// JWT is a token that Para issued.
 type JWT struct {
-	Token string // the compact JWS, for a validator or a client
+	Token Secret // the compact JWS, for a validator or a client
 	KeyID string // the kid of the key that signed it
 }
 
-// Format implements fmt.Formatter for every verb.
-func (j JWT) Format(f fmt.State, _ rune) { io.WriteString(f, j.String()) }
+// printed makes the type that embeds it print, log and marshal as one line
+// without secrets.
+type printed struct{ line func() string }
 
-// String names the key and no more.
-func (j JWT) String() string { return fmt.Sprintf("Para JWT (kid %q)", j.KeyID) }
+// Format implements [fmt.Formatter] for every verb.
+func (p printed) Format(f fmt.State, _ rune) { io.WriteString(f, p.print()) }
 
-// GoString is String.
-func (j JWT) GoString() string { return j.String() }
+// LogValue implements [slog.LogValuer].
+func (p printed) LogValue() slog.Value { return slog.StringValue(p.print()) }
 
-// LogValue is what log/slog writes.
-func (j JWT) LogValue() slog.Value { return slog.GroupValue(slog.String("kid", j.KeyID)) }
+// MarshalJSON implements [json.Marshaler].
+func (p printed) MarshalJSON() ([]byte, error) { return json.Marshal(p.print()) }
 
-// MarshalJSON writes the key ID and no more. To hand the token on, write j.Token.
-func (j JWT) MarshalJSON() ([]byte, error) { return json.Marshal(map[string]string{"kid": j.KeyID}) }
+func (p printed) print() string {
+	if p.line == nil {
+		return "[empty]"
+	}
+	return p.line()
+}

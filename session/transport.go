@@ -23,11 +23,14 @@ import (
 
 const (
 	maxAnswer = 64 << 10
-	// attempts is how often a call is made at most.
+	// maxConnections is the number of connections to Para.
+	maxConnections = 64
+	// attempts is the maximum number of attempts of a call.
 	attempts = 3
-	// firstWait is how long the second attempt waits after the first; the third waits twice as long.
+	// firstWait is the wait before the second attempt; the third waits twice as
+	// long.
 	firstWait = 250 * time.Millisecond
-	// maxRetryAfter is the longest wait that is believed.
+	// maxRetryAfter is the longest Retry-After that is believed.
 	maxRetryAfter = 24 * time.Hour
 )
 
@@ -36,12 +39,13 @@ const (
 	apiKeyHeader  = "X-External-API-Key"
 	cookieHeader  = "X-Capsule-Sid"
 	versionHeader = "X-Para-Version"
-	// paraVersion is the version of Para's SDK whose requests these are.
-	paraVersion = "2.10.0"
+	// paraVersion is the version of Para's SDK that these requests imitate.
+	paraVersion = "2.18.0"
 )
 
-// newHTTPClient returns a client that follows no redirect, whatever the caller's does: Go would carry API keys and
-// cookies, in headers of their own, to another host. Its copy of the caller's client shares the transport.
+// newHTTPClient returns a client that follows no redirects, whatever from does:
+// Go would send API keys and cookies, which are in custom headers, to another
+// host. The client shares from's transport.
 func newHTTPClient(from *http.Client) *http.Client {
 	client := &http.Client{}
 	if from != nil {
@@ -54,9 +58,8 @@ func newHTTPClient(from *http.Client) *http.Client {
 			TLSHandshakeTimeout:    10 * time.Second,
 			MaxResponseHeaderBytes: 64 << 10,
 			MaxIdleConnsPerHost:    8,
-			// A flood of tokens waits here rather than at Para.
-			MaxConnsPerHost: 64,
-			IdleConnTimeout: 30 * time.Second,
+			MaxConnsPerHost:        maxConnections,
+			IdleConnTimeout:        30 * time.Second,
 		}
 	}
 	client.Jar = nil
@@ -68,43 +71,50 @@ func newHTTPClient(from *http.Client) *http.Client {
 type call struct {
 	method      string
 	path        string // with its query, as it is sent
-	name        string // path for errors: IDs left out
+	name        string // the path for errors, without IDs
 	header      map[string]string
 	contentType string
 	body        []byte
-	says        map[int]Code // what a status other than 200 means
-	// safe means that doing it twice does no harm. What is not is retried only where Para says that it
-	// did nothing (429).
+	says        map[int]Code // the meaning of statuses other than 200
+	// safe allows repeating the call. Other calls are repeated only after 429,
+	// which says that Para did nothing.
 	safe bool
+	// input marks a call that carries a user's input. It is not repeated after
+	// 429 and 503, so that junk does not multiply while Para is overloaded.
+	input bool
 }
 
-// answer is what Para answered with 200.
+// answer is an answer of Para with status 200.
 type answer struct {
 	call        call
 	body        string
 	contentType string
-	cookie      string // a refreshed one; empty where there is none
+	cookie      string // a refreshed one, or ""
 }
 
-// do makes a call, again where that is safe and may help, all within Config.Timeout.
+// do makes a call within Config.Timeout, and repeats it if that is safe and may
+// help.
 func (c *Client) do(ctx context.Context, k call) (answer, error) {
 	ctx, cancel := withTimeout(ctx, c.timeout)
 	defer cancel()
 	limit := c.timeout
 	if k.safe {
-		limit /= 2 // one attempt that hangs leaves room for another
+		limit /= 2 // an attempt that hangs leaves time for another
 	}
 	for attempt := 1; ; attempt++ {
 		a, err := c.once(ctx, k, limit)
-		switch {
-		case err == nil:
+		if err == nil {
 			return a, nil
+		}
+		busy := err.Status == http.StatusTooManyRequests
+		overloaded := busy || err.Status == http.StatusServiceUnavailable
+		switch {
 		case err.Code != ErrUnavailable:
 			return answer{}, err
 		case ctx.Err() != nil:
 			err.Cause = context.Cause(ctx)
 			return answer{}, err
-		case attempt == attempts, !k.safe && err.Status != http.StatusTooManyRequests:
+		case attempt == attempts, !k.safe && !busy, k.input && overloaded:
 			return answer{}, err
 		}
 		wait := max(backoff(attempt), err.RetryAfter)
@@ -112,7 +122,8 @@ func (c *Client) do(ctx context.Context, k call) (answer, error) {
 			return answer{}, err
 		}
 		c.logger.LogAttrs(ctx, slog.LevelDebug, "parajwt: Para did not answer; trying again",
-			slog.String("environment", c.environment.Name), slog.Any("error", err), slog.Duration("in", wait))
+			slog.String("environment", c.environment.Name), slog.Any("error", err),
+			slog.Duration("in", wait))
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -125,10 +136,11 @@ func (c *Client) do(ctx context.Context, k call) (answer, error) {
 }
 
 func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, d, fmt.Errorf("no answer within %v: %w", d, context.DeadlineExceeded))
+	return context.WithTimeoutCause(ctx, d,
+		fmt.Errorf("no answer within %v: %w", d, context.DeadlineExceeded))
 }
 
-// backoff doubles from firstWait. Jitter only ever lengthens: a thousand servers spread out.
+// backoff doubles from firstWait. Its jitter only lengthens the wait.
 func backoff(attempt int) time.Duration {
 	wait := firstWait << (attempt - 1)
 	return wait + rand.N(wait/2)
@@ -142,8 +154,8 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 		return &Error{Code: code, Method: k.method, Path: k.name, Status: status, Cause: cause}
 	}
 	req, err := http.NewRequestWithContext(ctx, k.method, c.base+k.path, bytes.NewReader(k.body))
-	if err != nil {
-		return answer{}, fail(ErrUnavailable, 0, errors.New("the request cannot be made")) // the cause would quote the URL
+	if err != nil { // err would quote the URL
+		return answer{}, fail(ErrUnavailable, 0, errors.New("the request cannot be made"))
 	}
 	for name, value := range k.header {
 		req.Header.Set(name, value)
@@ -156,11 +168,14 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 
 	res, err := c.http.Do(req)
 	if err != nil {
-		return answer{}, fail(ErrUnavailable, 0, why(ctx, err))
+		return answer{}, fail(ErrUnavailable, 0, reason(ctx, err))
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	a := answer{call: k, body: string(body), contentType: res.Header.Get("Content-Type"), cookie: res.Header.Get(cookieHeader)}
+	a := answer{
+		call: k, body: string(body),
+		contentType: res.Header.Get("Content-Type"), cookie: res.Header.Get(cookieHeader),
+	}
 	status := res.StatusCode
 	switch {
 	case status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500:
@@ -168,25 +183,53 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 		e.RetryAfter = c.retryAfter(res.Header)
 		return answer{}, e
 	case err != nil:
-		return answer{}, fail(ErrUnavailable, status, fmt.Errorf("the answer broke off: %w", why(ctx, err)))
+		return answer{}, fail(ErrUnavailable, status,
+			fmt.Errorf("the answer broke off: %w", reason(ctx, err)))
 	case len(body) > maxAnswer:
-		return answer{}, fail(ErrUnexpectedAnswer, status, fmt.Errorf("it is larger than %d KiB", maxAnswer>>10))
+		return answer{}, fail(ErrUnexpectedAnswer, status,
+			fmt.Errorf("it is larger than %d KiB", maxAnswer>>10))
 	case 300 <= status && status < 400:
 		return answer{}, fail(ErrUnexpectedAnswer, status, errors.New("redirects are not followed"))
 	case a.isPage():
-		return answer{}, fail(ErrUnexpectedAnswer, status, errors.New("it is a web page: is this Para's API, or a proxy that speaks for it?"))
+		return answer{}, fail(ErrUnexpectedAnswer, status,
+			errors.New("it is a web page: is this Para's API, or a proxy that speaks for it?"))
 	case status == http.StatusOK:
 		return a, nil
 	}
-	if code, ok := k.says[status]; ok {
+	code, ok := k.says[status]
+	switch refused := status == http.StatusUnauthorized || status == http.StatusForbidden; {
+	case refused && a.blamesKey(), code == ErrUnauthorizedKey:
+		e := fail(ErrUnauthorizedKey, status, nil)
+		e.Hint = keyHint
+		return answer{}, e
+	case ok:
 		return answer{}, fail(code, status, nil)
 	}
 	return answer{}, fail(ErrUnexpectedAnswer, status, nil)
 }
 
-// why finds the reason of a failed request: that of the context, if it ended, rather than what came of it. Of
-// package http's own errors many quote the answer, which may echo the API key: these are not passed on.
-func why(ctx context.Context, err error) error {
+// blamesKey reports whether the message of a 401 or 403 is about the API key or
+// its allow-list of IP addresses, rather than about the login. Para's reference
+// for /v1 has 403 "invalid secret api key".
+func (a answer) blamesKey() bool {
+	message := ""
+	err := a.read(func(d *strictjson.Decoder, name string) {
+		if (name == "message" || name == "error") && d.Peek() == '"' {
+			message += " " + d.String()
+		}
+	})
+	if err != nil {
+		return false
+	}
+	message = strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(message))
+	return strings.Contains(message, "apikey") || strings.Contains(message, "allowlist") ||
+		strings.Contains(message, "whitelist") || strings.Contains(message, "ipaddress")
+}
+
+// reason returns the cause of a failed request, which is the context's if that
+// ended. Many errors of package http quote the answer, which may echo the API
+// key; these are replaced.
+func reason(ctx context.Context, err error) error {
 	var network *net.OpError
 	var certificate *tls.CertificateVerificationError
 	var errno syscall.Errno
@@ -207,7 +250,8 @@ func why(ctx context.Context, err error) error {
 	return errors.New("the connection broke, or the answer is not HTTP")
 }
 
-// retryAfter reads seconds or a date (RFC 9110 §10.2.3); 0 for what is neither.
+// retryAfter parses Retry-After as seconds or a date (RFC 9110 §10.2.3), and
+// returns 0 for anything else.
 func (c *Client) retryAfter(h http.Header) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if n, err := strconv.ParseUint(value, 10, 31); err == nil {
@@ -220,19 +264,29 @@ func (c *Client) retryAfter(h http.Header) time.Duration {
 	return min(max(at.Sub(c.now()), 0), maxRetryAfter)
 }
 
-// isPage tells what a proxy or a portal shows to people from what an API answers, whatever its media type says:
-// Express sends plain words as text/html.
+// isPage reports whether the answer is a web page, such as a proxy's or a
+// portal's. The media type does not tell: Express sends plain text as text/html.
 func (a answer) isPage() bool {
 	return strings.HasPrefix(strings.TrimLeft(a.body, "\ufeff \t\r\n"), "<")
 }
 
-// unexpected is the error of an answer that is not what Para documents.
-func (a answer) unexpected(what string) *Error {
-	return &Error{Code: ErrUnexpectedAnswer, Method: a.call.method, Path: a.call.name, Status: http.StatusOK, Cause: errors.New(what)}
+// fail returns an error about an answer with status 200.
+func (a answer) fail(code Code, cause error) *Error {
+	return &Error{Code: code, Method: a.call.method, Path: a.call.name,
+		Status: http.StatusOK, Cause: cause}
 }
 
-// read reads the answer as one strict JSON object. Members that the function does not read are skipped. It
-// returns an [*Error] or nil.
+// unexpected returns the error of an answer that Para does not document.
+func (a answer) unexpected(what string) *Error {
+	return a.fail(ErrUnexpectedAnswer, errors.New(what))
+}
+
+var knownTypes = []string{
+	"application/json", "text/html", "text/plain", "application/xml", "text/xml",
+}
+
+// read parses the answer as one strict JSON object. It skips members that the
+// function does not read. It returns an [*Error] or nil.
 func (a answer) read(member func(d *strictjson.Decoder, name string)) error {
 	d := strictjson.New(a.body)
 	last := ""
@@ -248,37 +302,31 @@ func (a answer) read(member func(d *strictjson.Decoder, name string)) error {
 			return e
 		}
 		media, _, _ := mime.ParseMediaType(a.contentType)
-		if !slices.Contains([]string{"application/json", "text/html", "text/plain", "application/xml", "text/xml"}, media) {
-			media = "another type" // it is the server's text, which may echo anything
+		if !slices.Contains(knownTypes, media) {
+			media = "another type" // the server's text may echo anything
 		}
-		e.Cause = fmt.Errorf("it is not the JSON of Para's API, but %d bytes of %s: %w", len(a.body), media, err)
+		e.Cause = fmt.Errorf("it is not the JSON of Para's API, but %d bytes of %s: %w",
+			len(a.body), media, err)
 		return e
 	}
 	return nil
 }
 
-// text reads a string that does not keep the text around it alive.
-func text(d *strictjson.Decoder) string { return strings.Clone(d.String()) }
-
-// optional is text for what may be null, as JavaScript writes what is not there.
-func optional(d *strictjson.Decoder) string {
+// readText reads a string, or "" for null, which JavaScript writes for what is
+// absent. The result is a copy: it does not keep the text around it in memory.
+func readText(d *strictjson.Decoder) string {
 	if d.Null() {
 		return ""
 	}
-	return text(d)
+	return strings.Clone(d.String())
 }
 
-// truth reads a boolean; null is false.
-func truth(d *strictjson.Decoder) bool {
-	switch d.Peek() {
-	case 't':
-		d.Skip()
-		return true
-	case 'f', 'n':
-		d.Skip()
-		return false
-	}
+// readBool reads a boolean; null is false.
+func readBool(d *strictjson.Decoder) bool {
+	c := d.Peek()
 	d.Skip()
-	d.Fail("not true or false")
-	return false
+	if c != 't' && c != 'f' && c != 'n' {
+		d.Fail("not true or false")
+	}
+	return c == 't'
 }

@@ -1,0 +1,258 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/parajwt/parajwt/internal/strictjson"
+)
+
+// kind is how a member of an export is read. null is accepted for every kind,
+// and the member is dropped.
+type kind byte
+
+const (
+	text   kind = iota // a string; anything else makes the export malformed
+	secret             // the same, kept as a Secret
+	flag               // true or false; anything else makes the export malformed
+	note               // a string or number; anything else is dropped
+	object             // an object with known members
+	byID               // an object of wallets, named by their ID
+	lists              // an object of lists of IDs
+)
+
+// field is a member that an object of an export may have.
+type field struct {
+	name   string
+	kind   kind
+	fields []field // of object and byID
+}
+
+func of(k kind, names ...string) (all []field) {
+	for _, name := range names {
+		all = append(all, field{name: name, kind: k})
+	}
+	return all
+}
+
+// exportFields are the members of an export, as Para's SDK writes them. Decisions
+// rest on texts and flags; notes are only carried along.
+func exportFields() field {
+	wallet := slices.Concat(
+		of(text, "id", "type", "address", "scheme", "publicKey", "userId"), of(secret, "signer"),
+		of(flag, "isPregen", "isExternal", "isExternalWithParaAuth", "isExternalWithVerification",
+			"isExternalConnectionOnly"),
+		of(note, "name", "addressSecondary", "partnerId", "createdAt", "lastUsedAt",
+			"pregenIdentifier", "pregenIdentifierType", "externalProviderId"))
+	authInfo := slices.Concat(
+		of(text, "authType", "identifier"), of(note, "username", "displayName", "pfpUrl"),
+		[]field{
+			{"auth", object, of(text, "email", "phone", "countryCode", "farcasterUsername",
+				"telegramUserId", "externalWalletAddress", "xUsername", "discordUsername",
+				"customId", "guestId", "userId")},
+			{"externalWallet", object, slices.Concat(of(text, "address", "type"),
+				of(flag, "withFullParaAuth", "isConnectionOnly", "withVerification"),
+				of(note, "partnerId", "provider", "providerId", "addressBech32"))},
+		})
+	return field{"", object, slices.Concat(
+		of(text, "userId"), of(secret, "sessionCookie"), of(lists, "currentWalletIds"),
+		// Exports of v1 SDKs name the user here instead of in authInfo.
+		of(note, "email", "phone", "countryCode", "farcasterUsername", "telegramUserId",
+			"externalWalletAddress"),
+		[]field{
+			{"authInfo", object, authInfo}, {"wallets", byID, wallet},
+			{"externalWallets", byID, wallet},
+			{"parajwt", object, of(text, "environment", "url")}, // see Session.Export
+		})}
+}
+
+// node is a value of an export, with its name. Its strings are copies: the text
+// of the export may contain key shares. Objects keep the order of their members,
+// because Para's SDK takes the first usable wallet.
+type node struct {
+	name, text string
+	secret     Secret // in place of text
+	form       byte   // the first byte of the value, '0' for a number; 0 if it is absent
+	children   []node // of an object or a list
+}
+
+// get returns a descendant by its names. It is the zero node if it is absent.
+func (n node) get(names ...string) node {
+	for _, name := range names {
+		i := slices.IndexFunc(n.children, func(c node) bool { return c.name == name })
+		if i < 0 {
+			return node{}
+		}
+		n = n.children[i]
+	}
+	return n
+}
+
+func (n node) is(name string) bool { return n.get(name).text == "true" }
+
+func str(name, s string) node { return node{name: name, text: s, form: '"'} }
+
+// reader reads an export.
+type reader struct {
+	*strictjson.Decoder
+	keepSigners  bool
+	dropped      bool // there were key shares, and they are not kept
+	wallets, ids int  // read so far
+}
+
+// value reads a value. The result is absent if the value is not kept.
+func (r *reader) value(f field) node {
+	n := node{name: f.name, form: r.Peek()}
+	switch {
+	case n.form == 'n':
+		r.Skip()
+		return node{}
+	case f.kind == object:
+		for name := range r.Object {
+			if i := slices.IndexFunc(f.fields, func(m field) bool { return m.name == name }); i >= 0 {
+				n.add(r.value(f.fields[i]))
+			}
+		}
+	case f.kind == byID:
+		for id := range r.Object {
+			n.add(r.wallet(strings.Clone(id), f.fields))
+		}
+	case f.kind == lists:
+		for name := range r.Object {
+			list := node{name: strings.Clone(name), form: '['}
+			if !r.Null() {
+				for range r.Array {
+					list.add(str("", readText(r.Decoder)))
+				}
+			}
+			if r.ids += len(list.children); r.ids > maxWallets || len(n.children) == maxWallets {
+				r.Fail(fmt.Sprintf("more than %d IDs", maxWallets))
+			}
+			n.add(list)
+		}
+	case f.kind == flag:
+		n.text = strconv.FormatBool(readBool(r.Decoder))
+	case f.kind == secret:
+		n.secret = NewSecret(strings.Clone(r.String()))
+	case f.kind == text, n.form == '"':
+		n.text = strings.Clone(r.String())
+	case n.form == '0':
+		n.text = strings.Clone(r.Number())
+	default:
+		r.Skip()
+		return node{}
+	}
+	return n
+}
+
+// wallet reads a wallet. The empty key share of an external wallet stays.
+func (r *reader) wallet(id string, fields []field) node {
+	if r.wallets++; r.wallets > maxWallets {
+		r.Fail(fmt.Sprintf("more than %d wallets", maxWallets))
+	}
+	if r.Peek() == 'n' {
+		r.Fail("not an object")
+	}
+	w := r.value(field{id, object, fields})
+	if i := slices.IndexFunc(w.children, func(c node) bool { return c.secret.text != nil }); i >= 0 && !r.keepSigners {
+		w.children, r.dropped = slices.Delete(w.children, i, i+1), true
+	}
+	switch w.get("id").text {
+	case id:
+	case "":
+		w.children = append([]node{str("id", id)}, w.children...)
+	default:
+		r.Fail("a wallet with two IDs")
+	}
+	return w
+}
+
+func (n *node) add(child node) {
+	if child.form != 0 {
+		n.children = append(n.children, child)
+	}
+}
+
+// put replaces a member, or adds it at the end.
+func (n *node) put(child node) {
+	n.children = slices.DeleteFunc(slices.Clone(n.children), func(c node) bool { return c.name == child.name })
+	n.add(child)
+}
+
+// write appends the JSON of the value (RFC 8259) to b.
+func (n node) write(b []byte) []byte {
+	switch n.form {
+	case '{', '[':
+		b = append(b, n.form)
+		for i, c := range n.children {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if n.form == '{' {
+				b = append(quote(b, c.name), ':')
+			}
+			b = c.write(b)
+		}
+		return append(b, n.form+2) // in ASCII, the closing bracket
+	case '"':
+		return quote(b, n.text+n.secret.Reveal())
+	}
+	return append(b, n.text...)
+}
+
+// quote appends a JSON string. It does not escape for HTML, so that an export
+// does not outgrow what was imported.
+func quote(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ':
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			continue
+		case c == '"', c == '\\':
+			b = append(b, '\\')
+		}
+		b = append(b, s[i])
+	}
+	return append(b, '"')
+}
+
+// readDocument reads the JSON of an export and checks what decisions rest on.
+func readDocument(r *reader) (node, error) {
+	at := "the whole"
+	fields := exportFields().fields
+	doc := node{form: '{'}
+	for name := range r.Object {
+		at = name
+		if i := slices.IndexFunc(fields, func(m field) bool { return m.name == name }); i >= 0 {
+			doc.add(r.value(fields[i]))
+		}
+	}
+	if err := r.End(); err != nil {
+		var se *strictjson.Error
+		if errors.As(err, &se) && !se.Syntax {
+			return doc, fmt.Errorf("%s: %s", at, se.Reason)
+		}
+		return doc, fmt.Errorf("it is not JSON: %w", err)
+	}
+	if doc.get("authInfo").form == 0 {
+		doc.add(deriveAuth(doc))
+	}
+	userID, cookie := doc.get("userId").text, doc.get("sessionCookie").secret.Reveal()
+	connected := modeOf(doc) == ModeConnectionOnly
+	switch {
+	case userID == "" && !connected:
+		return doc, errors.New("userId: missing or empty: it does not say whose session it is")
+	case userID != "" && !isID(userID):
+		return doc, errors.New("userId: not an ID")
+	case cookie == "" && !connected:
+		return doc, errors.New("sessionCookie: missing or empty: was it exported before the user logged in?")
+	case cookie != "" && !isCookie(cookie):
+		return doc, errors.New("sessionCookie: not a cookie")
+	}
+	return doc, nil
+}

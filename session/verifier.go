@@ -1,0 +1,276 @@
+package session
+
+import (
+	"container/list"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/parajwt/parajwt/claims"
+)
+
+// TokenVerifierConfig configures a [TokenVerifier]. The zero value is good for
+// production.
+type TokenVerifierConfig struct {
+	// TTL is how long Para's yes to a token is used without asking again, and so
+	// how long an ended session may still be let in. Default 30 seconds; from 1
+	// second to 5 minutes; a negative TTL disables it.
+	TTL time.Duration
+	// Grace is how much longer than TTL a yes is used while Para gives no usable
+	// answer, so that users stay logged in through an outage. A refused API key
+	// counts as an outage. Default 0; at most 1 hour.
+	Grace time.Duration
+	// Entries is the maximum number of accepted tokens to remember, and also of
+	// refused ones. Default 10,000; from 1 to 1,000,000.
+	Entries int
+}
+
+// refusedFor is how long Para's no to a token is used without asking again.
+const refusedFor = 5 * time.Second
+
+// TokenVerifier verifies session verification tokens for package middleware. It
+// remembers Para's answers for a short while, so that a chatty client does not
+// make a call to Para with every request. It stores the SHA-256 of tokens. It is
+// made by [Client.TokenVerifier] and is safe for concurrent use by multiple
+// goroutines.
+type TokenVerifier struct {
+	printed
+	client     *Client
+	ttl, grace time.Duration
+
+	mu      sync.Mutex // guards the rest
+	good    answers
+	refused answers
+	flights map[digest]*flight
+}
+
+type digest [sha256.Size]byte
+
+// flight is one call to Para, for all requests that wait for it. It ends when
+// none does.
+type flight struct {
+	done    chan struct{}
+	waiting int // guarded by TokenVerifier.mu
+	cancel  context.CancelFunc
+	user    *claims.Claims
+	err     error
+}
+
+// TokenVerifier returns a verifier of session verification tokens. It reports
+// every mistake in the configuration at once (errors.Join), such as a Client
+// without SecretAPIKey, and makes no call.
+func (c *Client) TokenVerifier(cfg TokenVerifierConfig) (*TokenVerifier, error) {
+	var errs []error
+	fail := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("session: "+format, args...))
+	}
+	if c.secretKey.Reveal() == "" {
+		errs = append(errs, &Error{Code: ErrNoAPIKey, Hint: "set Config.SecretAPIKey"})
+	}
+	if cfg.TTL == 0 {
+		cfg.TTL = 30 * time.Second
+	}
+	if cfg.TTL > 0 && cfg.TTL < time.Second || cfg.TTL > 5*time.Minute {
+		fail("TTL is %v: use 1s to 5m, 0 for the default of 30s, or a negative one for none", cfg.TTL)
+	}
+	if cfg.Grace < 0 || cfg.Grace > time.Hour || cfg.Grace > 0 && cfg.TTL < 0 {
+		fail("Grace is %v: use up to 1h, and none without a TTL", cfg.Grace)
+	}
+	if cfg.Entries == 0 {
+		cfg.Entries = 10_000
+	}
+	if cfg.Entries < 1 || cfg.Entries > 1_000_000 {
+		fail("Entries is %d: use 1 to 1000000, or 0 for the default of 10000", cfg.Entries)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	ttl := max(cfg.TTL, 0)
+	line := "Para verification tokens of " + c.environment.Name
+	return &TokenVerifier{
+		printed: printed{func() string { return line }}, client: c, ttl: ttl, grace: cfg.Grace,
+		// One TTL longer than they are used: a flood of other tokens does not
+		// block calls for these.
+		good:    newAnswers(cfg.Entries, 2*ttl+cfg.Grace),
+		refused: newAnswers(cfg.Entries, refusedFor),
+		flights: map[digest]*flight{},
+	}, nil
+}
+
+// VerifyVerificationToken returns the user of a token, or an [*Error], never
+// both. The claims contain what Para says: AuthType, Identifier, OAuthMethod, the
+// field that AuthType names (such as Email), and Environment. They have no UserID
+// and no wallets. Every caller with the same token gets the same claims: treat
+// them as read-only.
+//
+// Equal calls at the same time share one call to Para. ctx limits how long this
+// caller waits. Para's no is remembered for 5 seconds. Errors are those of
+// [Client.VerifyToken], with the same limits; their Refused method decides
+// between 401 and 503.
+func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token string) (*claims.Claims, error) {
+	if v == nil { // the caller ignored the error of Client.TokenVerifier
+		return nil, &Error{Code: ErrNoAPIKey, Hint: "the TokenVerifier is nil"}
+	}
+	if !visible(token, 1<<10) {
+		return nil, &Error{Code: ErrNotAToken}
+	}
+	key := digest(sha256.Sum256([]byte(token)))
+	v.mu.Lock()
+	now := v.client.now()
+	if e := v.good.find(key, now, v.ttl); e != nil {
+		v.mu.Unlock()
+		return e.user, nil
+	}
+	if e := v.refused.find(key, now, refusedFor); e != nil {
+		v.mu.Unlock()
+		return nil, e.err
+	}
+	f := v.flights[key]
+	if f == nil {
+		// The call outlives the request that began it, for others that wait.
+		call, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		f = &flight{done: make(chan struct{}), cancel: cancel}
+		v.flights[key] = f
+		g := v.client.strangers
+		if v.good.find(key, now, v.good.life) != nil {
+			g = v.client.known
+		}
+		go v.fly(call, f, key, token, g)
+	}
+	f.waiting++
+	v.mu.Unlock()
+
+	select {
+	case <-f.done:
+		return f.user, f.err
+	case <-ctx.Done():
+	}
+	v.mu.Lock()
+	if f.waiting--; f.waiting == 0 {
+		f.cancel()
+		if v.flights[key] == f {
+			delete(v.flights, key)
+		}
+	}
+	v.mu.Unlock()
+	return nil, &Error{Code: ErrUnavailable, Cause: context.Cause(ctx)}
+}
+
+// fly asks Para and publishes the answer to all who wait.
+func (v *TokenVerifier) fly(ctx context.Context, f *flight, key digest, token string, g gate) {
+	defer f.cancel()
+	// Round drops the monotonic clock, which stops while a machine is suspended.
+	asked := v.client.now().Round(0)
+	id, err := v.client.verifyToken(ctx, token, g)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.flights[key] == f {
+		delete(v.flights, key)
+	}
+	now := v.client.now().Round(0)
+	var refusal *Error
+	errors.As(err, &refusal)
+	last := v.good.find(key, now, v.ttl+v.grace)
+	switch {
+	case err == nil:
+		f.user = v.user(id)
+		v.refused.drop(key)
+		v.good.put(&entry{token: key, at: asked, user: f.user}, now)
+	case refusal.Refused():
+		f.err = err
+		v.good.drop(key)
+		v.refused.put(&entry{token: key, at: asked, err: err}, now)
+	case last != nil && ctx.Err() == nil:
+		f.user = last.user
+		level := slog.LevelWarn
+		if refusal.Code == ErrUnauthorizedKey {
+			level = slog.LevelError
+		}
+		v.client.logger.LogAttrs(ctx, level,
+			"parajwt: Para cannot be asked about a verification token; using its last answer",
+			slog.String("environment", v.client.environment.Name), slog.Any("error", err))
+	default:
+		f.err = err
+	}
+	close(f.done)
+}
+
+// user returns Para's answer as claims.
+func (v *TokenVerifier) user(id Identity) *claims.Claims {
+	c := &claims.Claims{
+		AuthType: id.AuthType, Identifier: id.Identifier, OAuthMethod: id.OAuthMethod,
+		Environment: v.client.environment.Name,
+	}
+	switch id.AuthType {
+	case claims.AuthEmail:
+		c.Email = id.Identifier
+	case claims.AuthPhone:
+		c.Phone = id.Identifier
+	case claims.AuthTelegram:
+		c.TelegramUserID = id.Identifier
+	case claims.AuthFarcaster:
+		c.FarcasterUsername = id.Identifier
+	case claims.AuthExternalWallet:
+		c.ExternalWalletAddress = id.Identifier
+	}
+	return c
+}
+
+// answers remembers Para's answers, up to a number and an age. Callers hold
+// TokenVerifier.mu.
+type answers struct {
+	limit  int
+	life   time.Duration
+	known  map[digest]*list.Element
+	oldest *list.List // of *entry, the oldest answer first
+}
+
+// entry is an answer to a token: a user or an error.
+type entry struct {
+	token digest
+	at    time.Time // of the question, not of the answer
+	user  *claims.Claims
+	err   error
+}
+
+func newAnswers(limit int, life time.Duration) answers {
+	return answers{limit: limit, life: life, known: map[digest]*list.Element{}, oldest: list.New()}
+}
+
+// find returns an answer that is younger than age, or nil. An answer from the
+// future is older than the last adjustment of the clock, and is not used.
+func (a *answers) find(token digest, now time.Time, age time.Duration) *entry {
+	e := a.known[token]
+	if e == nil {
+		return nil
+	}
+	found := e.Value.(*entry)
+	if since := now.Sub(found.at); since < 0 || since >= age {
+		return nil
+	}
+	return found
+}
+
+// put adds an answer, and drops those that are too old or too many.
+func (a *answers) put(e *entry, now time.Time) {
+	a.drop(e.token)
+	a.known[e.token] = a.oldest.PushBack(e)
+	for a.oldest.Len() > 0 {
+		first := a.oldest.Front().Value.(*entry)
+		if a.oldest.Len() <= a.limit && now.Sub(first.at) < a.life {
+			return
+		}
+		a.drop(first.token)
+	}
+}
+
+func (a *answers) drop(token digest) {
+	if e := a.known[token]; e != nil {
+		a.oldest.Remove(e)
+		delete(a.known, token)
+	}
+}
