@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
@@ -17,7 +18,7 @@ import (
 
 func TestEveryMistakeIsReportedAtOnceAndNoKeyIsQuoted(t *testing.T) {
 	_, err := session.New(session.Config{
-		SecretAPIKey: "beta_canary canary", APIKey: "canary\n", BaseURL: "http://para.example.com", Timeout: time.Hour,
+		SecretAPIKey: session.NewSecret("beta_canary canary"), APIKey: "canary\n", BaseURL: "http://para.example.com", Timeout: time.Hour,
 	})
 	if err == nil {
 		t.Fatal("accepted")
@@ -42,20 +43,28 @@ func TestWhatNewAccepts(t *testing.T) {
 		cfg  session.Config
 		want string // in the error; "" is none
 	}{
-		{"both keys without a prefix", session.Config{Environment: jwks.Prod, SecretAPIKey: secret, APIKey: key}, ""},
-		{"the secret key alone", session.Config{Environment: jwks.Prod, SecretAPIKey: "prod_" + secret}, ""},
+		{"both keys without a prefix", session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret(secret), APIKey: key}, ""},
+		{"the secret key alone", session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret("prod_" + secret)}, ""},
 		{"the publishable key alone", session.Config{Environment: jwks.Beta, APIKey: "BETA_" + key}, ""},
 		{"no key", session.Config{Environment: jwks.Beta}, "neither SecretAPIKey nor APIKey"},
-		{"one key twice", session.Config{Environment: jwks.Beta, SecretAPIKey: key, APIKey: key}, "are the same"},
+		{"one key twice", session.Config{Environment: jwks.Beta, SecretAPIKey: session.NewSecret(key), APIKey: key}, "are the same"},
 		{"a beta key at prod", session.Config{Environment: jwks.Prod, APIKey: "beta_" + key}, "APIKey is a key of beta, and Environment is prod"},
-		{"a prod secret at beta", session.Config{Environment: jwks.Beta, SecretAPIKey: "prod_" + key}, "SecretAPIKey is a key of prod, and Environment is beta"},
+		{"a prod secret at beta", session.Config{Environment: jwks.Beta, SecretAPIKey: session.NewSecret("prod_" + key)}, "SecretAPIKey is a key of prod, and Environment is beta"},
 		{"a dev key at sandbox", session.Config{Environment: jwks.Sandbox, APIKey: "dev_" + key}, "APIKey is a key of dev"},
 		{"a dev key on loopback", session.Config{Environment: loopback, APIKey: "dev_" + key}, ""},
 		{"a dev key on a loopback that is named beta", session.Config{Environment: jwks.Environment{Name: "beta", URL: "http://[::1]:8080"}, APIKey: "dev_" + key}, ""},
 		{"a beta key on loopback", session.Config{Environment: loopback, APIKey: "beta_" + key}, ""},
 		{"a prod key at what is named beta", session.Config{Environment: named, APIKey: "prod_" + key}, "Environment is beta"},
 		{"any key where it cannot be told", session.Config{Environment: custom, APIKey: "prod_" + key}, ""},
-		{"a prefix that is none", session.Config{Environment: jwks.Prod, SecretAPIKey: "sk_" + secret}, ""},
+		{"a prefix that is none", session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret("sk_" + secret)}, ""},
+		{"a publishable key pk_", session.Config{Environment: jwks.Prod, APIKey: "pk_" + key}, ""},
+		{"a secret key as the publishable one", session.Config{Environment: jwks.Prod, APIKey: "sk_" + key}, "APIKey is a key that starts with sk_: set the publishable API key"},
+		{"a beta secret key as the publishable one", session.Config{Environment: jwks.Beta, APIKey: "sk_beta_" + key}, "APIKey is a key that starts with sk_"},
+		{"a publishable key as the secret one", session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret("pk_" + key)}, "SecretAPIKey is a key that starts with pk_"},
+		{"a webhook secret", session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret("whsec_" + key)}, "SecretAPIKey is a webhook secret"},
+		{"a webhook secret as the publishable key", session.Config{Environment: jwks.Prod, APIKey: "whsec_" + key}, "APIKey is a webhook secret"},
+		{"a beta secret key", session.Config{Environment: jwks.Beta, SecretAPIKey: session.NewSecret("sk_beta_" + key)}, ""},
+		{"a beta secret key at prod", session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret("sk_beta_" + key)}, "SecretAPIKey is a key of beta, and Environment is prod"},
 		{"a proxy on loopback", session.Config{Environment: jwks.Prod, APIKey: "prod_" + key, BaseURL: "http://127.0.0.1:9/para/"}, ""},
 		{"a beta key at prod behind a proxy", session.Config{Environment: jwks.Prod, APIKey: "beta_" + key, BaseURL: "http://127.0.0.1:9/para/"}, "Environment is prod"},
 		{"a proxy with a query", session.Config{Environment: jwks.Prod, APIKey: key, BaseURL: "https://proxy.example.com/?to=para"}, "BaseURL"},
@@ -85,8 +94,8 @@ func TestAnEnvironmentWithoutANameIsNamedByItsHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.Environment().Name; got != "para.example.com" {
-		t.Errorf("name is %q", got)
+	if got := fmt.Sprint(c); got != "Para session client for para.example.com" {
+		t.Error(got)
 	}
 }
 
@@ -167,14 +176,14 @@ func TestVerifyWallet(t *testing.T) {
 func TestAMissingKeyIsAClearErrorWithoutACall(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	login := para.Login(paratest.EmailUser())
-	noSecret := newClient(t, para, func(cfg *session.Config) { cfg.SecretAPIKey = "" })
+	noSecret := newClient(t, para, func(cfg *session.Config) { cfg.SecretAPIKey = session.Secret{} })
 	noPublic := newClient(t, para, func(cfg *session.Config) { cfg.APIKey = "" })
 
 	_, err := noSecret.VerifyToken(t.Context(), login.VerificationToken())
 	is(t, err, session.ErrNoAPIKey)
 	_, err = noSecret.VerifyWallet(t.Context(), paratest.EVMAddress)
 	is(t, err, session.ErrNoAPIKey)
-	_, err = noSecret.VerificationTokens(session.TokensConfig{})
+	_, err = noSecret.TokenVerifier(session.TokenVerifierConfig{})
 	is(t, err, session.ErrNoAPIKey)
 
 	s := importSession(t, noPublic, login.Exported())
@@ -185,7 +194,6 @@ func TestAMissingKeyIsAClearErrorWithoutACall(t *testing.T) {
 	is(t, err, session.ErrNoAPIKey)
 	_, err = s.VerificationToken(t.Context())
 	is(t, err, session.ErrNoAPIKey)
-	_, err = s.Partner(t.Context())
 	if e := is(t, err, session.ErrNoAPIKey); e.Refused() {
 		t.Error("a missing key says something about the login")
 	}
@@ -200,10 +208,13 @@ func TestAWrongKeyIsNeverAnExpiredSession(t *testing.T) {
 	para := shared()
 	login := para.Login(paratest.EmailUser())
 	// The likely mistake: each key in the place of the other.
-	c := newClient(t, para, func(cfg *session.Config) { cfg.SecretAPIKey, cfg.APIKey = cfg.APIKey, cfg.SecretAPIKey })
+	c := newClient(t, para, func(cfg *session.Config) {
+		cfg.SecretAPIKey = session.NewSecret(cfg.APIKey)
+		cfg.APIKey = "dev_" + strings.Repeat("0", 32)
+	})
 
 	_, err := c.VerifyToken(t.Context(), login.VerificationToken())
-	if e := is(t, err, session.ErrUnauthorizedKey); e.Status != http.StatusUnauthorized || e.Refused() {
+	if e := is(t, err, session.ErrUnauthorizedKey); e.Status != http.StatusForbidden || e.Refused() || e.Hint == "" {
 		t.Errorf("error is %+v", *e)
 	}
 	_, err = c.VerifyWallet(t.Context(), paratest.EVMAddress)
@@ -217,11 +228,11 @@ func TestAWrongKeyIsNeverAnExpiredSession(t *testing.T) {
 	is(t, err, session.ErrUnauthorizedKey)
 	is(t, s.KeepAlive(t.Context()), session.ErrUnauthorizedKey)
 	jwt, err := s.IssueJWT(t.Context())
-	if is(t, err, session.ErrUnauthorizedKey); jwt != (session.JWT{}) {
+	if is(t, err, session.ErrUnauthorizedKey); jwt.Token.Reveal() != "" {
 		t.Error("a token")
 	}
-	// Where that cannot be told either, Para's refusal stands.
-	for _, then := range []func(*http.Request) (*http.Response, error){says(401, ``), says(200, `<html>`), says(200, touch())} {
+	// A refusal of the login itself stands.
+	for _, then := range []func(*http.Request) (*http.Response, error){says(200, `<html>`), says(200, touch())} {
 		c, _ := fake(t, says(403, ``), then)
 		is(t, importSession(t, c, export(t)).KeepAlive(t.Context()), session.ErrSessionExpired)
 	}
@@ -230,7 +241,7 @@ func TestAWrongKeyIsNeverAnExpiredSession(t *testing.T) {
 // What each call sends is what Para's documentation says and Para's SDK sends, and nothing else that tells.
 func TestTheWire(t *testing.T) {
 	c, para := fake(t, says(200, `{"authType":"email","identifier":"a@b.c"}`), says(200, `{"walletId":"w"}`),
-		says(200, touch()), says(200, ``), says(200, `{"token":"a.b.c","keyId":"k"}`), says(200, touch()), says(200, `{"partner":{"id":"p-1"}}`))
+		says(200, touch()), says(200, ``), says(200, `{"token":"a.b.c","keyId":"k"}`))
 	s := importSession(t, c, export(t))
 	ctx := t.Context()
 	if _, err := c.VerifyToken(ctx, "vt"); err != nil {
@@ -245,18 +256,13 @@ func TestTheWire(t *testing.T) {
 	if err := s.KeepAlive(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if jwt, err := s.IssueJWT(ctx, session.KeyIndex(1)); err != nil || jwt.Token != "a.b.c" || jwt.KeyID != "k" {
-		t.Fatal(jwt.Token, err)
-	}
-	if p, err := s.Partner(ctx); err != nil || p.ID != "p-1" {
-		t.Fatal(p, err)
+	if jwt, err := s.IssueJWT(ctx); err != nil || jwt.Token.Reveal() != "a.b.c" || jwt.KeyID != "k" {
+		t.Fatal(jwt, err)
 	}
 	secret := http.Header{"X-External-Api-Key": {"beta_secret-canary"}, "Content-Type": {"application/json"}}
-	form := http.Header{"X-External-Api-Key": {"beta_public-canary"}, "X-Capsule-Sid": {"canary-cookie"}, "X-Para-Version": {"2.10.0"}, "Content-Type": {"application/x-www-form-urlencoded"}}
+	form := http.Header{"X-External-Api-Key": {"beta_public-key"}, "X-Capsule-Sid": {cookie}, "X-Para-Version": {"2.18.0"}, "Content-Type": {"application/x-www-form-urlencoded"}}
 	asJSON := form.Clone()
 	asJSON.Set("Content-Type", "application/json")
-	get := form.Clone()
-	get.Del("Content-Type")
 	want := []struct {
 		method, url, body string
 		header            http.Header
@@ -265,9 +271,7 @@ func TestTheWire(t *testing.T) {
 		{"POST", "/wallets/verify", `{"address":"0x\"1"}`, secret},
 		{"POST", "/touch?regenerate=false", "", form},
 		{"POST", "/users/" + userID + "/session/keep-alive", "", form},
-		{"POST", "/auth/jwt", `{"keyIndex":1}`, asJSON},
-		{"POST", "/touch?regenerate=false", "", form},
-		{"GET", "/partners/p-1", "", get},
+		{"POST", "/auth/jwt", `{"keyIndex":0}`, asJSON},
 	}
 	if len(para.requests) != len(want) {
 		t.Fatalf("%d requests, want %d", len(para.requests), len(want))
@@ -287,7 +291,7 @@ func TestTheWire(t *testing.T) {
 func TestTheBaseURLOfAProxyKeepsItsPath(t *testing.T) {
 	f := &fakePara{answers: []func(*http.Request) (*http.Response, error){says(404, `{}`)}}
 	c, err := session.New(session.Config{
-		Environment: jwks.Prod, SecretAPIKey: "k", BaseURL: "https://proxy.example.com/to%2Fpara/", HTTPClient: &http.Client{Transport: f},
+		Environment: jwks.Prod, SecretAPIKey: session.NewSecret("k"), BaseURL: "https://proxy.example.com/to%2Fpara/", HTTPClient: &http.Client{Transport: f},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -344,6 +348,13 @@ func TestStatusesThatParaDoesNotDocument(t *testing.T) {
 		{401, page, session.ErrUnexpectedAnswer},
 		{403, ``, session.ErrSessionExpired},
 		{403, `Session expired`, session.ErrSessionExpired},
+		{403, `{"message":"session is no longer valid"}`, session.ErrSessionExpired},
+		{403, `{"message":"invalid secret api key"}`, session.ErrUnauthorizedKey},
+		{403, `{"message":"Invalid API-Key"}`, session.ErrUnauthorizedKey},
+		{403, `{"message":"IP is not on the allow-list"}`, session.ErrUnauthorizedKey},
+		{403, `{"reason":"invalid secret api key"}`, session.ErrSessionExpired},
+		{403, `{"message":{"api key":1}}`, session.ErrSessionExpired},
+		{400, `{"message":"invalid secret api key"}`, session.ErrUnexpectedAnswer},
 		{403, page, session.ErrUnexpectedAnswer}, // a firewall's, not Para's
 		{404, `{}`, session.ErrUnexpectedAnswer},
 		{408, ``, session.ErrUnavailable},

@@ -21,7 +21,7 @@ func para() (*paratest.Para, *session.Client) {
 	}
 	client, err := session.New(session.Config{
 		Environment:  para.Environment(),
-		SecretAPIKey: para.SecretAPIKey(),
+		SecretAPIKey: session.NewSecret(para.SecretAPIKey()),
 		APIKey:       para.APIKey(),
 		Logger:       slog.New(slog.DiscardHandler),
 	})
@@ -34,8 +34,8 @@ func para() (*paratest.Para, *session.Client) {
 func ExampleNew() {
 	client, err := session.New(session.Config{
 		Environment:  jwks.Beta,
-		SecretAPIKey: "beta_0123456789abcdef", // from the program's secrets; for VerifyToken and VerifyWallet
-		APIKey:       "beta_fedcba9876543210", // for imported sessions
+		SecretAPIKey: session.NewSecret("beta_0123456789abcdef"), // from the program's secrets; for VerifyToken and VerifyWallet
+		APIKey:       "beta_fedcba9876543210",                    // for imported sessions
 	})
 	fmt.Println(client, err)
 	// Output: Para session client for beta <nil>
@@ -110,7 +110,7 @@ func ExampleClient_Import() {
 		log.Fatal(err)
 	}
 	defer validator.Close()
-	user, err := validator.Validate(ctx, jwt.Token)
+	user, err := validator.Validate(ctx, jwt.Token.Reveal())
 	fmt.Println(user.Email, len(user.Wallets), err)
 	// Output:
 	// true <nil>
@@ -121,12 +121,12 @@ func ExampleClient_Import() {
 
 // Verification tokens for the middleware, with Para's answers remembered for 30 seconds. Give tokens to
 // middleware.AcceptVerificationTokensWithoutUserID.
-func ExampleClient_VerificationTokens() {
+func ExampleClient_TokenVerifier() {
 	para, client := para()
 	defer para.Close()
 	login := para.Login(paratest.EmailUser())
 
-	tokens, err := client.VerificationTokens(session.TokensConfig{})
+	tokens, err := client.TokenVerifier(session.TokenVerifierConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

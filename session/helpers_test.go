@@ -45,7 +45,7 @@ var shared = sync.OnceValue(func() *paratest.Para {
 func newClient(t testing.TB, para *paratest.Para, change ...func(*session.Config)) *session.Client {
 	t.Helper()
 	cfg := session.Config{
-		Environment: para.Environment(), SecretAPIKey: para.SecretAPIKey(), APIKey: para.APIKey(),
+		Environment: para.Environment(), SecretAPIKey: session.NewSecret(para.SecretAPIKey()), APIKey: para.APIKey(),
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {
@@ -120,7 +120,7 @@ func fake(t testing.TB, answers ...func(*http.Request) (*http.Response, error)) 
 	t.Helper()
 	f := &fakePara{answers: answers}
 	c, err := session.New(session.Config{
-		Environment: jwks.Beta, SecretAPIKey: "beta_secret-canary", APIKey: "beta_public-canary",
+		Environment: jwks.Beta, SecretAPIKey: session.NewSecret("beta_secret-canary"), APIKey: "beta_public-key",
 		HTTPClient: &http.Client{Transport: f}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -131,6 +131,10 @@ func fake(t testing.TB, answers ...func(*http.Request) (*http.Response, error)) 
 
 const userID = paratest.UserID
 
+// cookie has the form of Para's: a whole Set-Cookie line.
+const cookie = "capsule.sid=s%3A00000000-0000-4000-8000-00000canary0.cookie; Path=/; " +
+	"Expires=Sat, 30 Aug 2025 13:54:30 GMT; HttpOnly; Secure; SameSite=None"
+
 // export is an exported session as Para's SDK gives it, changed by edits of pairs: what, and by what it is replaced.
 func export(t testing.TB, edits ...string) string {
 	t.Helper()
@@ -138,7 +142,7 @@ func export(t testing.TB, edits ...string) string {
 		`"userId":"` + userID + `","wallets":{` +
 		`"w-sol":{"id":"w-sol","type":"SOLANA","address":"So1","publicKey":"","scheme":"ED25519","signer":"canary-share-1","userId":"` + userID + `"},` +
 		`"w-evm":{"id":"w-evm","type":"EVM","address":"0xAb","publicKey":"0x04","scheme":"DKLS","signer":"canary-share-2","userId":"` + userID + `"}},` +
-		`"currentWalletIds":{"SOLANA":["w-sol"],"EVM":["w-evm"]},"sessionCookie":"canary-cookie","externalWallets":{}}`
+		`"currentWalletIds":{"SOLANA":["w-sol"],"EVM":["w-evm"]},"sessionCookie":"` + cookie + `","externalWallets":{}}`
 	for i := 0; i < len(edits); i += 2 {
 		if !strings.Contains(text, edits[i]) {
 			t.Fatalf("nothing to edit: %s", edits[i])

@@ -48,78 +48,83 @@ func printed(v any) string {
 }
 
 func TestNothingSecretIsPrinted(t *testing.T) {
-	cfg := session.Config{Environment: jwks.Beta, SecretAPIKey: "beta_secret-canary", APIKey: "beta_public-canary"}
+	secret := session.NewSecret("secret-canary")
+	cfg := session.Config{Environment: jwks.Beta, SecretAPIKey: secret, APIKey: "beta_public"}
 	c, _ := fake(t, says(200, touch("lookup-1", "lookup-canary"), "X-Capsule-Sid", "refreshed-canary"))
-	s := importSession(t, c, export(t, "email@example.com", "canary@example.com"), session.KeepSignersThisServerCannotUse())
+	s := importSession(t, c, export(t, "email@example.com", "canary@example.com"),
+		session.KeepSignersThisServerCannotUse())
 	token, err := s.VerificationToken(t.Context())
-	if err != nil || string(token) != "lookup-canary" || cookieOf(t, s) != "refreshed-canary" {
+	if err != nil || token.Reveal() != "lookup-canary" || cookieOf(t, s) != "refreshed-canary" {
 		t.Fatal("the canaries are not where they should be")
 	}
-	jwt := session.JWT{Token: "canary.canary.canary", KeyID: "kid-1"}
-	id := session.Identity{AuthType: "email", Identifier: "canary@example.com"}
-	tokens := newTokens(t, c, session.TokensConfig{})
+	jwt := session.JWT{Token: session.NewSecret("canary.canary.canary"), KeyID: "kid-1"}
+	tokens := newTokens(t, c, session.TokenVerifierConfig{})
 
 	for name, v := range map[string]any{
-		"Config": cfg, "*Config": &cfg, "Client": *c, "*Client": c, "Session": *s, "*Session": s, "Token": token, "*Token": &token,
-		"JWT": jwt, "*JWT": &jwt, "*VerificationTokens": tokens,
-		"a holder of them": struct {
+		"Secret": secret, "*Secret": &secret, "Config": cfg, "*Config": &cfg,
+		"Client": *c, "*Client": c, "Session": *s, "*Session": s, "token": token,
+		"JWT": jwt, "*JWT": &jwt, "*TokenVerifier": tokens,
+		"exported fields": struct {
 			Config  session.Config
 			Client  *session.Client
 			Session *session.Session
-			Token   session.Token
+			Token   session.Secret
 			JWT     session.JWT
-		}{cfg, c, s, token, jwt},
-		"a holder that hides them": struct {
+			Map     map[string]session.Secret
+		}{cfg, c, s, token, jwt, map[string]session.Secret{"k": secret}},
+		"unexported fields": struct {
+			config  session.Config
 			client  *session.Client
 			session *session.Session
 			copied  session.Session
-			tokens  *session.VerificationTokens
-		}{c, s, *s, tokens},
+			whole   session.Client
+			token   session.Secret
+			jwt     session.JWT
+			pointer *session.JWT
+			list    []session.Secret
+			tokens  *session.TokenVerifier
+		}{cfg, c, s, *s, *c, token, jwt, &jwt, []session.Secret{secret}, tokens},
 	} {
 		text := printed(v)
-		switch v.(type) {
-		case *session.Client, *session.Session, *session.VerificationTokens:
-			// For these two verbs fmt asks no method. What it then shows is addresses.
-			for _, verb := range []string{"p", "w"} {
-				text += fmt.Sprintf("%"+verb, v)
-			}
+		for _, verb := range []string{"p", "w"} { // fmt calls no method for these
+			text += fmt.Sprintf("%"+verb, v)
 		}
 		if found := leaks(text); found != nil {
 			t.Errorf("%s: %q is in\n%s", name, found, text)
 		}
 	}
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} { // what is said of a person is data, and only not for logs
+	// Who the user is is data. It is only not for logs.
+	id := session.Identity{AuthType: "email", Identifier: "canary@example.com"}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		if text := fmt.Sprintf(verb, id); leaks(text) != nil {
 			t.Errorf("Identity with %s: %s", verb, text)
 		}
 	}
-	for name, want := range map[string]string{
-		fmt.Sprint(s):                "Para session of user \"" + userID + "\" (NONE, beta)",
-		fmt.Sprintf("%d", s):         "Para session of user \"" + userID + "\" (NONE, beta)",
-		fmt.Sprintf("%#v", c):        "Para session client for beta",
-		fmt.Sprintf("%d", c):         "Para session client for beta",
-		fmt.Sprintf("%s", jwt):       `Para JWT (kid "kid-1")`,
-		fmt.Sprint(token):            "[hidden]",
-		fmt.Sprintf("%+v", cfg):      `session.Config{Environment: "beta", SecretAPIKey: [hidden], APIKey: [hidden]}`,
-		fmt.Sprint(id):               "Para identity (email)",
-		fmt.Sprint(session.Config{}): `session.Config{Environment: "", SecretAPIKey: not set, APIKey: not set}`,
+	line := "Para session of user \"" + userID + "\" (NONE, beta)"
+	for got, want := range map[string]string{
+		fmt.Sprint(s):                       line,
+		fmt.Sprintf("%#v", *s):              line,
+		fmt.Sprintf("%d", c):                "Para session client for beta",
+		fmt.Sprint(tokens):                  "Para verification tokens of beta",
+		fmt.Sprintf("%s", jwt):              "{[hidden] kid-1}",
+		fmt.Sprintf("%x", token):            "[hidden]",
+		fmt.Sprint(session.NewSecret("")):   "[empty]",
+		fmt.Sprint(id):                      "Para identity (email)",
+		fmt.Sprint((*session.Session)(nil)): "<nil>",
 	} {
-		if name != want {
-			t.Errorf("got  %s\nwant %s", name, want)
+		if got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
-	if text, err := json.Marshal(map[string]any{"c": session.Config{APIKey: "canary"}, "s": s, "t": token, "j": jwt}); err != nil || string(text) !=
-		`{"c":"session.Config{Environment: \"\", SecretAPIKey: not set, APIKey: [hidden]}","j":{"kid":"kid-1"},"s":"Para session of user \"`+userID+`\" (NONE, beta)","t":"[hidden]"}` {
+	text, err := json.Marshal(map[string]any{"s": s, "t": token, "j": jwt, "e": session.Secret{}})
+	if want := `{"e":"[empty]","j":{"Token":"[hidden]","KeyID":"kid-1"},` +
+		`"s":"Para session of user \"` + userID + `\" (NONE, beta)","t":"[hidden]"}`; err != nil || string(text) != want {
 		t.Errorf("%s, %v", text, err)
 	}
 	logger, log := recorder()
-	logger.Info("x", "c", cfg, "j", jwt)
-	if !strings.Contains(log.String(), `session.Config{Environment: \"beta\", SecretAPIKey: [hidden]`) || !strings.Contains(log.String(), `"j":{"kid":"kid-1"}`) {
+	logger.Info("x", "t", token, "j", jwt)
+	if !strings.Contains(log.String(), `"t":"[hidden]","j":{"Token":"[hidden]","KeyID":"kid-1"}`) {
 		t.Error(log)
-	}
-	var none *session.Session
-	if got := none.String(); got != "no Para session" {
-		t.Error(got)
 	}
 }
 
@@ -156,7 +161,7 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			logger, log := recorder()
 			c, err := session.New(session.Config{
-				Environment: jwks.Beta, SecretAPIKey: "beta_secret-canary", APIKey: "beta_public-canary",
+				Environment: jwks.Beta, SecretAPIKey: session.NewSecret("beta_secret-canary"), APIKey: "beta_public-key",
 				HTTPClient: &http.Client{Transport: &fakePara{answers: []func(*http.Request) (*http.Response, error){answer}}}, Logger: logger,
 			})
 			if err != nil {
@@ -172,7 +177,7 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 			note(err)
 			_, err = c.VerifyWallet(ctx, "0xcanary")
 			note(err)
-			_, err = newTokens(t, c, session.TokensConfig{}).VerifyVerificationToken(ctx, "vt-canary")
+			_, err = newTokens(t, c, session.TokenVerifierConfig{}).VerifyVerificationToken(ctx, "vt-canary")
 			note(err)
 			_, err = s.IsActive(ctx)
 			note(err)
@@ -180,8 +185,6 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 			_, err = s.IssueJWT(ctx)
 			note(err)
 			_, err = s.VerificationToken(ctx)
-			note(err)
-			_, err = s.Partner(ctx)
 			note(err)
 			for _, bad := range []string{"canary", encode(`{"canary"`), encode(`{"userId":"canary","sessionCookie":"canary canary"}`), export(t, `"SOLANA"`, `{"canary":1}`)} {
 				_, err = c.Import(bad)
@@ -224,7 +227,7 @@ func TestBrokenHTTPShowsNoKey(t *testing.T) {
 			}))
 			defer server.Close()
 			logger, log := recorder()
-			c, err := session.New(session.Config{Environment: jwks.Beta, BaseURL: server.URL, SecretAPIKey: "beta_secret-canary", Logger: logger})
+			c, err := session.New(session.Config{Environment: jwks.Beta, BaseURL: server.URL, SecretAPIKey: session.NewSecret("beta_secret-canary"), Logger: logger})
 			if err != nil {
 				t.Fatal(err)
 			}

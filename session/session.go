@@ -65,8 +65,11 @@ type Session struct {
 	*state
 }
 
-// state is behind a pointer, so that copies of a Session share it.
-type state struct {
+// state is behind a pointer, so that copies of a Session share it, and its data
+// behind another one, because fmt follows one for some verbs.
+type state struct{ *data }
+
+type data struct {
 	client    *Client
 	doc       node
 	wallets   map[string]node // embedded and external ones, by ID
@@ -81,11 +84,11 @@ type state struct {
 }
 
 func newSession(c *Client, doc node, dropped bool) *Session {
-	s := &Session{state: &state{
+	s := &Session{state: &state{&data{
 		client: c, doc: doc, external: doc.get("externalWallets"), mode: modeOf(doc),
 		dropped: dropped, wallets: map[string]node{}, externals: map[string]bool{},
 		cookie: doc.get("sessionCookie").secret, current: doc.get("currentWalletIds"),
-	}}
+	}}}
 	for _, w := range doc.get("wallets").children {
 		s.wallets[w.name] = w
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-type answers string
+type canned string
 
-func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+func (a canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(a))), Request: r}, nil
 }
 
@@ -21,24 +21,25 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestWhatIsKeptOfTokens(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	c, err := New(Config{
-		Environment: jwks.Beta, SecretAPIKey: "k", Now: func() time.Time { return now },
-		HTTPClient: &http.Client{Transport: answers(`{"authType":"email","identifier":"a@b.c"}`)},
+		Environment: jwks.Beta, SecretAPIKey: NewSecret("k"), Now: func() time.Time { return now },
+		HTTPClient: &http.Client{Transport: canned(`{"authType":"email","identifier":"a@b.c"}`)},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept := func(v *VerificationTokens, tokens ...string) int {
+	kept := func(v *TokenVerifier, tokens ...string) int {
 		for _, token := range tokens {
 			if _, err := v.VerifyVerificationToken(t.Context(), token); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if len(v.known) != v.oldest.Len() || len(v.flights) != 0 {
-			t.Errorf("%d known, %d in line, %d under way", len(v.known), v.oldest.Len(), len(v.flights))
+		if len(v.good.known) != v.good.oldest.Len() || len(v.flights) != 0 {
+			t.Errorf("%d known, %d in line, %d under way",
+				len(v.good.known), v.good.oldest.Len(), len(v.flights))
 		}
-		return len(v.known)
+		return len(v.good.known)
 	}
-	v, err := c.VerificationTokens(TokensConfig{TTL: time.Minute, Grace: time.Minute})
+	v, err := c.TokenVerifier(TokenVerifierConfig{TTL: time.Minute, Grace: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,14 +50,14 @@ func TestWhatIsKeptOfTokens(t *testing.T) {
 	if n := kept(v, "canary-b", "canary-c"); n != 3 {
 		t.Errorf("%d are kept through the grace", n)
 	}
-	now = now.Add(time.Minute)
+	now = now.Add(2 * time.Minute)
 	if n := kept(v, "canary-d"); n != 3 { // the first has gone
 		t.Errorf("%d are kept after it", n)
 	}
-	if text := fmt.Sprint(v.known, v.oldest); strings.Contains(text, "canary") {
+	if text := fmt.Sprint(v.good, v.refused); strings.Contains(text, "canary") {
 		t.Errorf("a token is kept: %s", text)
 	}
-	if v, err = c.VerificationTokens(TokensConfig{TTL: -1}); err != nil {
+	if v, err = c.TokenVerifier(TokenVerifierConfig{TTL: -1}); err != nil {
 		t.Fatal(err)
 	}
 	if n := kept(v, "canary-a"); n != 0 {
