@@ -237,11 +237,11 @@ func ExampleAcceptVerificationTokensWithoutUserID() {
 		log.Fatal(err)
 	}
 	defer validator.Close()
-	client, err := session.New(session.Config{Environment: para.Environment(), SecretAPIKey: para.SecretAPIKey()})
+	client, err := session.New(session.Config{Environment: para.Environment(), SecretAPIKey: session.NewSecret(para.SecretAPIKey())})
 	if err != nil {
 		log.Fatal(err)
 	}
-	tokens, err := client.VerificationTokens(session.TokensConfig{})
+	tokens, err := client.TokenVerifier(session.TokenVerifierConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

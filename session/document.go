@@ -111,11 +111,14 @@ func (r *reader) value(f field) node {
 		r.Skip()
 		return node{}
 	case f.kind == object:
+		var buf [24]node // on the stack, until their number is known
+		members := node{children: buf[:0]}
 		for name := range r.Object {
 			if i := slices.IndexFunc(f.fields, func(m field) bool { return m.name == name }); i >= 0 {
-				n.add(r.value(f.fields[i]))
+				members.add(r.value(f.fields[i]))
 			}
 		}
+		n.children = slices.Clone(members.children)
 	case f.kind == byID:
 		for id := range r.Object {
 			n.add(r.wallet(strings.Clone(id), f.fields))

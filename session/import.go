@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 
@@ -56,7 +57,7 @@ func (c *Client) Import(exported string, opts ...ImportOption) (*Session, error)
 	if err != nil {
 		return nil, malformed(err)
 	}
-	r := reader{Decoder: strictjson.New(string(raw))}
+	r := reader{Decoder: strictjson.New(raw)}
 	for _, opt := range opts {
 		opt(&r)
 	}
@@ -80,24 +81,26 @@ func (c *Client) Import(exported string, opts ...ImportOption) (*Session, error)
 }
 
 // decodeBase64 is strict: Go's decoder skips line breaks otherwise.
-func decodeBase64(s string) ([]byte, error) {
+func decodeBase64(s string) (string, error) {
 	switch {
 	case s == "":
-		return nil, errors.New("it is empty")
+		return "", errors.New("it is empty")
 	case strings.ContainsAny(s, " \t\r\n"):
-		return nil, errors.New("it has white space in it")
+		return "", errors.New("it has white space in it")
 	case s[0] == '{':
-		return nil, errors.New("it is JSON; give it as exportSession returns it")
+		return "", errors.New("it is JSON; give it as exportSession returns it")
 	case strings.Count(s, ".") == 2:
-		return nil, errors.New("it looks like a JWT, which a validator verifies")
+		return "", errors.New("it looks like a JWT, which a validator verifies")
 	case strings.ContainsAny(s, "-_"):
-		return nil, errors.New("it is in the alphabet for URLs; exportSession uses the standard one")
+		return "", errors.New("it is in the alphabet for URLs; exportSession uses the standard one")
 	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(s)
-	if err != nil {
-		return nil, errors.New("it is not base64: it breaks off, or has other characters in it")
+	var b strings.Builder
+	b.Grow(base64.StdEncoding.DecodedLen(len(s)))
+	text := base64.NewDecoder(base64.StdEncoding.Strict(), strings.NewReader(s))
+	if _, err := io.Copy(&b, text); err != nil {
+		return "", errors.New("it is not base64: it breaks off, or has other characters in it")
 	}
-	return raw, nil
+	return b.String(), nil
 }
 
 // deriveAuth returns authInfo as importSession derives it from the members in

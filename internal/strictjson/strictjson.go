@@ -38,6 +38,7 @@ type Decoder struct {
 	err   *Error
 	named int        // how many of names are in use
 	names [40]string // of all open objects, the innermost last
+	more  []string   // those that find no place in names, up to 40 for each object
 }
 
 // New returns a decoder for text.
@@ -175,8 +176,8 @@ func (d *Decoder) Object(yield func(name string) bool) {
 	if !d.expect('{', "an object") || !d.open() {
 		return
 	}
-	outer := d.named
-	var many map[string]struct{} // for what finds no place in names
+	outer, outerMore := d.named, len(d.more)
+	var many map[string]struct{} // for what finds no place in names and more
 	for first := true; d.next('}', first); first = false {
 		name, ok := d.name()
 		if !ok {
@@ -186,7 +187,7 @@ func (d *Decoder) Object(yield func(name string) bool) {
 		if d.fold {
 			key = foldName(name)
 		}
-		if !d.unique(key, outer, &many) {
+		if !d.unique(key, outer, outerMore, &many) {
 			return
 		}
 		d.space()
@@ -201,7 +202,7 @@ func (d *Decoder) Object(yield func(name string) bool) {
 			return
 		}
 	}
-	d.named = outer
+	d.named, d.more = outer, d.more[:outerMore]
 }
 
 // name reads a name and the colon after it. The space before it has been read.
@@ -223,9 +224,12 @@ func (d *Decoder) name() (name string, ok bool) {
 }
 
 // unique refuses a name that the innermost object, whose names begin at outer, has already.
-func (d *Decoder) unique(name string, outer int, many *map[string]struct{}) bool {
+func (d *Decoder) unique(name string, outer, outerMore int, many *map[string]struct{}) bool {
 	_, dup := (*many)[name]
 	for _, other := range d.names[outer:d.named] {
+		dup = dup || other == name
+	}
+	for _, other := range d.more[outerMore:] {
 		dup = dup || other == name
 	}
 	switch {
@@ -235,6 +239,8 @@ func (d *Decoder) unique(name string, outer int, many *map[string]struct{}) bool
 	case d.named < len(d.names):
 		d.names[d.named] = name
 		d.named++
+	case len(d.more)-outerMore < len(d.names):
+		d.more = append(d.more, name)
 	case *many == nil:
 		*many = map[string]struct{}{name: {}}
 	default:
