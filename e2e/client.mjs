@@ -14,7 +14,8 @@ globalThis.fetch = async url => {
   throw new Error('there is no signing worker here')
 }
 
-const { Para } = await import('@getpara/server-sdk')
+// The version to run: '@getpara/server-sdk' is 2.18.0, 'server-sdk-2.10' is 2.10.0.
+const { Para } = await import(process.env.PARA_SDK || '@getpara/server-sdk')
 
 let input = ''
 for await (const chunk of process.stdin) input += chunk

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -38,6 +39,9 @@ const (
 	addr = "localhost:8080"
 	base = "http://" + addr
 )
+
+// sdk is the npm package to run instead of @getpara/server-sdk 2.18.0.
+var sdk = os.Getenv("PARA_SDK")
 
 var quiet = slog.New(slog.DiscardHandler)
 
@@ -105,7 +109,7 @@ var environment = jwks.Environment{Name: "dev", URL: base}
 
 func (l *lab) client(t *testing.T) *session.Client {
 	t.Helper()
-	c, err := session.New(session.Config{Environment: environment, SecretAPIKey: l.SecretAPIKey(), APIKey: l.APIKey(), Logger: quiet})
+	c, err := session.New(session.Config{Environment: environment, SecretAPIKey: session.NewSecret(l.SecretAPIKey()), APIKey: l.APIKey(), Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,15 +123,6 @@ func importSession(t *testing.T, c *session.Client, exported string, opts ...ses
 		t.Fatal(err)
 	}
 	return s
-}
-
-func export(t *testing.T, s *session.Session) string {
-	t.Helper()
-	exported, err := s.Export()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return exported
 }
 
 // result is what a call of Para's SDK came to.
@@ -201,7 +196,7 @@ func (l *lab) routers(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { validator.Close() })
-	tokens, err := l.client(t).VerificationTokens(session.TokensConfig{})
+	tokens, err := l.client(t).TokenVerifier(session.TokenVerifierConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
