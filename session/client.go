@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/parakey"
 	"github.com/parajwt/parajwt/internal/strictjson"
 	"github.com/parajwt/parajwt/jwks"
 )
@@ -94,21 +95,17 @@ func New(cfg Config) (*Client, error) {
 		fail("SecretAPIKey and APIKey are the same: Para's developer portal shows two different keys")
 	}
 	here := knownEnvironment(cfg.Environment, origin)
-	for _, k := range []struct{ name, key, kind, wrong string }{
-		{"SecretAPIKey", secret, "secret API key (sk_…)", "pk"},
-		{"APIKey", public, "publishable API key", "sk"},
+	for _, k := range []struct{ name, key, prefix, right string }{
+		{"SecretAPIKey", secret, "pk_", "secret API key (sk_…)"},
+		{"APIKey", public, "sk_", "publishable API key"},
 	} {
-		if k.key == "" {
-			continue
-		}
-		kind, env := keyPrefix(k.key)
+		kind, env := parakey.KindOf(k.key), parakey.Environment(k.key)
 		switch {
+		case k.key == "":
 		case !visible(k.key, 1<<10):
 			fail("%s has white space or other characters in it that no API key has", k.name)
-		case kind == "whsec":
-			fail("%s is a webhook secret (whsec_…): set the %s", k.name, k.kind)
-		case kind == k.wrong:
-			fail("%s is a key that starts with %s_: set the %s", k.name, kind, k.kind)
+		case kind == parakey.Webhook, strings.HasPrefix(strings.ToLower(k.key), k.prefix):
+			fail("%s is a %s: set the %s", k.name, kind, k.right)
 		case env != "" && here != "" && env != here:
 			fail("%s is a key of %s, and Environment is %s", k.name, env, here)
 		}
@@ -154,26 +151,6 @@ func baseURL(s string) (string, error) {
 		return "", errors.New("session: BaseURL: it has a query or a fragment")
 	}
 	return origin + strings.TrimRight(u.EscapedPath(), "/"), nil
-}
-
-// keyPrefix returns the kind (sk, pk or whsec) and the environment that the
-// prefix of an API key names, each "" if it names none: sk_beta_… and beta_… are
-// keys of beta (Para's documentation, v3, and Para's SDK).
-func keyPrefix(key string) (kind, env string) {
-	words := strings.SplitN(strings.ToLower(key), "_", 3)
-	for _, word := range words[:len(words)-1] {
-		switch word {
-		case "sk", "pk", "whsec":
-			if kind == "" && env == "" {
-				kind = word
-				continue
-			}
-		case "prod", "beta", "sandbox", "dev":
-			return kind, word
-		}
-		break
-	}
-	return kind, ""
 }
 
 // knownEnvironment returns which of Para's environments this is, by origin or by
