@@ -85,7 +85,7 @@ func TestSigner(t *testing.T) {
 	defer func() {
 		cmd.Process.Kill()
 		cmd.Wait()
-		if strings.Contains(output.String(), "key share") || strings.Contains(output.String(), "capsule.sid") {
+		if strings.Contains(output.String(), "paratest key share") || strings.Contains(output.String(), "capsule.sid") {
 			t.Errorf("a secret is printed: %s", &output)
 		}
 	}()
