@@ -85,7 +85,10 @@ func newLab(t *testing.T) *lab {
 			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			l.mu.Lock()
-			l.seen = append(l.seen, request{r.Method, r.URL.String(), string(body), r.Header.Clone()})
+			l.seen = append(
+				l.seen,
+				request{r.Method, r.URL.String(), string(body), r.Header.Clone()},
+			)
 			l.mu.Unlock()
 			proxy.ServeHTTP(w, r)
 		}),
@@ -109,14 +112,26 @@ var environment = jwks.Environment{Name: "dev", URL: base}
 
 func (l *lab) client(t *testing.T) *session.Client {
 	t.Helper()
-	c, err := session.New(session.Config{Environment: environment, SecretAPIKey: session.NewSecret(l.SecretAPIKey()), APIKey: l.APIKey(), Logger: quiet})
+	c, err := session.New(
+		session.Config{
+			Environment:  environment,
+			SecretAPIKey: session.NewSecret(l.SecretAPIKey()),
+			APIKey:       l.APIKey(),
+			Logger:       quiet,
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func importSession(t *testing.T, c *session.Client, exported string, opts ...session.ImportOption) *session.Session {
+func importSession(
+	t *testing.T,
+	c *session.Client,
+	exported string,
+	opts ...session.ImportOption,
+) *session.Session {
 	t.Helper()
 	s, err := c.Import(exported, opts...)
 	if err != nil {
@@ -191,7 +206,13 @@ const tokenHeader = "X-Para-Verification-Token"
 // routers are real servers of all three kinds, each behind Require, by the name of the router.
 func (l *lab) routers(t *testing.T) map[string]string {
 	t.Helper()
-	validator, err := middleware.New(middleware.Config{Environment: environment, APIKeyIDs: []string{l.APIKeyID()}, Logger: quiet})
+	validator, err := middleware.New(
+		middleware.Config{
+			Environment: environment,
+			APIKeyIDs:   []string{l.APIKeyID()},
+			Logger:      quiet,
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +221,10 @@ func (l *lab) routers(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sessions := middleware.AcceptVerificationTokensWithoutUserID(tokens, middleware.FromHeader(tokenHeader))
+	sessions := middleware.AcceptVerificationTokensWithoutUserID(
+		tokens,
+		middleware.FromHeader(tokenHeader),
+	)
 
 	mux := http.NewServeMux()
 	mux.Handle("GET /me", parahttp.Require(validator, sessions)(http.HandlerFunc(me)))
@@ -240,7 +264,8 @@ func ask(t *testing.T, url, header, value string) (int, claims.Claims) {
 	}
 	defer res.Body.Close()
 	var user claims.Claims
-	if err := json.NewDecoder(res.Body).Decode(&user); err != nil && res.StatusCode == http.StatusOK {
+	if err := json.NewDecoder(res.Body).Decode(&user); err != nil &&
+		res.StatusCode == http.StatusOK {
 		t.Fatal(err)
 	}
 	return res.StatusCode, user

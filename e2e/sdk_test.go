@@ -23,7 +23,9 @@ import (
 func users() map[string]*claims.Claims {
 	all := paratest.Users()
 	for i, kind := range slices.Sorted(maps.Keys(all)) {
-		all[kind].UserID = strings.Replace(paratest.UserID, "d535821", "d535820", 1)[:35] + string(rune('0'+i))
+		all[kind].UserID = strings.Replace(paratest.UserID, "d535821", "d535820", 1)[:35] + string(
+			rune('0'+i),
+		)
 		all[kind].Subject = all[kind].UserID
 	}
 	return all
@@ -32,7 +34,12 @@ func users() map[string]*claims.Claims {
 func sameWallets(got []session.ClaimedWallet, want []claims.Wallet) bool {
 	return len(got) == len(want) && !slices.ContainsFunc(want, func(w claims.Wallet) bool {
 		return !slices.ContainsFunc(got, func(g session.ClaimedWallet) bool {
-			return claims.Wallet{ID: g.ID, Type: g.Type, Address: g.Address, PublicKey: g.PublicKey} == w
+			return claims.Wallet{
+				ID:        g.ID,
+				Type:      g.Type,
+				Address:   g.Address,
+				PublicKey: g.PublicKey,
+			} == w
 		})
 	})
 }
@@ -67,7 +74,10 @@ func TestWhatTheSDKGivesIsGoodInGo(t *testing.T) {
 			jwt := get[struct{ Token, KeyID string }](t, got, call)
 			for router, url := range routers {
 				status, user := ask(t, url, "Authorization", "Bearer "+jwt.Token)
-				if status != http.StatusOK || user.UserID != want.UserID || user.Identifier != want.Identifier || user.KeyID != jwt.KeyID || !reflect.DeepEqual(user.Wallets, want.Wallets) {
+				if status != http.StatusOK || user.UserID != want.UserID ||
+					user.Identifier != want.Identifier ||
+					user.KeyID != jwt.KeyID ||
+					!reflect.DeepEqual(user.Wallets, want.Wallets) {
 					t.Errorf("%s: %s: %s answered %d with %v", kind, call, router, status, user)
 				}
 			}
@@ -75,12 +85,17 @@ func TestWhatTheSDKGivesIsGoodInGo(t *testing.T) {
 
 		// Its verification token, at Para's endpoint and at all three routers.
 		token := get[string](t, got, "getVerificationToken")
-		if id, err := c.VerifyToken(t.Context(), token); err != nil || id.AuthType != want.AuthType || id.Identifier != want.Identifier || id.OAuthMethod != want.OAuthMethod {
+		if id, err := c.VerifyToken(t.Context(), token); err != nil ||
+			id.AuthType != want.AuthType ||
+			id.Identifier != want.Identifier ||
+			id.OAuthMethod != want.OAuthMethod {
 			t.Errorf("%s: %v, %v", kind, id, err)
 		}
 		for router, url := range routers {
 			status, user := ask(t, url, tokenHeader, token)
-			if status != http.StatusOK || user.AuthType != want.AuthType || user.Identifier != want.Identifier || user.UserID != "" {
+			if status != http.StatusOK || user.AuthType != want.AuthType ||
+				user.Identifier != want.Identifier ||
+				user.UserID != "" {
 				t.Errorf("%s: %s answered %d with %v", kind, router, status, user)
 			}
 		}
@@ -95,13 +110,18 @@ func TestWhatTheSDKGivesIsGoodInGo(t *testing.T) {
 			if active, err := s.IsActive(t.Context()); !active || err != nil {
 				t.Errorf("%s: %s: active %v, %v", kind, call, active, err)
 			}
-			if s.UserID() != want.UserID || s.AuthType() != want.AuthType || s.Identifier() != want.Identifier || !sameWallets(s.Wallets(), want.Wallets) || s.CurrentWallets()[0].ID != want.Wallets[0].ID {
+			if s.UserID() != want.UserID || s.AuthType() != want.AuthType ||
+				s.Identifier() != want.Identifier ||
+				!sameWallets(s.Wallets(), want.Wallets) ||
+				s.CurrentWallets()[0].ID != want.Wallets[0].ID {
 				t.Errorf("%s: %s: %v", kind, call, s)
 			}
 			if s.SignersDropped() != (call == "exportSession") {
 				t.Errorf("%s: %s: SignersDropped is %v", kind, call, s.SignersDropped())
 			}
-			if mode := get[string](t, got, "externalWalletConnectionType"); string(s.Mode()) != mode {
+			if mode := get[string](t, got, "externalWalletConnectionType"); string(
+				s.Mode(),
+			) != mode {
 				t.Errorf("%s: mode is %s, and to Para's SDK %s", kind, s.Mode(), mode)
 			}
 		}
@@ -132,7 +152,8 @@ func TestWhatGoGivesIsGoodInTheSDK(t *testing.T) {
 			if err != nil || token.Reveal() != login.VerificationToken() {
 				t.Fatal(err)
 			}
-			if id, err := c.VerifyWallet(t.Context(), s.Wallets()[0].Address); err != nil || id != s.Wallets()[0].ID {
+			if id, err := c.VerifyWallet(t.Context(), s.Wallets()[0].Address); err != nil ||
+				id != s.Wallets()[0].ID {
 				t.Fatal(id, err)
 			}
 			exported[kind+name] = s.Export()
@@ -141,8 +162,10 @@ func TestWhatGoGivesIsGoodInTheSDK(t *testing.T) {
 	for name, got := range node(t, para.APIKey(), exported) {
 		kind, _, _ := strings.Cut(name, " with")
 		want := users()[kind]
-		if !get[bool](t, got, "isSessionActive") || !get[bool](t, got, "keepSessionAlive") || get[string](t, got, "findWalletId") != want.Wallets[0].ID ||
-			get[string](t, got, "getUserId") != want.UserID || get[string](t, got, "getVerificationToken") != logins[name].VerificationToken() {
+		if !get[bool](t, got, "isSessionActive") || !get[bool](t, got, "keepSessionAlive") ||
+			get[string](t, got, "findWalletId") != want.Wallets[0].ID ||
+			get[string](t, got, "getUserId") != want.UserID ||
+			get[string](t, got, "getVerificationToken") != logins[name].VerificationToken() {
 			t.Errorf("%s: %s", name, got["isSessionActive"].Value)
 		}
 		if info := get[struct {
@@ -155,7 +178,13 @@ func TestWhatGoGivesIsGoodInTheSDK(t *testing.T) {
 
 		// And back again: nothing is lost that the client had sent, but the key shares, if those were to go.
 		without := strings.HasSuffix(name, "without signers")
-		original, back := decoded(t, logins[name].Exported()), decoded(t, get[string](t, got, "exportSession"))
+		original, back := decoded(
+			t,
+			logins[name].Exported(),
+		), decoded(
+			t,
+			get[string](t, got, "exportSession"),
+		)
 		if without {
 			original = decoded(t, logins[name].ExportedWithoutSigners())
 		}
@@ -166,7 +195,9 @@ func TestWhatGoGivesIsGoodInTheSDK(t *testing.T) {
 		}
 		for id, w := range original["wallets"].(map[string]any) {
 			for member, value := range w.(map[string]any) {
-				if got := back["wallets"].(map[string]any)[id].(map[string]any)[member]; got != value && value != false && value != nil {
+				if got := back["wallets"].(map[string]any)[id].(map[string]any)[member]; got != value &&
+					value != false &&
+					value != nil {
 					t.Errorf("%s: %s of a wallet is %v, and was %v", name, member, got, value)
 				}
 			}
@@ -188,7 +219,8 @@ func TestAnExpiredSession(t *testing.T) {
 	if get[bool](t, got, "isSessionActive") || get[bool](t, got, "keepSessionAlive") {
 		t.Error("active in Para's SDK")
 	}
-	if status := got["issueJwt"].Status; status != http.StatusUnauthorized && status != http.StatusForbidden {
+	if status := got["issueJwt"].Status; status != http.StatusUnauthorized &&
+		status != http.StatusForbidden {
 		t.Errorf("issueJwt: %+v", got["issueJwt"])
 	}
 
@@ -202,7 +234,10 @@ func TestAnExpiredSession(t *testing.T) {
 	if _, err := s.IssueJWT(t.Context()); !errors.Is(err, session.ErrSessionExpired) {
 		t.Error(err)
 	}
-	if _, err := c.VerifyToken(t.Context(), login.VerificationToken()); !errors.Is(err, session.ErrSessionExpired) {
+	if _, err := c.VerifyToken(t.Context(), login.VerificationToken()); !errors.Is(
+		err,
+		session.ErrSessionExpired,
+	) {
 		t.Error(err)
 	}
 	for router, url := range routers {
@@ -222,17 +257,31 @@ func TestAWrongAPIKey(t *testing.T) {
 			t.Errorf("%s: %+v", call, got[call])
 		}
 	}
-	c, err := session.New(session.Config{Environment: environment, APIKey: wrong, SecretAPIKey: session.NewSecret("sk_" + wrong), Logger: quiet})
+	c, err := session.New(
+		session.Config{
+			Environment:  environment,
+			APIKey:       wrong,
+			SecretAPIKey: session.NewSecret("sk_" + wrong),
+			Logger:       quiet,
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if active, err := importSession(t, c, login.Exported()).IsActive(t.Context()); active || !errors.Is(err, session.ErrUnauthorizedKey) {
+	if active, err := importSession(t, c, login.Exported()).IsActive(t.Context()); active ||
+		!errors.Is(err, session.ErrUnauthorizedKey) {
 		t.Errorf("active %v, %v", active, err)
 	}
-	if err := importSession(t, c, login.Exported()).KeepAlive(t.Context()); !errors.Is(err, session.ErrUnauthorizedKey) {
+	if err := importSession(t, c, login.Exported()).KeepAlive(t.Context()); !errors.Is(
+		err,
+		session.ErrUnauthorizedKey,
+	) {
 		t.Error(err)
 	}
-	if _, err := c.VerifyToken(t.Context(), login.VerificationToken()); !errors.Is(err, session.ErrUnauthorizedKey) {
+	if _, err := c.VerifyToken(t.Context(), login.VerificationToken()); !errors.Is(
+		err,
+		session.ErrUnauthorizedKey,
+	) {
 		t.Error(err)
 	}
 }
@@ -245,7 +294,13 @@ func TestExternalWalletModes(t *testing.T) {
 	verified := para.Login(user, paratest.Verification())
 	verified.VerifyExternalWallet(user.Identifier)
 	half := paratest.ExternalWalletUser()
-	half.ConnectedWallets = append(half.ConnectedWallets, claims.ConnectedWallet{Type: claims.WalletEVM, Address: "0x1111111111111111111111111111111111111111"})
+	half.ConnectedWallets = append(
+		half.ConnectedWallets,
+		claims.ConnectedWallet{
+			Type:    claims.WalletEVM,
+			Address: "0x1111111111111111111111111111111111111111",
+		},
+	)
 	halfVerified := para.Login(half, paratest.Verification())
 	halfVerified.VerifyExternalWallet(user.Identifier)
 	want := map[string]struct {
@@ -271,12 +326,28 @@ func TestExternalWalletModes(t *testing.T) {
 	for name, want := range want {
 		s := importSession(t, c, exported[name])
 		active, err := s.IsActive(t.Context())
-		theirs, theirMode := get[bool](t, played[name], "isSessionActive"), get[session.Mode](t, played[name], "externalWalletConnectionType")
+		theirs, theirMode := get[bool](
+			t,
+			played[name],
+			"isSessionActive",
+		), get[session.Mode](
+			t,
+			played[name],
+			"externalWalletConnectionType",
+		)
 		connected := want.mode == session.ModeConnectionOnly
 		if connected != errors.Is(err, session.ErrNotLoggedIn) || !connected && err != nil ||
 			active != want.active || theirs != (want.active || connected) ||
 			s.Mode() != want.mode || theirMode != want.mode {
-			t.Errorf("%s: %s, active %v, %v; to Para's SDK %s, active %v", name, s.Mode(), active, err, theirMode, theirs)
+			t.Errorf(
+				"%s: %s, active %v, %v; to Para's SDK %s, active %v",
+				name,
+				s.Mode(),
+				active,
+				err,
+				theirMode,
+				theirs,
+			)
 		}
 	}
 	// Go's exports keep the mode.
@@ -305,7 +376,8 @@ func TestAnOutage(t *testing.T) {
 		if get[bool](t, got, "keepSessionAlive") {
 			t.Errorf("%s: Para's SDK kept it alive", name)
 		}
-		if active, err := s.IsActive(t.Context()); active || !errors.Is(err, session.ErrUnavailable) {
+		if active, err := s.IsActive(t.Context()); active ||
+			!errors.Is(err, session.ErrUnavailable) {
 			t.Errorf("%s: active %v, %v", name, active, err)
 		}
 		if err := s.KeepAlive(t.Context()); !errors.Is(err, session.ErrUnavailable) {
@@ -340,10 +412,15 @@ func TestAMadeUpExport(t *testing.T) {
 	}
 	for name, got := range node(t, para.APIKey(), exported) {
 		if !get[bool](t, got, "isSessionActive") || get[string](t, got, "getUserId") != victim {
-			t.Errorf("%s: Para's SDK has learnt to tell: docs/para-api.md says that it does not", name)
+			t.Errorf(
+				"%s: Para's SDK has learnt to tell: docs/para-api.md says that it does not",
+				name,
+			)
 		}
 		active, err := importSession(t, para.client(t), exported[name]).IsActive(t.Context())
-		if wrong := name != "no session at all"; active || errors.Is(err, session.ErrOtherUser) != wrong || !wrong && err != nil {
+		if wrong := name != "no session at all"; active ||
+			errors.Is(err, session.ErrOtherUser) != wrong ||
+			!wrong && err != nil {
 			t.Errorf("%s: active %v, %v", name, active, err)
 		}
 	}
@@ -367,8 +444,10 @@ func TestV1Exports(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v1 := regexp.MustCompile(`"authInfo":\{.*?"identifier":"[^"]*"\}`).ReplaceAllString(string(text), members)
-		v1 = regexp.MustCompile(`"currentWalletIds":\{[^}]*\}`).ReplaceAllString(v1, `"currentWalletIds":{}`)
+		v1 := regexp.MustCompile(`"authInfo":\{.*?"identifier":"[^"]*"\}`).
+			ReplaceAllString(string(text), members)
+		v1 = regexp.MustCompile(`"currentWalletIds":\{[^}]*\}`).
+			ReplaceAllString(v1, `"currentWalletIds":{}`)
 		if strings.Contains(v1, "authInfo") || !strings.Contains(v1, `"currentWalletIds":{}`) {
 			t.Fatalf("not a v1 export: %s", v1)
 		}
@@ -381,11 +460,24 @@ func TestV1Exports(t *testing.T) {
 			AuthType   claims.AuthType
 			Identifier string
 		}](t, got, "getAuthInfo")
-		if s.Identifier() != info.Identifier && !strings.HasPrefix(name, "national") || info.Identifier == "" {
-			t.Errorf("%s: %s %q, and to Para's SDK %s %q", name, s.AuthType(), s.Identifier(), info.AuthType, info.Identifier)
+		if s.Identifier() != info.Identifier && !strings.HasPrefix(name, "national") ||
+			info.Identifier == "" {
+			t.Errorf(
+				"%s: %s %q, and to Para's SDK %s %q",
+				name,
+				s.AuthType(),
+				s.Identifier(),
+				info.AuthType,
+				info.Identifier,
+			)
 		}
 		if id := get[string](t, got, "findWalletId"); s.CurrentWallets()[0].ID != id {
-			t.Errorf("%s: the current wallet is %s, and to Para's SDK %s", name, s.CurrentWallets()[0].ID, id)
+			t.Errorf(
+				"%s: the current wallet is %s, and to Para's SDK %s",
+				name,
+				s.CurrentWallets()[0].ID,
+				id,
+			)
 		}
 		if !get[bool](t, got, "isSessionActive") {
 			t.Errorf("%s: not active", name)
@@ -435,14 +527,22 @@ func TestTheWire(t *testing.T) {
 		t.Errorf("without the session, Para's SDK sends\n%s", strings.Join(before, "\n"))
 	}
 	if !slices.Equal(ours, []string{firstJWT, touch, keepAlive}) || none != nil {
-		t.Errorf("Go sends\n%s\nand without the session\n%s", strings.Join(ours, "\n"), strings.Join(none, "\n"))
+		t.Errorf(
+			"Go sends\n%s\nand without the session\n%s",
+			strings.Join(ours, "\n"),
+			strings.Join(none, "\n"),
+		)
 	}
 }
 
 // index writes requests as method, URL, body and media type, each once: those
 // with this session cookie, and those before the first of them. It checks the
 // other headers.
-func index(t *testing.T, requests []request, cookie, apiKey, version string) (with, before []string) {
+func index(
+	t *testing.T,
+	requests []request,
+	cookie, apiKey, version string,
+) (with, before []string) {
 	t.Helper()
 	for _, r := range requests {
 		for name, want := range map[string][]string{
@@ -450,7 +550,13 @@ func index(t *testing.T, requests []request, cookie, apiKey, version string) (wi
 			"X-Partner-Id": nil, "Authorization": nil, "Cookie": nil, "Origin": nil,
 		} {
 			if got := r.header[name]; !slices.Equal(got, want) {
-				t.Errorf("%s %s: header %s is there %d times, or has another value", r.method, r.url, name, len(got))
+				t.Errorf(
+					"%s %s: header %s is there %d times, or has another value",
+					r.method,
+					r.url,
+					name,
+					len(got),
+				)
 			}
 		}
 		line := strings.Join([]string{r.method, r.url, r.body, r.header.Get("Content-Type")}, " ")

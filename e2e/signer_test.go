@@ -77,7 +77,12 @@ func TestSigner(t *testing.T) {
 	_, port, _ := net.SplitHostPort(addr)
 	var output bytes.Buffer
 	cmd := exec.Command("node", path)
-	cmd.Env = append(os.Environ(), "PARA_ENVIRONMENT=DEV", "PARA_API_KEY="+para.APIKey(), "PORT="+port)
+	cmd.Env = append(
+		os.Environ(),
+		"PARA_ENVIRONMENT=DEV",
+		"PARA_API_KEY="+para.APIKey(),
+		"PORT="+port,
+	)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -85,7 +90,8 @@ func TestSigner(t *testing.T) {
 	defer func() {
 		cmd.Process.Kill()
 		cmd.Wait()
-		if strings.Contains(output.String(), "paratest key share") || strings.Contains(output.String(), "capsule.sid") {
+		if strings.Contains(output.String(), "paratest key share") ||
+			strings.Contains(output.String(), "capsule.sid") {
 			t.Errorf("a secret is printed: %s", &output)
 		}
 	}()
@@ -121,7 +127,12 @@ func TestSigner(t *testing.T) {
 		t.Errorf("junk: %d %v", status, answer)
 	}
 	// As Go passes it on.
-	passed := importSession(t, para.client(t), login.Exported(), session.KeepSignersThisServerCannotUse()).Export()
+	passed := importSession(
+		t,
+		para.client(t),
+		login.Exported(),
+		session.KeepSignersThisServerCannotUse(),
+	).Export()
 	if status, answer := sign(passed); status != http.StatusBadGateway {
 		t.Errorf("without the worker: %d %v", status, answer)
 	}
@@ -140,7 +151,8 @@ func TestSigner(t *testing.T) {
 	}
 	if signed.FunctionType != "SIGN_MESSAGE" || signed.SessionCookie != decoded(t, login.Exported())["sessionCookie"] ||
 		signed.Params["userId"] != paratest.UserID || signed.Params["walletId"] != answer.WalletID ||
-		!strings.HasPrefix(signed.Params["share"], "paratest key share") || signed.Params["message"] == "" {
+		!strings.HasPrefix(signed.Params["share"], "paratest key share") ||
+		signed.Params["message"] == "" {
 		t.Errorf("the worker was asked for %v", signed)
 	}
 }

@@ -39,7 +39,8 @@ func startSession(t *testing.T, env ...string) (url, printed string) {
 			t.Errorf("did not end well: %v", err)
 		}
 		text, _ := os.ReadFile(output.Name())
-		if bytes.Contains(text, []byte("capsule.sid")) || bytes.Contains(text, []byte("paratest key share")) {
+		if bytes.Contains(text, []byte("capsule.sid")) ||
+			bytes.Contains(text, []byte("paratest key share")) {
 			t.Errorf("a secret is printed: %s", text)
 		}
 	})
@@ -73,7 +74,8 @@ func send(t *testing.T, url, body string, into any) int {
 
 func TestSessionWithNothingConfigured(t *testing.T) {
 	url, printed := startSession(t, "PARA_ENVIRONMENT=")
-	command := regexp.MustCompile(`curl -d '([^']+)' (http://\S+/session)`).FindStringSubmatch(printed)
+	command := regexp.MustCompile(`curl -d '([^']+)' (http://\S+/session)`).
+		FindStringSubmatch(printed)
 	if command == nil || command[2] != url+"/session" {
 		t.Fatalf("no command in %s", printed)
 	}
@@ -81,7 +83,8 @@ func TestSessionWithNothingConfigured(t *testing.T) {
 		Token string
 		User  claims.Claims
 	}
-	if status := send(t, command[2], command[1], &login); status != 200 || login.User.UserID != paratest.UserID {
+	if status := send(t, command[2], command[1], &login); status != 200 ||
+		login.User.UserID != paratest.UserID {
 		t.Fatalf("answered %d with %v", status, login.User)
 	}
 	var user claims.Claims
@@ -110,11 +113,13 @@ func TestSessionSignsThroughTheSigner(t *testing.T) {
 		return string(text)
 	}
 	var signed struct{ Signature string }
-	if status := send(t, url+"/sign", request(), &signed); status != 200 || signed.Signature != "0x1" {
+	if status := send(t, url+"/sign", request(), &signed); status != 200 ||
+		signed.Signature != "0x1" {
 		t.Errorf("answered %d with %v", status, signed)
 	}
 	passed, err := base64.StdEncoding.DecodeString(asked.Session)
-	if err != nil || asked.Message != "hello" || !strings.Contains(string(passed), "paratest key share") {
+	if err != nil || asked.Message != "hello" ||
+		!strings.Contains(string(passed), "paratest key share") {
 		t.Errorf("the signer was asked for %q: %v", asked.Message, err)
 	}
 	asked.Session = ""

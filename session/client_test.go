@@ -18,7 +18,9 @@ import (
 
 func TestEveryMistakeIsReportedAtOnceAndNoKeyIsQuoted(t *testing.T) {
 	_, err := session.New(session.Config{
-		SecretAPIKey: session.NewSecret("beta_canary canary"), APIKey: "canary\n", BaseURL: "http://para.example.com", Timeout: time.Hour,
+		SecretAPIKey: session.NewSecret(
+			"beta_canary canary",
+		), APIKey: "canary\n", BaseURL: "http://para.example.com", Timeout: time.Hour,
 	})
 	if err == nil {
 		t.Fatal("accepted")
@@ -55,7 +57,7 @@ func TestWhatNewAccepts(t *testing.T) {
 		{"a dev key on a loopback that is named beta", session.Config{Environment: jwks.Environment{Name: "beta", URL: "http://[::1]:8080"}, APIKey: "dev_" + key}, ""},
 		{"a beta key on loopback", session.Config{Environment: loopback, APIKey: "beta_" + key}, ""},
 		{"a prod key at what is named beta", session.Config{Environment: named, APIKey: "prod_" + key}, "Environment is beta"},
-		{"any key where it cannot be told", session.Config{Environment: custom, APIKey: "prod_" + key}, ""},
+		{"any key where the environment is unknown", session.Config{Environment: custom, APIKey: "prod_" + key}, ""},
 		{"a prefix that is none", session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret("sk_" + secret)}, ""},
 		{"a publishable key pk_", session.Config{Environment: jwks.Prod, APIKey: "pk_" + key}, ""},
 		{"a secret key as the publishable one", session.Config{Environment: jwks.Prod, APIKey: "sk_" + key}, "APIKey is a secret API key: set the publishable API key"},
@@ -90,7 +92,9 @@ func TestWhatNewAccepts(t *testing.T) {
 }
 
 func TestAnEnvironmentWithoutANameIsNamedByItsHost(t *testing.T) {
-	c, err := session.New(session.Config{Environment: jwks.Environment{URL: "https://para.example.com"}, APIKey: "k"})
+	c, err := session.New(
+		session.Config{Environment: jwks.Environment{URL: "https://para.example.com"}, APIKey: "k"},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +108,11 @@ func TestVerifyTokenSaysWhoEveryKindOfUserIs(t *testing.T) {
 	c := newClient(t, para)
 	for kind, user := range paratest.Users() {
 		id, err := c.VerifyToken(t.Context(), para.Login(user).VerificationToken())
-		want := session.Identity{AuthType: user.AuthType, Identifier: user.Identifier, OAuthMethod: user.OAuthMethod}
+		want := session.Identity{
+			AuthType:    user.AuthType,
+			Identifier:  user.Identifier,
+			OAuthMethod: user.OAuthMethod,
+		}
 		if err != nil || id != want {
 			t.Errorf("%s: %#v, %v", kind, id, err)
 		}
@@ -115,11 +123,20 @@ func TestVerifyTokenOfSessionsThatAreOver(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.now})
 	c := newClient(t, para)
-	ended, old, good := para.Login(paratest.EmailUser()), para.Login(paratest.PhoneUser()), para.Login(paratest.TelegramUser())
+	ended, old, good := para.Login(
+		paratest.EmailUser(),
+	), para.Login(
+		paratest.PhoneUser(),
+	), para.Login(
+		paratest.TelegramUser(),
+	)
 
 	ended.Expire()
 	_, err := c.VerifyToken(t.Context(), ended.VerificationToken())
-	if e := is(t, err, session.ErrSessionExpired); e.Status != http.StatusForbidden || e.Method != "POST" || e.Path != "/sessions/verify" || !e.Refused() {
+	if e := is(t, err, session.ErrSessionExpired); e.Status != http.StatusForbidden ||
+		e.Method != "POST" ||
+		e.Path != "/sessions/verify" ||
+		!e.Refused() {
 		t.Errorf("error is %+v", *e)
 	}
 	if _, err := c.VerifyToken(t.Context(), old.VerificationToken()); err != nil {
@@ -168,7 +185,10 @@ func TestVerifyWallet(t *testing.T) {
 			t.Errorf("%s: %q, %v", w.Type, id, err)
 		}
 	}
-	if _, err := c.VerifyWallet(t.Context(), strings.ToLower(paratest.SolanaAddress)); !errors.Is(err, session.ErrWalletNotFound) {
+	if _, err := c.VerifyWallet(t.Context(), strings.ToLower(paratest.SolanaAddress)); !errors.Is(
+		err,
+		session.ErrWalletNotFound,
+	) {
 		t.Errorf("a Solana address in another case: %v", err)
 	}
 }
@@ -176,7 +196,11 @@ func TestVerifyWallet(t *testing.T) {
 func TestAMissingKeyIsAClearErrorWithoutACall(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	login := para.Login(paratest.EmailUser())
-	noSecret := newClient(t, para, func(cfg *session.Config) { cfg.SecretAPIKey = session.Secret{} })
+	noSecret := newClient(
+		t,
+		para,
+		func(cfg *session.Config) { cfg.SecretAPIKey = session.Secret{} },
+	)
 	noPublic := newClient(t, para, func(cfg *session.Config) { cfg.APIKey = "" })
 
 	_, err := noSecret.VerifyToken(t.Context(), login.VerificationToken())
@@ -214,7 +238,9 @@ func TestAWrongKeyIsNeverAnExpiredSession(t *testing.T) {
 	})
 
 	_, err := c.VerifyToken(t.Context(), login.VerificationToken())
-	if e := is(t, err, session.ErrUnauthorizedKey); e.Status != http.StatusForbidden || e.Refused() || e.Hint == "" {
+	if e := is(t, err, session.ErrUnauthorizedKey); e.Status != http.StatusForbidden ||
+		e.Refused() ||
+		e.Hint == "" {
 		t.Errorf("error is %+v", *e)
 	}
 	_, err = c.VerifyWallet(t.Context(), paratest.EVMAddress)
@@ -240,8 +266,14 @@ func TestAWrongKeyIsNeverAnExpiredSession(t *testing.T) {
 
 // What each call sends is what Para's documentation says and Para's SDK sends, and nothing else that tells.
 func TestTheWire(t *testing.T) {
-	c, para := fake(t, says(200, `{"authType":"email","identifier":"a@b.c"}`), says(200, `{"walletId":"w"}`),
-		says(200, touch()), says(200, ``), says(200, `{"token":"a.b.c","keyId":"k"}`))
+	c, para := fake(
+		t,
+		says(200, `{"authType":"email","identifier":"a@b.c"}`),
+		says(200, `{"walletId":"w"}`),
+		says(200, touch()),
+		says(200, ``),
+		says(200, `{"token":"a.b.c","keyId":"k"}`),
+	)
 	s := importSession(t, c, export(t))
 	ctx := t.Context()
 	if _, err := c.VerifyToken(ctx, "vt"); err != nil {
@@ -256,11 +288,20 @@ func TestTheWire(t *testing.T) {
 	if err := s.KeepAlive(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if jwt, err := s.IssueJWT(ctx); err != nil || jwt.Token.Reveal() != "a.b.c" || jwt.KeyID != "k" {
+	if jwt, err := s.IssueJWT(ctx); err != nil || jwt.Token.Reveal() != "a.b.c" ||
+		jwt.KeyID != "k" {
 		t.Fatal(jwt, err)
 	}
-	secret := http.Header{"X-External-Api-Key": {"beta_secret-canary"}, "Content-Type": {"application/json"}}
-	form := http.Header{"X-External-Api-Key": {"beta_public-key"}, "X-Capsule-Sid": {cookie}, "X-Para-Version": {"2.18.0"}, "Content-Type": {"application/x-www-form-urlencoded"}}
+	secret := http.Header{
+		"X-External-Api-Key": {"beta_secret-canary"},
+		"Content-Type":       {"application/json"},
+	}
+	form := http.Header{
+		"X-External-Api-Key": {"beta_public-key"},
+		"X-Capsule-Sid":      {cookie},
+		"X-Para-Version":     {"2.18.0"},
+		"Content-Type":       {"application/x-www-form-urlencoded"},
+	}
 	asJSON := form.Clone()
 	asJSON.Set("Content-Type", "application/json")
 	want := []struct {
@@ -282,7 +323,9 @@ func TestTheWire(t *testing.T) {
 		for _, usual := range []string{"Accept", "User-Agent"} {
 			header.Del(usual)
 		}
-		if r.Method != w.method || r.URL.String() != "https://api.beta.getpara.com"+w.url || para.bodies[i] != w.body || !reflect.DeepEqual(header, w.header) {
+		if r.Method != w.method || r.URL.String() != "https://api.beta.getpara.com"+w.url ||
+			para.bodies[i] != w.body ||
+			!reflect.DeepEqual(header, w.header) {
 			t.Errorf("request %d is %s %s %q %v", i, r.Method, r.URL, para.bodies[i], header)
 		}
 	}
@@ -324,8 +367,13 @@ func TestAnswersThatAreNotWhatParaDocuments(t *testing.T) {
 		}
 	}
 	// What is not known is no mistake.
-	c, _ := fake(t, says(200, `{"authType":"starship","identifier":"a","oAuthMethod":null,"new":{"x":[1]}}`))
-	if id, err := c.VerifyToken(t.Context(), "vt"); err != nil || id.AuthType != claims.AuthType("starship") || id.OAuthMethod != "" {
+	c, _ := fake(
+		t,
+		says(200, `{"authType":"starship","identifier":"a","oAuthMethod":null,"new":{"x":[1]}}`),
+	)
+	if id, err := c.VerifyToken(t.Context(), "vt"); err != nil ||
+		id.AuthType != claims.AuthType("starship") ||
+		id.OAuthMethod != "" {
 		t.Errorf("%#v, %v", id, err)
 	}
 	c, _ = fake(t, says(200, `{"walletId":""}`))

@@ -124,7 +124,9 @@ func FuzzImport(f *testing.F) {
 		f.Add(base64.StdEncoding.EncodeToString([]byte(seed)), false)
 		f.Add(seed, true)
 	}
-	c, err := New(Config{Environment: jwks.Beta, APIKey: "k", Logger: slog.New(slog.DiscardHandler)})
+	c, err := New(
+		Config{Environment: jwks.Beta, APIKey: "k", Logger: slog.New(slog.DiscardHandler)},
+	)
 	if err != nil {
 		f.Fatal(err)
 	}

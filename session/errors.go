@@ -50,7 +50,7 @@ const (
 	ErrNotAnAddress Code = "not a wallet address"
 	// ErrNotLoggedIn means that the session is in [ModeConnectionOnly]: external
 	// wallets are connected, and no user is logged in.
-	ErrNotLoggedIn Code = "nobody is logged in"
+	ErrNotLoggedIn Code = "no user is logged in"
 	// ErrSessionMalformed means that the text is not an exported session.
 	ErrSessionMalformed Code = "malformed session"
 	// ErrSessionEnvironment means that the session names another environment.

@@ -33,9 +33,11 @@ func para() (*paratest.Para, *session.Client) {
 
 func ExampleNew() {
 	client, err := session.New(session.Config{
-		Environment:  jwks.Beta,
-		SecretAPIKey: session.NewSecret("beta_0123456789abcdef"), // from the program's secrets; for VerifyToken and VerifyWallet
-		APIKey:       "beta_fedcba9876543210",                    // for imported sessions
+		Environment: jwks.Beta,
+		SecretAPIKey: session.NewSecret(
+			"beta_0123456789abcdef",
+		), // from the program's secrets; for VerifyToken and VerifyWallet
+		APIKey: "beta_fedcba9876543210", // for imported sessions
 	})
 	fmt.Println(client, err)
 	// Output: Para session client for beta <nil>

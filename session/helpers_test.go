@@ -58,7 +58,12 @@ func newClient(t testing.TB, para *paratest.Para, change ...func(*session.Config
 	return c
 }
 
-func importSession(t testing.TB, c *session.Client, exported string, opts ...session.ImportOption) *session.Session {
+func importSession(
+	t testing.TB,
+	c *session.Client,
+	exported string,
+	opts ...session.ImportOption,
+) *session.Session {
 	t.Helper()
 	s, err := c.Import(exported, opts...)
 	if err != nil {
@@ -83,7 +88,16 @@ func (f *fakePara) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body.Close()
 	}
 	f.mu.Lock()
-	f.requests, f.bodies, f.at = append(f.requests, r), append(f.bodies, string(body)), append(f.at, time.Now())
+	f.requests, f.bodies, f.at = append(
+		f.requests,
+		r,
+	), append(
+		f.bodies,
+		string(body),
+	), append(
+		f.at,
+		time.Now(),
+	)
 	next := f.answers[0]
 	if len(f.answers) > 1 {
 		f.answers = f.answers[1:]
@@ -97,7 +111,12 @@ func (f *fakePara) calls() int { f.mu.Lock(); defer f.mu.Unlock(); return len(f.
 // says answers with a status, a body and, in pairs, headers.
 func says(status int, body string, header ...string) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
-		res := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}
+		res := &http.Response{
+			StatusCode: status,
+			Header:     http.Header{},
+			Body:       io.NopCloser(strings.NewReader(body)),
+			Request:    r,
+		}
 		for i := 0; i < len(header); i += 2 {
 			res.Header.Set(header[i], header[i+1])
 		}
@@ -116,7 +135,10 @@ func breaks(*http.Request) (*http.Response, error) {
 }
 
 // fake is a client of Para's BETA whose answers are made up.
-func fake(t testing.TB, answers ...func(*http.Request) (*http.Response, error)) (*session.Client, *fakePara) {
+func fake(
+	t testing.TB,
+	answers ...func(*http.Request) (*http.Response, error),
+) (*session.Client, *fakePara) {
 	t.Helper()
 	f := &fakePara{answers: answers}
 	c, err := session.New(session.Config{

@@ -18,11 +18,18 @@ import (
 func TestImportKeepsWhatTheSessionSays(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	s := importSession(t, c, export(t))
-	if s.UserID() != userID || s.AuthType() != claims.AuthEmail || s.Identifier() != "email@example.com" || s.Mode() != session.ModeNone {
+	if s.UserID() != userID || s.AuthType() != claims.AuthEmail ||
+		s.Identifier() != "email@example.com" ||
+		s.Mode() != session.ModeNone {
 		t.Errorf("%s %s %s %s", s.UserID(), s.AuthType(), s.Identifier(), s.Mode())
 	}
 	sol := session.ClaimedWallet{ID: "w-sol", Type: claims.WalletSolana, Address: "So1"}
-	evm := session.ClaimedWallet{ID: "w-evm", Type: claims.WalletEVM, Address: "0xAb", PublicKey: "0x04"}
+	evm := session.ClaimedWallet{
+		ID:        "w-evm",
+		Type:      claims.WalletEVM,
+		Address:   "0xAb",
+		PublicKey: "0x04",
+	}
 	if got := s.Wallets(); !slices.Equal(got, []session.ClaimedWallet{sol, evm}) {
 		t.Errorf("wallets are %v", got)
 	}
@@ -90,7 +97,8 @@ func TestV1ExportsKeepTheirIdentity(t *testing.T) {
 			t.Errorf("%s: exported as %s %q", tc.members, back.AuthType(), back.Identifier())
 		}
 		auth, _ := content(t, exportOf(t, s))["authInfo"].(map[string]any)
-		if tc.authType != "" && (auth["identifier"] != tc.identifier || len(auth["auth"].(map[string]any)) != 1) {
+		if tc.authType != "" &&
+			(auth["identifier"] != tc.identifier || len(auth["auth"].(map[string]any)) != 1) {
 			t.Errorf("%s: authInfo is %v", tc.members, auth)
 		}
 	}
@@ -127,7 +135,8 @@ func TestCookiesAreKeptUnchanged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if sent := para.requests[1].Header.Get("X-Capsule-Sid"); sent != fresh || cookieOf(t, s) != fresh {
+	if sent := para.requests[1].Header.Get("X-Capsule-Sid"); sent != fresh ||
+		cookieOf(t, s) != fresh {
 		t.Errorf("sent %q, exported %q", sent, cookieOf(t, s))
 	}
 }
@@ -227,7 +236,10 @@ func TestEveryKindOfUserIsImported(t *testing.T) {
 		login := para.Login(user)
 		for _, exported := range []string{login.Exported(), login.ExportedWithoutSigners()} {
 			s := importSession(t, c, exported)
-			if s.UserID() != user.UserID || s.AuthType() != user.AuthType || s.Identifier() != user.Identifier || len(s.Wallets()) != len(user.Wallets) || len(s.CurrentWallets()) != 2 {
+			if s.UserID() != user.UserID || s.AuthType() != user.AuthType ||
+				s.Identifier() != user.Identifier ||
+				len(s.Wallets()) != len(user.Wallets) ||
+				len(s.CurrentWallets()) != 2 {
 				t.Errorf("%s: %v", kind, s)
 			}
 			if want := exported == login.Exported(); s.SignersDropped() != want {
@@ -289,7 +301,8 @@ func TestWhatIsNotAnExportIsRefused(t *testing.T) {
 		c, _ := fake(t, says(500, ""))
 		s, err := c.Import(tc.exported)
 		e := is(t, err, tc.want)
-		if s != nil || !errors.Is(err, session.ErrSessionMalformed) || !e.Refused() || e.Status != 0 {
+		if s != nil || !errors.Is(err, session.ErrSessionMalformed) || !e.Refused() ||
+			e.Status != 0 {
 			t.Errorf("%s: %v with %v", tc.name, s, err)
 		}
 		if !strings.Contains(err.Error(), tc.hint) {
@@ -304,9 +317,13 @@ func TestWhatIsNotAnExportIsRefused(t *testing.T) {
 func TestSizeIsBounded(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	fill := func(bytes int) string { // an export of so many bytes, in base64
-		missing := bytes/4*3 - base64.StdEncoding.DecodedLen(len(export(t, `"userId"`, `"x":"","userId"`))) + 2
+		missing := bytes/4*3 - base64.StdEncoding.DecodedLen(
+			len(export(t, `"userId"`, `"x":"","userId"`)),
+		) + 2
 		for pad := missing; pad > missing-4; pad-- {
-			if e := export(t, `"userId"`, `"x":"`+strings.Repeat("a", pad)+`","userId"`); len(e) == bytes {
+			if e := export(t, `"userId"`, `"x":"`+strings.Repeat("a", pad)+`","userId"`); len(
+				e,
+			) == bytes {
 				return e
 			}
 		}
@@ -328,11 +345,17 @@ func TestSizeIsBounded(t *testing.T) {
 
 func TestUnknownMembersAreAcceptedAndNotKept(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
-	s := importSession(t, c, export(t,
-		`"userId"`, `"enclaveJwt":"canary-secret","loginEncryptionKeyPair":{"privateKey":"canary-secret"},"userId"`,
-		`"type":"SOLANA"`, `"type":"SOLANA","backupKey":"canary-secret","partner":{"id":"p","wallets":[{"signer":"canary-secret"}]}`,
-		`{"email":`, `{"code":"canary-secret","email":`,
-		`"authType":"email"`, `"authType":"email","session":"canary-secret"`))
+	s := importSession(t, c, export(
+		t,
+		`"userId"`,
+		`"enclaveJwt":"canary-secret","loginEncryptionKeyPair":{"privateKey":"canary-secret"},"userId"`,
+		`"type":"SOLANA"`,
+		`"type":"SOLANA","backupKey":"canary-secret","partner":{"id":"p","wallets":[{"signer":"canary-secret"}]}`,
+		`{"email":`,
+		`{"code":"canary-secret","email":`,
+		`"authType":"email"`,
+		`"authType":"email","session":"canary-secret"`,
+	))
 	text := decoded(t, exportOf(t, s))
 	for _, secret := range []string{"canary-secret", "canary-share", "signer"} {
 		if strings.Contains(text, secret) {
@@ -340,7 +363,15 @@ func TestUnknownMembersAreAcceptedAndNotKept(t *testing.T) {
 		}
 	}
 	// What only describes a wallet does not spoil a login, whatever it is.
-	importSession(t, c, export(t, `"type":"SOLANA"`, `"type":"SOLANA","createdAt":1745877709,"name":{},"lastUsedAt":null,"pregenIdentifier":[1]`))
+	importSession(
+		t,
+		c,
+		export(
+			t,
+			`"type":"SOLANA"`,
+			`"type":"SOLANA","createdAt":1745877709,"name":{},"lastUsedAt":null,"pregenIdentifier":[1]`,
+		),
+	)
 }
 
 func exportOf(t testing.TB, s *session.Session) string {
@@ -363,10 +394,12 @@ func TestKeySharesAreDroppedUnlessAskedFor(t *testing.T) {
 	c := newClient(t, para, func(cfg *session.Config) { cfg.Logger = logger })
 
 	dropped := importSession(t, c, export(t))
-	if !dropped.SignersDropped() || !strings.Contains(log.String(), "key shares") || strings.Contains(log.String(), "canary") {
+	if !dropped.SignersDropped() || !strings.Contains(log.String(), "key shares") ||
+		strings.Contains(log.String(), "canary") {
 		t.Errorf("dropped is %v, log is %s", dropped.SignersDropped(), log)
 	}
-	if text := decoded(t, exportOf(t, dropped)); strings.Contains(text, "canary-share") || strings.Contains(text, "signer") {
+	if text := decoded(t, exportOf(t, dropped)); strings.Contains(text, "canary-share") ||
+		strings.Contains(text, "signer") {
 		t.Errorf("the export has key shares: %s", text)
 	}
 
@@ -394,7 +427,10 @@ func TestExportIsWhatWasImported(t *testing.T) {
 	original := export(t)
 	back := exportOf(t, importSession(t, c, original, session.KeepSignersThisServerCannotUse()))
 	want, got := content(t, original), content(t, back)
-	if ours := got["parajwt"]; !reflect.DeepEqual(ours, map[string]any{"environment": "beta", "url": "https://api.beta.getpara.com"}) {
+	if ours := got["parajwt"]; !reflect.DeepEqual(
+		ours,
+		map[string]any{"environment": "beta", "url": "https://api.beta.getpara.com"},
+	) {
 		t.Errorf("origin is %v", ours)
 	}
 	delete(got, "parajwt")
@@ -402,7 +438,14 @@ func TestExportIsWhatWasImported(t *testing.T) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 	// The order counts: Para's SDK signs with the first wallet.
-	if text := decoded(t, back); strings.Index(text, `"SOLANA":[`) > strings.Index(text, `"EVM":[`) || strings.Index(text, `"w-sol":{`) > strings.Index(text, `"w-evm":{`) {
+	if text := decoded(t, back); strings.Index(
+		text,
+		`"SOLANA":[`,
+	) > strings.Index(
+		text,
+		`"EVM":[`,
+	) ||
+		strings.Index(text, `"w-sol":{`) > strings.Index(text, `"w-evm":{`) {
 		t.Errorf("the order is lost: %s", text)
 	}
 	again := exportOf(t, importSession(t, c, back, session.KeepSignersThisServerCannotUse()))
@@ -417,7 +460,12 @@ func TestExportIsWhatWasImported(t *testing.T) {
 			if mode != "" && kind != "External Wallet" {
 				continue
 			}
-			s := importSession(t, c, para.Login(user, opts...).Exported(), session.KeepSignersThisServerCannotUse())
+			s := importSession(
+				t,
+				c,
+				para.Login(user, opts...).Exported(),
+				session.KeepSignersThisServerCannotUse(),
+			)
 			once := exportOf(t, s)
 			s2 := importSession(t, c, once, session.KeepSignersThisServerCannotUse())
 			if exportOf(t, s2) != once || s2.Mode() != s.Mode() || s2.UserID() != s.UserID() {
@@ -435,10 +483,15 @@ func TestASessionOfAnotherEnvironmentIsToldWhereItSaysSo(t *testing.T) {
 		}
 		return c
 	}
-	ofBeta := exportOf(t, importSession(t, client(jwks.Beta), export(t, "canary-share-1", "", "canary-share-2", "")))
+	ofBeta := exportOf(
+		t,
+		importSession(t, client(jwks.Beta), export(t, "canary-share-1", "", "canary-share-2", "")),
+	)
 	for _, env := range []jwks.Environment{jwks.Prod, jwks.Sandbox, {Name: "beta", URL: "https://api.example.com"}, {Name: "prod", URL: jwks.Beta.URL}} {
 		_, err := client(env).Import(ofBeta)
-		if e := is(t, err, session.ErrSessionEnvironment); !strings.Contains(e.Hint, `"beta"`) || errors.Is(err, session.ErrSessionMalformed) || !e.Refused() {
+		if e := is(t, err, session.ErrSessionEnvironment); !strings.Contains(e.Hint, `"beta"`) ||
+			errors.Is(err, session.ErrSessionMalformed) ||
+			!e.Refused() {
 			t.Errorf("%s: %v", env.Name, err)
 		}
 	}

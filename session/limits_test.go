@@ -127,7 +127,11 @@ func TestWalletsAndIDsAreBounded(t *testing.T) {
 			if over == 0 && err != nil {
 				t.Errorf("1,000 %s: %v", tc.name, err)
 			}
-			if over == 1 && !strings.Contains(is(t, err, session.ErrSessionMalformed).Error(), "more than 1000 wallets") {
+			if over == 1 &&
+				!strings.Contains(
+					is(t, err, session.ErrSessionMalformed).Error(),
+					"more than 1000 wallets",
+				) {
 				t.Errorf("1,001 %s: %v", tc.name, err)
 			}
 		}
@@ -263,7 +267,12 @@ func TestRefusedTokensAreRememberedForAWhile(t *testing.T) {
 
 // No answer is not a refusal, and is not remembered.
 func TestAnOutageIsNotRememberedAsARefusal(t *testing.T) {
-	c, _ := fake(t, says(503, ``), says(403, `{"message":"invalid secret api key"}`), says(200, verified))
+	c, _ := fake(
+		t,
+		says(503, ``),
+		says(403, `{"message":"invalid secret api key"}`),
+		says(200, verified),
+	)
 	v := newTokens(t, c, session.TokenVerifierConfig{})
 	_, err := v.VerifyVerificationToken(t.Context(), "vt")
 	is(t, err, session.ErrUnavailable)

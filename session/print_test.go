@@ -50,7 +50,10 @@ func printed(v any) string {
 func TestNothingSecretIsPrinted(t *testing.T) {
 	secret := session.NewSecret("secret-canary")
 	cfg := session.Config{Environment: jwks.Beta, SecretAPIKey: secret, APIKey: "beta_public"}
-	c, _ := fake(t, says(200, touch("lookup-1", "lookup-canary"), "X-Capsule-Sid", "refreshed-canary"))
+	c, _ := fake(
+		t,
+		says(200, touch("lookup-1", "lookup-canary"), "X-Capsule-Sid", "refreshed-canary"),
+	)
 	s := importSession(t, c, export(t, "email@example.com", "canary@example.com"),
 		session.KeepSignersThisServerCannotUse())
 	token, err := s.VerificationToken(t.Context())
@@ -133,14 +136,31 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 	echo := func(status int, media string) func(*http.Request) (*http.Response, error) {
 		return func(r *http.Request) (*http.Response, error) {
 			all := fmt.Sprint(r.Header, " lookup-canary")
-			return says(status, all, "Content-Type", media, "Location", "https://example.com/?"+all, "X-Capsule-Sid", "canary canary",
-				"Retry-After", "canary", "Set-Cookie", all)(r)
+			return says(
+				status,
+				all,
+				"Content-Type",
+				media,
+				"Location",
+				"https://example.com/?"+all,
+				"X-Capsule-Sid",
+				"canary canary",
+				"Retry-After",
+				"canary",
+				"Set-Cookie",
+				all,
+			)(
+				r,
+			)
 		}
 	}
 	answers := map[string]func(*http.Request) (*http.Response, error){
-		"200 JSON with a canary for each name": says(200, `{"canary":1,"userId":{"canary":"canary"},"token":["canary"],"walletId":{},"authType":[]}`),
-		"200 broken JSON":                      says(200, `{"canary`),
-		"a reset":                              breaks,
+		"200 JSON with a canary for each name": says(
+			200,
+			`{"canary":1,"userId":{"canary":"canary"},"token":["canary"],"walletId":{},"authType":[]}`,
+		),
+		"200 broken JSON": says(200, `{"canary`),
+		"a reset":         breaks,
 		"a body that breaks off": func(r *http.Request) (*http.Response, error) {
 			res, err := says(200, "")(r)
 			res.Body = io.NopCloser(io.MultiReader(strings.NewReader("canary"), &broken{}))
@@ -155,14 +175,23 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 	}
 	for _, status := range []int{200, 201, 302, 400, 401, 403, 404, 429, 500} {
 		answers[fmt.Sprint(status)] = echo(status, "text/plain")
-		answers[fmt.Sprint(status, " HTML")] = says(status, "<html>canary", "Content-Type", "text/html; canary=canary")
+		answers[fmt.Sprint(status, " HTML")] = says(
+			status,
+			"<html>canary",
+			"Content-Type",
+			"text/html; canary=canary",
+		)
 	}
 	for name, answer := range answers {
 		synctest.Test(t, func(t *testing.T) {
 			logger, log := recorder()
 			c, err := session.New(session.Config{
 				Environment: jwks.Beta, SecretAPIKey: session.NewSecret("beta_secret-canary"), APIKey: "beta_public-key",
-				HTTPClient: &http.Client{Transport: &fakePara{answers: []func(*http.Request) (*http.Response, error){answer}}}, Logger: logger,
+				HTTPClient: &http.Client{
+					Transport: &fakePara{
+						answers: []func(*http.Request) (*http.Response, error){answer},
+					},
+				}, Logger: logger,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -177,7 +206,11 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 			note(err)
 			_, err = c.VerifyWallet(ctx, "0xcanary")
 			note(err)
-			_, err = newTokens(t, c, session.TokenVerifierConfig{}).VerifyVerificationToken(ctx, "vt-canary")
+			_, err = newTokens(
+				t,
+				c,
+				session.TokenVerifierConfig{},
+			).VerifyVerificationToken(ctx, "vt-canary")
 			note(err)
 			_, err = s.IsActive(ctx)
 			note(err)
@@ -216,18 +249,27 @@ func TestBrokenHTTPShowsNoKey(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // each is tried three times
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				conn, _, err := w.(http.Hijacker).Hijack()
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer conn.Close()
-				fmt.Fprintf(conn, answer, r.Header.Get("X-External-API-Key"))
-			}))
+			server := httptest.NewServer(
+				http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					conn, _, err := w.(http.Hijacker).Hijack()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer conn.Close()
+					fmt.Fprintf(conn, answer, r.Header.Get("X-External-API-Key"))
+				}),
+			)
 			defer server.Close()
 			logger, log := recorder()
-			c, err := session.New(session.Config{Environment: jwks.Beta, BaseURL: server.URL, SecretAPIKey: session.NewSecret("beta_secret-canary"), Logger: logger})
+			c, err := session.New(
+				session.Config{
+					Environment:  jwks.Beta,
+					BaseURL:      server.URL,
+					SecretAPIKey: session.NewSecret("beta_secret-canary"),
+					Logger:       logger,
+				},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}

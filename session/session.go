@@ -32,14 +32,14 @@ const (
 	// external wallets. It is like ModeAuthenticated with withVerification
 	// instead.
 	ModeVerification Mode = "VERIFICATION"
-	// ModeConnectionOnly means that external wallets are connected and nobody is
+	// ModeConnectionOnly means that external wallets are connected and no user is
 	// logged in: the export has external wallets, no embedded ones, and no user
 	// ID (or EXTERNAL_WALLET_CONNECTION_ONLY in its place). Para's SDK ignores
 	// the user ID here; this package asks Para about every export that has one.
 	ModeConnectionOnly Mode = "CONNECTION_ONLY"
 )
 
-// connectionOnlyUser is the user ID of Para's SDK if nobody is logged in.
+// connectionOnlyUser is the user ID of Para's SDK if no user is logged in.
 const connectionOnlyUser = "EXTERNAL_WALLET_CONNECTION_ONLY"
 
 // ClaimedWallet is a wallet that a client says its user has. Para has not

@@ -29,7 +29,8 @@ func TestASessionsLife(t *testing.T) {
 		if err != nil || token.Reveal() != login.VerificationToken() {
 			t.Errorf("%s: verification token: %v", kind, err)
 		}
-		if id, err := c.VerifyToken(ctx, token.Reveal()); err != nil || id.Identifier != user.Identifier {
+		if id, err := c.VerifyToken(ctx, token.Reveal()); err != nil ||
+			id.Identifier != user.Identifier {
 			t.Errorf("%s: %#v, %v", kind, id, err)
 		}
 		clock.advance(29 * time.Minute)
@@ -55,7 +56,13 @@ func TestASessionsLife(t *testing.T) {
 func TestAnIssuedJWTGoesStraightIntoAValidator(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.now})
-	validator, err := middleware.New(middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Now: clock.now})
+	validator, err := middleware.New(
+		middleware.Config{
+			Environment: para.Environment(),
+			APIKeyIDs:   []string{para.APIKeyID()},
+			Now:         clock.now,
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +93,15 @@ func TestModesAreToldFromTheExport(t *testing.T) {
 		return s[i : i+strings.Index(s[i:], to)]
 	}
 	text := decoded(t, export(t))
-	wallets, user := cut(text, `"wallets"`, `,"currentWalletIds"`), cut(text, `"userId"`, `,"wallets"`)
+	wallets, user := cut(
+		text,
+		`"wallets"`,
+		`,"currentWalletIds"`,
+	), cut(
+		text,
+		`"userId"`,
+		`,"wallets"`,
+	)
 	onlyExternal := `"wallets":{"0xE":{"id":"0xE","isExternal":true}}`
 	c, _ := fake(t, says(500, ""))
 	for _, tc := range []struct {
@@ -110,7 +125,8 @@ func TestModesAreToldFromTheExport(t *testing.T) {
 		if s.Mode() != tc.want {
 			t.Errorf("%s: %s, want %s", tc.name, s.Mode(), tc.want)
 		}
-		if s.Mode() == session.ModeConnectionOnly && (s.UserID() != "" || s.AuthType() != "" || s.Identifier() != "") {
+		if s.Mode() == session.ModeConnectionOnly &&
+			(s.UserID() != "" || s.AuthType() != "" || s.Identifier() != "") {
 			t.Errorf("%s: somebody is logged in: %v", tc.name, s)
 		}
 	}
@@ -128,7 +144,10 @@ func TestExternalWalletModes(t *testing.T) {
 	ctx := t.Context()
 	user := paratest.ExternalWalletUser()
 	second := "0x1111111111111111111111111111111111111111"
-	user.ConnectedWallets = append(user.ConnectedWallets, claims.ConnectedWallet{Type: claims.WalletEVM, Address: second})
+	user.ConnectedWallets = append(
+		user.ConnectedWallets,
+		claims.ConnectedWallet{Type: claims.WalletEVM, Address: second},
+	)
 
 	login := para.Login(user, paratest.Verification())
 	s := importSession(t, c, login.Exported())
@@ -150,7 +169,8 @@ func TestExternalWalletModes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id, err := c.VerifyToken(ctx, token.Reveal()); err != nil || id.AuthType != claims.AuthExternalWallet {
+	if id, err := c.VerifyToken(ctx, token.Reveal()); err != nil ||
+		id.AuthType != claims.AuthExternalWallet {
 		t.Errorf("%#v, %v", id, err)
 	}
 	login.Expire()
@@ -183,7 +203,11 @@ func TestAnAddressThatNobodyProvedIsNotVerified(t *testing.T) {
 	login := para.Login(user, paratest.Verification())
 	login.VerifyExternalWallet(user.Identifier)
 	exported := decoded(t, login.Exported())
-	forged := strings.ReplaceAll(exported, `"address":"`+user.Identifier+`"`, `"address":"0xV1C71M"`)
+	forged := strings.ReplaceAll(
+		exported,
+		`"address":"`+user.Identifier+`"`,
+		`"address":"0xV1C71M"`,
+	)
 	if forged == exported {
 		t.Fatal("nothing was forged")
 	}
@@ -215,7 +239,13 @@ func TestAChangedExportIsNotAnotherUsersLogin(t *testing.T) {
 
 	// And with an external wallet added and the others removed, for which Para's SDK would not ask.
 	for _, trick := range []string{`"externalWallets":{"0xE":{"id":"0xE","isExternal":true}}`, `"externalWallets":{"0xE":{"id":"0xE","isExternal":true,"isExternalConnectionOnly":true}}`} {
-		s := importSession(t, c, encode(`{"userId":"`+victim.UserID+`","wallets":{},"currentWalletIds":{},"sessionCookie":"made-up",`+trick+`}`))
+		s := importSession(
+			t,
+			c,
+			encode(
+				`{"userId":"`+victim.UserID+`","wallets":{},"currentWalletIds":{},"sessionCookie":"made-up",`+trick+`}`,
+			),
+		)
 		if active, err := s.IsActive(t.Context()); active || err != nil {
 			t.Errorf("active %v, %v", active, err)
 		}
@@ -226,7 +256,8 @@ func TestAChangedExportIsNotAnotherUsersLogin(t *testing.T) {
 	i := strings.Index(text, `"externalWallets":{`)
 	j := i + strings.Index(text[i:], "}}")
 	s := importSession(t, c, encode(text[:i]+`"externalWallets":{}`+text[j+2:]))
-	if active, err := s.IsActive(t.Context()); s.Mode() != session.ModeVerification || active || err != nil {
+	if active, err := s.IsActive(t.Context()); s.Mode() != session.ModeVerification || active ||
+		err != nil {
 		t.Errorf("%s: active %v, %v", s.Mode(), active, err)
 	}
 }
@@ -317,7 +348,9 @@ func TestARefreshedCookieIsKept(t *testing.T) {
 	if active, err := s.IsActive(t.Context()); !active || err != nil { // which uses it
 		t.Fatal(active, err)
 	}
-	if active, err := importSession(t, c, login.Exported()).IsActive(t.Context()); !active || err != nil || content(t, login.Exported())["sessionCookie"] != after {
+	if active, err := importSession(t, c, login.Exported()).IsActive(t.Context()); !active ||
+		err != nil ||
+		content(t, login.Exported())["sessionCookie"] != after {
 		t.Errorf("active %v, %v", active, err)
 	}
 }
@@ -329,7 +362,7 @@ func TestOnlyAGoodAnswersCookieIsKept(t *testing.T) {
 		keeps  bool
 	}{
 		{"a good answer", says(200, touch(), "X-Capsule-Sid", "fresh"), true},
-		{"nobody is logged in", says(200, touch(`"isAuthenticated":true`, `"isAuthenticated":false`), "X-Capsule-Sid", "anonymous"), false},
+		{"an anonymous answer", says(200, touch(`"isAuthenticated":true`, `"isAuthenticated":false`), "X-Capsule-Sid", "anonymous"), false},
 		{"another user", says(200, touch(userID, "other"), "X-Capsule-Sid", "fresh"), false},
 		{"no API key", says(200, `{}`, "X-Capsule-Sid", "fresh"), false},
 		{"a page", says(200, `<html>`, "X-Capsule-Sid", "fresh"), false},
@@ -343,7 +376,8 @@ func TestOnlyAGoodAnswersCookieIsKept(t *testing.T) {
 		c, _ := fake(t, tc.answer)
 		s := importSession(t, c, export(t))
 		s.IsActive(t.Context())
-		if got := cookieOf(t, s); strings.HasPrefix(got, "fresh") != tc.keeps || !tc.keeps && got != cookie {
+		if got := cookieOf(t, s); strings.HasPrefix(got, "fresh") != tc.keeps ||
+			!tc.keeps && got != cookie {
 			t.Errorf("%s: cookie is %s", tc.name, got)
 		}
 	}
@@ -412,7 +446,11 @@ func TestManySessionsInParallel(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 16 {
 		user := paratest.EmailUser()
-		user.UserID, user.Identifier = "user-"+string(rune('a'+i)), "user-"+string(rune('a'+i))+"@example.com"
+		user.UserID, user.Identifier = "user-"+string(
+			rune('a'+i),
+		), "user-"+string(
+			rune('a'+i),
+		)+"@example.com"
 		login := para.Login(user)
 		s := importSession(t, c, login.Exported())
 		expired := i%4 == 0
@@ -434,7 +472,8 @@ func TestManySessionsInParallel(t *testing.T) {
 				if (err != nil) != expired {
 					t.Errorf("%s: %v", user.UserID, err)
 				}
-				if id, err := c.VerifyToken(t.Context(), token.Reveal()); !expired && (err != nil || id.Identifier != user.Identifier) {
+				if id, err := c.VerifyToken(t.Context(), token.Reveal()); !expired &&
+					(err != nil || id.Identifier != user.Identifier) {
 					t.Errorf("%s: %#v, %v", user.UserID, id, err)
 				}
 				exportOf(t, s)
@@ -455,7 +494,8 @@ func TestWhichErrorsRefuseALogin(t *testing.T) {
 		session.ErrWalletNotFound: false, session.ErrNotAnAddress: false,
 	} {
 		e := &session.Error{Code: code}
-		if e.Refused() != refused || !strings.HasPrefix(e.Error(), "session: ") || !errors.Is(e, code) {
+		if e.Refused() != refused || !strings.HasPrefix(e.Error(), "session: ") ||
+			!errors.Is(e, code) {
 			t.Errorf("%v: Refused is %v", e, e.Refused())
 		}
 	}

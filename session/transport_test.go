@@ -154,7 +154,8 @@ func TestATokenIsNotIssuedTwice(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, says(429, ""), says(200, `{"token":"a.b.c","keyId":"k"}`))
-		if _, err := importSession(t, c, export(t)).IssueJWT(t.Context()); err != nil || para.calls() != 2 {
+		if _, err := importSession(t, c, export(t)).IssueJWT(t.Context()); err != nil ||
+			para.calls() != 2 {
 			t.Errorf("after a 429, which did nothing: %v after %d calls", err, para.calls())
 		}
 	})
@@ -183,7 +184,11 @@ func TestRetryAfter(t *testing.T) {
 		} {
 			for _, status := range []int{429, 503} {
 				synctest.Wait()
-				f := &fakePara{answers: []func(*http.Request) (*http.Response, error){says(status, "", "Retry-After", tc.header)}}
+				f := &fakePara{
+					answers: []func(*http.Request) (*http.Response, error){
+						says(status, "", "Retry-After", tc.header),
+					},
+				}
 				c, err := session.New(session.Config{
 					Environment: jwks.Beta, APIKey: "k", HTTPClient: &http.Client{Transport: f},
 					Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
@@ -194,7 +199,13 @@ func TestRetryAfter(t *testing.T) {
 				_, err = importSession(t, c, export(t)).IsActive(t.Context())
 				e := is(t, err, session.ErrUnavailable)
 				if e.RetryAfter != tc.told || e.Status != status || f.calls() != tc.calls {
-					t.Errorf("%d %q: RetryAfter is %v after %d calls", status, tc.header, e.RetryAfter, f.calls())
+					t.Errorf(
+						"%d %q: RetryAfter is %v after %d calls",
+						status,
+						tc.header,
+						e.RetryAfter,
+						f.calls(),
+					)
 				}
 				if tc.waits > 0 && len(f.at) > 1 && f.at[1].Sub(f.at[0]) < tc.waits {
 					t.Errorf("%d %q: asked again after %v", status, tc.header, f.at[1].Sub(f.at[0]))
@@ -212,7 +223,9 @@ func TestACallersContextIsHonoured(t *testing.T) {
 		c, para := fake(t, hangs)
 		began := time.Now()
 		_, err := c.VerifyToken(ctx, "vt")
-		if is(t, err, session.ErrUnavailable); !errors.Is(err, reason) || time.Since(began) != time.Second || para.calls() != 1 {
+		if is(t, err, session.ErrUnavailable); !errors.Is(err, reason) ||
+			time.Since(began) != time.Second ||
+			para.calls() != 1 {
 			t.Errorf("%v after %v and %d calls", err, time.Since(began), para.calls())
 		}
 
@@ -222,7 +235,9 @@ func TestACallersContextIsHonoured(t *testing.T) {
 		c, para = fake(t, says(503, "", "Retry-After", "4"))
 		began = time.Now()
 		_, err = importSession(t, c, export(t)).IsActive(ctx)
-		if e := is(t, err, session.ErrUnavailable); !errors.Is(err, reason) || e.Status != 503 || time.Since(began) != time.Second || para.calls() != 1 {
+		if e := is(t, err, session.ErrUnavailable); !errors.Is(err, reason) || e.Status != 503 ||
+			time.Since(began) != time.Second ||
+			para.calls() != 1 {
 			t.Errorf("%v after %v and %d calls", err, time.Since(began), para.calls())
 		}
 
@@ -256,7 +271,9 @@ func TestTheTimeoutEndsACall(t *testing.T) {
 		began := time.Now()
 		_, err = c.VerifyToken(t.Context(), "vt")
 		is(t, err, session.ErrUnavailable)
-		if took := time.Since(began); took > 2*time.Second || !errors.Is(err, context.DeadlineExceeded) || f.calls() != 2 {
+		if took := time.Since(began); took > 2*time.Second ||
+			!errors.Is(err, context.DeadlineExceeded) ||
+			f.calls() != 2 {
 			t.Errorf("%v after %v and %d calls", err, took, f.calls())
 		}
 		began = time.Now()
@@ -282,15 +299,21 @@ func TestRedirectsAreRefused(t *testing.T) {
 		}))
 		followed := false
 		c, err := session.New(session.Config{
-			Environment: jwks.Environment{Name: "test", URL: para.URL}, SecretAPIKey: session.NewSecret("k"), APIKey: "p",
-			Logger:     slog.New(slog.DiscardHandler),
-			HTTPClient: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { followed = true; return nil }},
+			Environment: jwks.Environment{
+				Name: "test",
+				URL:  para.URL,
+			}, SecretAPIKey: session.NewSecret("k"), APIKey: "p",
+			Logger: slog.New(slog.DiscardHandler),
+			HTTPClient: &http.Client{
+				CheckRedirect: func(*http.Request, []*http.Request) error { followed = true; return nil },
+			},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = c.VerifyToken(t.Context(), "vt")
-		if e := is(t, err, session.ErrUnexpectedAnswer); e.Status != status || followed || !strings.Contains(err.Error(), "redirects are not followed") {
+		if e := is(t, err, session.ErrUnexpectedAnswer); e.Status != status || followed ||
+			!strings.Contains(err.Error(), "redirects are not followed") {
 			t.Errorf("%d: %v", status, err)
 		}
 		_, err = importSession(t, c, export(t)).IsActive(t.Context())
@@ -338,9 +361,19 @@ func (e *endless) Read(p []byte) (int, error) {
 // The caller's own client is left as it is, and its cookie jar never sees Para's cookies.
 func TestTheCallersHTTPClientIsNotChanged(t *testing.T) {
 	jar := &countingJar{}
-	f := &fakePara{answers: []func(*http.Request) (*http.Response, error){says(200, verified, "Set-Cookie", "sid=1")}}
+	f := &fakePara{
+		answers: []func(*http.Request) (*http.Response, error){
+			says(200, verified, "Set-Cookie", "sid=1"),
+		},
+	}
 	own := &http.Client{Transport: f, Jar: jar}
-	c, err := session.New(session.Config{Environment: jwks.Beta, SecretAPIKey: session.NewSecret("k"), HTTPClient: own})
+	c, err := session.New(
+		session.Config{
+			Environment:  jwks.Beta,
+			SecretAPIKey: session.NewSecret("k"),
+			HTTPClient:   own,
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,12 @@ import (
 type canned string
 
 func (a canned) RoundTrip(r *http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(a))), Request: r}, nil
+	return &http.Response{
+		StatusCode: 200,
+		Header:     http.Header{},
+		Body:       io.NopCloser(strings.NewReader(string(a))),
+		Request:    r,
+	}, nil
 }
 
 // What is no longer used is not kept either: it is about people.

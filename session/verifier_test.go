@@ -22,7 +22,11 @@ import (
 
 var _ middleware.TokenVerifier = (*session.TokenVerifier)(nil)
 
-func newTokens(t testing.TB, c *session.Client, cfg session.TokenVerifierConfig) *session.TokenVerifier {
+func newTokens(
+	t testing.TB,
+	c *session.Client,
+	cfg session.TokenVerifierConfig,
+) *session.TokenVerifier {
 	t.Helper()
 	v, err := c.TokenVerifier(cfg)
 	if err != nil {
@@ -49,8 +53,13 @@ func TestClaimsHoldWhatParaSaysAndNoMore(t *testing.T) {
 		}
 	}
 	c, _ := fake(t, says(200, `{"authType":"starship","identifier":"a"}`))
-	got, err := newTokens(t, c, session.TokenVerifierConfig{}).VerifyVerificationToken(t.Context(), "vt")
-	if want := (&claims.Claims{AuthType: "starship", Identifier: "a", Environment: "beta"}); err != nil || !reflect.DeepEqual(got, want) {
+	got, err := newTokens(
+		t,
+		c,
+		session.TokenVerifierConfig{},
+	).VerifyVerificationToken(t.Context(), "vt")
+	if want := (&claims.Claims{AuthType: "starship", Identifier: "a", Environment: "beta"}); err != nil ||
+		!reflect.DeepEqual(got, want) {
 		t.Errorf("%#v, %v", got, err)
 	}
 }
@@ -104,7 +113,8 @@ func TestWithoutATTLNothingIsKept(t *testing.T) {
 	v := newTokens(t, newClient(t, para), session.TokenVerifierConfig{TTL: -1})
 	login := para.Login(paratest.EmailUser())
 	for n := 1; n < 4; n++ {
-		if _, err := v.VerifyVerificationToken(t.Context(), login.VerificationToken()); err != nil || para.Calls("POST /sessions/verify") != n {
+		if _, err := v.VerifyVerificationToken(t.Context(), login.VerificationToken()); err != nil ||
+			para.Calls("POST /sessions/verify") != n {
 			t.Errorf("%v after %d calls", err, para.Calls("POST /sessions/verify"))
 		}
 	}
@@ -117,7 +127,8 @@ func TestEntriesAreBounded(t *testing.T) {
 		token string
 		calls int
 	}{{"a", 1}, {"b", 2}, {"a", 2}, {"b", 2}, {"c", 3}, {"c", 3}, {"b", 3}, {"a", 4}, {"c", 4}, {"b", 5}} {
-		if _, err := v.VerifyVerificationToken(t.Context(), step.token); err != nil || para.calls() != step.calls {
+		if _, err := v.VerifyVerificationToken(t.Context(), step.token); err != nil ||
+			para.calls() != step.calls {
 			t.Fatalf("%s: %v after %d calls, want %d", step.token, err, para.calls(), step.calls)
 		}
 	}
@@ -128,7 +139,8 @@ func TestTokensAreToldApartByAllOfThem(t *testing.T) {
 	v := newTokens(t, c, session.TokenVerifierConfig{})
 	long := strings.Repeat("a", 1024)
 	for i, token := range []string{"a", "A", "aa", long, long[1:], long[:1023] + "b"} {
-		if _, err := v.VerifyVerificationToken(t.Context(), token); err != nil || para.calls() != i+1 {
+		if _, err := v.VerifyVerificationToken(t.Context(), token); err != nil ||
+			para.calls() != i+1 {
 			t.Errorf("token %d: %v after %d calls", i, err, para.calls())
 		}
 	}
@@ -201,7 +213,15 @@ func TestGraceOutlivesAnOutage(t *testing.T) {
 				func(r *http.Request) (*http.Response, error) { return para(r) },
 			}}
 			logger, log := recorder()
-			c, err := session.New(session.Config{Environment: jwks.Beta, SecretAPIKey: session.NewSecret("k"), HTTPClient: &http.Client{Transport: f}, Logger: logger, Timeout: time.Second})
+			c, err := session.New(
+				session.Config{
+					Environment:  jwks.Beta,
+					SecretAPIKey: session.NewSecret("k"),
+					HTTPClient:   &http.Client{Transport: f},
+					Logger:       logger,
+					Timeout:      time.Second,
+				},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -276,14 +296,26 @@ func TestTokensConfig(t *testing.T) {
 func TestBehindTheMiddleware(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	quiet := slog.New(slog.DiscardHandler)
-	validator, err := middleware.New(middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Logger: quiet})
+	validator, err := middleware.New(
+		middleware.Config{
+			Environment: para.Environment(),
+			APIKeyIDs:   []string{para.APIKeyID()},
+			Logger:      quiet,
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer validator.Close()
 	c := newClient(t, para)
 	guard := parahttp.Require(validator, middleware.AcceptVerificationTokensWithoutUserID(
-		newTokens(t, c, session.TokenVerifierConfig{TTL: -1}), middleware.FromHeader("X-Para-Verification-Token")))
+		newTokens(
+			t,
+			c,
+			session.TokenVerifierConfig{TTL: -1},
+		),
+		middleware.FromHeader("X-Para-Verification-Token"),
+	))
 	handler := guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, _ := claims.FromContext(r.Context())
 		w.Header().Set("User", user.Email+" "+user.UserID)
@@ -296,7 +328,8 @@ func TestBehindTheMiddleware(t *testing.T) {
 		}
 		return serve(handler, r)
 	}
-	if res := ask(login.VerificationToken()); res.StatusCode != 200 || res.Header.Get("User") != "email@example.com " {
+	if res := ask(login.VerificationToken()); res.StatusCode != 200 ||
+		res.Header.Get("User") != "email@example.com " {
 		t.Errorf("a good token: %d %v", res.StatusCode, res.Header)
 	}
 	if res := ask(""); res.StatusCode != 401 {

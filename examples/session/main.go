@@ -49,7 +49,13 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	environment, apiKey, apiKeyID := os.Getenv("PARA_ENVIRONMENT"), os.Getenv("PARA_API_KEY"), os.Getenv("PARA_API_KEY_ID")
+	environment, apiKey, apiKeyID := os.Getenv(
+		"PARA_ENVIRONMENT",
+	), os.Getenv(
+		"PARA_API_KEY",
+	), os.Getenv(
+		"PARA_API_KEY_ID",
+	)
 	var env jwks.Environment
 	switch environment {
 	case "":
@@ -59,8 +65,11 @@ func run(ctx context.Context) error {
 		}
 		defer para.Close()
 		env, apiKey, apiKeyID = para.Environment(), para.APIKey(), para.APIKeyID()
-		fmt.Printf("An embedded Para runs. Give its user's session for a token:\n\n  curl -d '%s' http://%s/session\n\n",
-			para.Login(paratest.EmailUser()).ExportedWithoutSigners(), listener.Addr())
+		fmt.Printf(
+			"An embedded Para runs. Give its user's session for a token:\n\n  curl -d '%s' http://%s/session\n\n",
+			para.Login(paratest.EmailUser()).ExportedWithoutSigners(),
+			listener.Addr(),
+		)
 	default:
 		if env, err = jwks.ParseEnvironment(environment); err != nil {
 			return err
@@ -71,7 +80,9 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	validator, err := middleware.New(middleware.Config{Environment: env, APIKeyIDs: []string{apiKeyID}})
+	validator, err := middleware.New(
+		middleware.Config{Environment: env, APIKeyIDs: []string{apiKeyID}},
+	)
 	if err != nil {
 		return err
 	}
@@ -155,10 +166,18 @@ func (s *server) sign(w http.ResponseWriter, r *http.Request) {
 	}
 	var ask struct{ Session, Message string }
 	if err := json.Unmarshal([]byte(text), &ask); err != nil {
-		answer(w, http.StatusBadRequest, map[string]string{"error": "not JSON with session and message"})
+		answer(
+			w,
+			http.StatusBadRequest,
+			map[string]string{"error": "not JSON with session and message"},
+		)
 		return
 	}
-	imported, _, _, err := s.login(r.Context(), ask.Session, session.KeepSignersThisServerCannotUse())
+	imported, _, _, err := s.login(
+		r.Context(),
+		ask.Session,
+		session.KeepSignersThisServerCannotUse(),
+	)
 	if err != nil {
 		refuse(w, err)
 		return
