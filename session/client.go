@@ -13,7 +13,6 @@ import (
 
 	"github.com/parajwt/parajwt/claims"
 	"github.com/parajwt/parajwt/internal/parakey"
-	"github.com/parajwt/parajwt/internal/strictjson"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -224,7 +223,6 @@ func (c *Client) verifyToken(ctx context.Context, token string, g gate) (Identit
 	if !visible(token, 1<<10) {
 		return Identity{}, &Error{Code: ErrNotAToken}
 	}
-	var id Identity
 	a, err := c.askSecretly(ctx, "/sessions/verify", "verificationToken", token, g, map[int]Code{
 		http.StatusForbidden:    ErrSessionExpired,
 		http.StatusUnauthorized: ErrUnauthorizedKey,
@@ -232,23 +230,15 @@ func (c *Client) verifyToken(ctx context.Context, token string, g gate) (Identit
 	if err != nil {
 		return Identity{}, err
 	}
-	err = a.read(func(d *strictjson.Decoder, name string) {
-		switch name {
-		case "authType":
-			id.AuthType = claims.AuthType(readText(d))
-		case "identifier":
-			id.Identifier = readText(d)
-		case "oAuthMethod":
-			id.OAuthMethod = claims.OAuthMethod(readText(d))
-		}
-	})
-	if err == nil && (id.AuthType == "" || id.Identifier == "") {
+	var how, who, method string
+	err = a.texts(map[string]*string{"authType": &how, "identifier": &who, "oAuthMethod": &method})
+	if err == nil && (how == "" || who == "") {
 		err = a.unexpected("it has no authType or no identifier")
 	}
 	if err != nil {
 		return Identity{}, err
 	}
-	return id, nil
+	return Identity{claims.AuthType(how), who, claims.OAuthMethod(method)}, nil
 }
 
 // VerifyWallet asks Para for the ID of the embedded wallet with this address. One
@@ -271,11 +261,7 @@ func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID str
 	if err != nil {
 		return "", err
 	}
-	err = a.read(func(d *strictjson.Decoder, name string) {
-		if name == "walletId" {
-			walletID = readText(d)
-		}
-	})
+	err = a.texts(map[string]*string{"walletId": &walletID})
 	if err == nil && walletID == "" {
 		err = a.unexpected("it has no walletId")
 	}

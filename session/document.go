@@ -99,8 +99,9 @@ func str(name, s string) node { return node{name: name, text: s, form: '"'} }
 type reader struct {
 	*strictjson.Decoder
 	keepSigners  bool
-	dropped      bool // there were key shares, and they are not kept
-	wallets, ids int  // read so far
+	dropped      bool   // there were key shares, and they are not kept
+	wallets, ids int    // read so far
+	at           string // the member of the export that is read, for errors
 }
 
 // value reads a value. The result is absent if the value is not kept.
@@ -114,6 +115,9 @@ func (r *reader) value(f field) node {
 		var buf [24]node // on the stack, until their number is known
 		members := node{children: buf[:0]}
 		for name := range r.Object {
+			if f.name == "" {
+				r.at = name
+			}
 			if i := slices.IndexFunc(f.fields, func(m field) bool { return m.name == name }); i >= 0 {
 				members.add(r.value(f.fields[i]))
 			}
@@ -160,8 +164,9 @@ func (r *reader) wallet(id string, fields []field) node {
 		r.Fail("not an object")
 	}
 	w := r.value(field{id, object, fields})
-	if i := slices.IndexFunc(w.children, func(c node) bool { return c.secret.text != nil }); i >= 0 && !r.keepSigners {
-		w.children, r.dropped = slices.Delete(w.children, i, i+1), true
+	if w.get("signer").secret.text != nil && !r.keepSigners {
+		w.remove("signer")
+		r.dropped = true
 	}
 	switch w.get("id").text {
 	case id:
@@ -181,8 +186,13 @@ func (n *node) add(child node) {
 
 // put replaces a member, or adds it at the end.
 func (n *node) put(child node) {
-	n.children = slices.DeleteFunc(slices.Clone(n.children), func(c node) bool { return c.name == child.name })
+	n.children = slices.Clone(n.children)
+	n.remove(child.name)
 	n.add(child)
+}
+
+func (n *node) remove(name string) {
+	n.children = slices.DeleteFunc(n.children, func(c node) bool { return c.name == name })
 }
 
 // write appends the JSON of the value (RFC 8259) to b.
@@ -226,19 +236,15 @@ func quote(b []byte, s string) []byte {
 
 // readDocument reads the JSON of an export and checks what decisions rest on.
 func readDocument(r *reader) (node, error) {
-	at := "the whole"
-	fields := exportFields().fields
-	doc := node{form: '{'}
-	for name := range r.Object {
-		at = name
-		if i := slices.IndexFunc(fields, func(m field) bool { return m.name == name }); i >= 0 {
-			doc.add(r.value(fields[i]))
-		}
+	r.at = "the whole"
+	doc := r.value(exportFields())
+	if doc.form == 0 {
+		r.Fail("not an object")
 	}
 	if err := r.End(); err != nil {
 		var se *strictjson.Error
 		if errors.As(err, &se) && !se.Syntax {
-			return doc, fmt.Errorf("%s: %s", at, se.Reason)
+			return doc, fmt.Errorf("%s: %s", r.at, se.Reason)
 		}
 		return doc, fmt.Errorf("it is not JSON: %w", err)
 	}
@@ -253,7 +259,7 @@ func readDocument(r *reader) (node, error) {
 	case userID != "" && !isID(userID):
 		return doc, errors.New("userId: not an ID")
 	case cookie == "" && !connected:
-		return doc, errors.New("sessionCookie: missing or empty: was it exported before the user logged in?")
+		return doc, errors.New("sessionCookie: missing or empty: had the user logged in?")
 	case cookie != "" && !isCookie(cookie):
 		return doc, errors.New("sessionCookie: not a cookie")
 	}

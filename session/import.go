@@ -51,7 +51,7 @@ func KeepSignersThisServerCannotUse() ImportOption {
 func (c *Client) Import(exported string, opts ...ImportOption) (*Session, error) {
 	malformed := func(cause error) error { return &Error{Code: ErrSessionMalformed, Cause: cause} }
 	if len(exported) > maxExported {
-		return nil, malformed(fmt.Errorf("it has %d bytes, and at most %d are read", len(exported), maxExported))
+		return nil, malformed(fmt.Errorf("it is larger than %d bytes", maxExported))
 	}
 	raw, err := decodeBase64(exported)
 	if err != nil {

@@ -157,32 +157,32 @@ func (s *Session) says(names ...string) string {
 
 // Wallets returns the embedded wallets in the export, in its order. The slice is
 // the caller's.
-func (s *Session) Wallets() (all []ClaimedWallet) {
-	for _, w := range s.doc.get("wallets").children {
-		if isEmbedded(w) {
-			all = append(all, s.claimed(w))
-		}
-	}
-	return all
+func (s *Session) Wallets() []ClaimedWallet {
+	return s.claimed(s.doc.get("wallets").children, isEmbedded)
 }
 
 // ExternalWallets returns the external wallets in the export, in its order. The
 // slice is the caller's. In [ModeVerification], the user owns their addresses
 // once [Session.IsActive] has returned true. Types and names are the client's
 // word.
-func (s *Session) ExternalWallets() (all []ClaimedWallet) {
-	for _, w := range s.external.children {
-		all = append(all, s.claimed(w))
-	}
-	return all
+func (s *Session) ExternalWallets() []ClaimedWallet {
+	return s.claimed(s.external.children, s.usable)
 }
 
-func (s *Session) claimed(w node) ClaimedWallet {
-	external := s.externals[w.name] || !isEmbedded(w)
-	return ClaimedWallet{
-		ID: w.name, Type: claims.WalletType(w.get("type").text), Address: w.get("address").text,
-		PublicKey: w.get("publicKey").text, Name: w.get("name").text, External: external,
+// claimed returns the wallets that keep reports, each once.
+func (s *Session) claimed(wallets []node, keep func(node) bool) (all []ClaimedWallet) {
+	seen := map[string]bool{}
+	for _, w := range wallets {
+		if !seen[w.name] && keep(w) {
+			seen[w.name] = true
+			all = append(all, ClaimedWallet{
+				ID: w.name, Type: claims.WalletType(w.get("type").text),
+				Address: w.get("address").text, PublicKey: w.get("publicKey").text,
+				Name: w.get("name").text, External: s.externals[w.name] || !isEmbedded(w),
+			})
+		}
 	}
+	return all
 }
 
 // CurrentWallets returns the wallets that the user chose for the app: those that
@@ -191,25 +191,20 @@ func (s *Session) claimed(w node) ClaimedWallet {
 // currentWalletIds, or of Para's latest answer to a call of this Session. If
 // there are none, they are all usable wallets of the export. A wallet is usable
 // if it is the user's, an unclaimed pregenerated one, or external.
-func (s *Session) CurrentWallets() (all []ClaimedWallet) {
+func (s *Session) CurrentWallets() []ClaimedWallet {
 	_, current := s.now()
-	seen := map[string]bool{}
+	var listed []node
 	for _, list := range current.children {
 		for _, id := range list.children {
-			if w, ok := s.wallets[id.text]; ok && !seen[id.text] && s.usable(w) {
-				seen[id.text] = true
-				all = append(all, s.claimed(w))
+			if w, ok := s.wallets[id.text]; ok {
+				listed = append(listed, w)
 			}
 		}
 	}
-	if all == nil {
-		for _, w := range s.doc.get("wallets").children {
-			if s.usable(w) {
-				all = append(all, s.claimed(w))
-			}
-		}
+	if all := s.claimed(listed, s.usable); all != nil {
+		return all
 	}
-	return all
+	return s.claimed(s.doc.get("wallets").children, s.usable)
 }
 
 // usable reports whether Para's SDK would use the wallet (isWalletUsable).
@@ -413,14 +408,7 @@ func (s *Session) IssueJWT(ctx context.Context) (jwt JWT, err error) {
 		contentType: "application/json", body: []byte(`{"keyIndex":0}`),
 	}, func(a answer) error {
 		token, keyID := "", ""
-		err := a.read(func(d *strictjson.Decoder, name string) {
-			switch name {
-			case "token":
-				token = readText(d)
-			case "keyId":
-				keyID = readText(d)
-			}
-		})
+		err := a.texts(map[string]*string{"token": &token, "keyId": &keyID})
 		if err == nil && strings.Count(token, ".") != 2 {
 			err = a.unexpected("it has no token")
 		}

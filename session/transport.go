@@ -9,10 +9,8 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"mime"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -86,10 +84,9 @@ type call struct {
 
 // answer is an answer of Para with status 200.
 type answer struct {
-	call        call
-	body        string
-	contentType string
-	cookie      string // a refreshed one, or ""
+	call   call
+	body   string
+	cookie string // a refreshed one, or ""
 }
 
 // do makes a call within Config.Timeout, and repeats it if that is safe and may
@@ -172,10 +169,7 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	a := answer{
-		call: k, body: string(body),
-		contentType: res.Header.Get("Content-Type"), cookie: res.Header.Get(cookieHeader),
-	}
+	a := answer{call: k, body: string(body), cookie: res.Header.Get(cookieHeader)}
 	status := res.StatusCode
 	switch {
 	case status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500:
@@ -281,10 +275,6 @@ func (a answer) unexpected(what string) *Error {
 	return a.fail(ErrUnexpectedAnswer, errors.New(what))
 }
 
-var knownTypes = []string{
-	"application/json", "text/html", "text/plain", "application/xml", "text/xml",
-}
-
 // read parses the answer as one strict JSON object. It skips members that the
 // function does not read. It returns an [*Error] or nil.
 func (a answer) read(member func(d *strictjson.Decoder, name string)) error {
@@ -301,15 +291,19 @@ func (a answer) read(member func(d *strictjson.Decoder, name string)) error {
 			e.Cause = fmt.Errorf("its member %.40q is %s", last, se.Reason)
 			return e
 		}
-		media, _, _ := mime.ParseMediaType(a.contentType)
-		if !slices.Contains(knownTypes, media) {
-			media = "another type" // the server's text may echo anything
-		}
-		e.Cause = fmt.Errorf("it is not the JSON of Para's API, but %d bytes of %s: %w",
-			len(a.body), media, err)
+		e.Cause = fmt.Errorf("it is not the JSON of Para's API, but has %d bytes: %w", len(a.body), err)
 		return e
 	}
 	return nil
+}
+
+// texts parses the answer and sets members that are strings or null.
+func (a answer) texts(members map[string]*string) error {
+	return a.read(func(d *strictjson.Decoder, name string) {
+		if into := members[name]; into != nil {
+			*into = readText(d)
+		}
+	})
 }
 
 // readText reads a string, or "" for null, which JavaScript writes for what is
