@@ -255,7 +255,7 @@ func TestRefusedTokensAreRememberedForAWhile(t *testing.T) {
 		}
 		time.Sleep(5*time.Second - 1)
 		ask("a", 1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		ask("a", 2)
 		ask("b", 3)
 		ask("a", 3)

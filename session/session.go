@@ -390,7 +390,8 @@ func (s *Session) IsActive(ctx context.Context) (bool, error) {
 // POST /users/{userId}/session/keep-alive.
 func (s *Session) KeepAlive(ctx context.Context) error {
 	return s.askAsUser(ctx, call{
-		path: "/users/" + s.UserID() + "/session/keep-alive", name: "/users/{userId}/session/keep-alive",
+		path:        "/users/" + s.UserID() + "/session/keep-alive",
+		name:        "/users/{userId}/session/keep-alive",
 		contentType: "application/x-www-form-urlencoded", safe: true,
 	}, func(answer) error { return nil })
 }

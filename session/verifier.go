@@ -111,7 +111,8 @@ func (c *Client) TokenVerifier(cfg TokenVerifierConfig) (*TokenVerifier, error) 
 // caller waits. Para's no is remembered for 5 seconds. Errors are those of
 // [Client.VerifyToken], with the same limits; their Refused method decides
 // between 401 and 503.
-func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token string) (*claims.Claims, error) {
+func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token string) (
+	*claims.Claims, error) {
 	if v == nil { // the caller ignored the error of Client.TokenVerifier
 		return nil, &Error{Code: ErrNoAPIKey, Hint: "the TokenVerifier is nil"}
 	}
