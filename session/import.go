@@ -18,6 +18,8 @@ const (
 	// maxWallets is the maximum number of wallets in an export, embedded and
 	// external ones together, and of IDs in its currentWalletIds.
 	maxWallets = 1000
+	// maxNames is the maximum number of members of an object of an export.
+	maxNames = 2 * maxWallets
 	// maxCookie is the size of the longest session cookie.
 	maxCookie = 8 << 10
 )
@@ -44,10 +46,10 @@ func KeepSignersThisServerCannotUse() ImportOption {
 // clients should export with exportSession({ excludeSigners: true }).
 //
 // The text is base64 in the standard alphabet, at most 1 MiB, of JSON without
-// duplicate names. It has at most 1,000 wallets and 1,000 current wallet IDs.
-// Unknown members are dropped. Exports of v1 SDKs are accepted, too. Errors:
-// [ErrSessionMalformed] and [ErrSessionEnvironment]. Any number of sessions can
-// be imported. Source: importSession of Para's SDK.
+// duplicate names. It has at most 1,000 wallets, 1,000 current wallet IDs, and
+// 2,000 members in an object. Unknown members are dropped. Exports of v1 SDKs
+// are accepted, too. Errors: [ErrSessionMalformed] and [ErrSessionEnvironment].
+// Any number of sessions can be imported. Source: importSession of Para's SDK.
 func (c *Client) Import(exported string, opts ...ImportOption) (*Session, error) {
 	malformed := func(cause error) error { return &Error{Code: ErrSessionMalformed, Cause: cause} }
 	if len(exported) > maxExported {
@@ -58,6 +60,7 @@ func (c *Client) Import(exported string, opts ...ImportOption) (*Session, error)
 		return nil, malformed(err)
 	}
 	r := reader{Decoder: strictjson.New(raw)}
+	r.LimitNames(maxNames)
 	for _, opt := range opts {
 		opt(&r)
 	}

@@ -41,6 +41,15 @@ func full(t *testing.T, before string, member func(i int) string, after string) 
 	return encode(b.String() + after)
 }
 
+// names returns so many members with short names.
+func names(n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(`"%x":0`, i)
+	}
+	return strings.Join(all, ",")
+}
+
 // Whoever sends an export of 1 MiB must not cost a server more than this.
 func TestTheWorstExportsAreCheap(t *testing.T) {
 	const rest = `,"userId":"` + userID + `","sessionCookie":"c"}`
@@ -69,8 +78,10 @@ func TestTheWorstExportsAreCheap(t *testing.T) {
 		}) + `}` + rest),
 		"control characters": full(t, `{"wallets":{"w":{"name":"`, func(int) string { return `\u0001\u0001` }, `"}}`+rest),
 		"one long escape":    full(t, `{"x":"\n`, func(int) string { return "0123456789" }, `"`+rest),
-		"unknown members":    full(t, `{`, func(i int) string { return fmt.Sprintf(`"%x":0`, i) }, rest),
-		"unknown objects":    full(t, `{"x":[`, func(i int) string { return `{"a":0}` }, `]`+rest),
+		"unknown members": full(t, `{"x":[`, func(i int) string {
+			return `{` + names(2000) + `}`
+		}, `]`+rest),
+		"unknown objects": full(t, `{"x":[`, func(i int) string { return `{"a":0}` }, `]`+rest),
 		"objects of 41 members": full(t, `{"x":[`, func(int) string {
 			var b strings.Builder
 			for i := range 41 {
@@ -105,6 +116,13 @@ func TestTheWorstExportsAreCheap(t *testing.T) {
 }
 
 func TestWalletsAndIDsAreBounded(t *testing.T) {
+	for n, good := range map[int]bool{2000: true, 2001: false} {
+		c, _ := fake(t, says(500, ""))
+		_, err := c.Import(encode(`{"userId":"u","sessionCookie":"c","x":{` + names(n) + `}}`))
+		if (err == nil) != good {
+			t.Errorf("%d unknown members: %v", n, err)
+		}
+	}
 	many := func(n int, member string) string {
 		all := make([]string, n)
 		for i := range all {

@@ -36,9 +36,11 @@ type Decoder struct {
 	raw   bool // inside Raw: a string may be any text
 	fold  bool
 	err   *Error
-	named int        // how many of names are in use
-	names [40]string // of all open objects, the innermost last
-	more  []string   // those that find no place in names, up to 40 for each object
+	spare map[string]struct{} // an empty one, for the next object of many names
+	limit int                 // of the names of one object; 0: none
+	named int                 // how many of names are in use
+	names [40]string          // of all open objects, the innermost last
+	more  []string            // those that find no place in names, up to 40 for each object
 }
 
 // New returns a decoder for text.
@@ -47,6 +49,10 @@ func New(text string) *Decoder { return &Decoder{text: text} }
 // RefuseFoldedNames makes names of one object that differ only in case count as duplicates, for
 // when the text will be handed to a reader that matches names in any case.
 func (d *Decoder) RefuseFoldedNames() { d.fold = true }
+
+// LimitNames refuses objects of more than n names. Checking more for duplicates
+// costs more memory and time than the text is worth.
+func (d *Decoder) LimitNames(n int) { d.limit = n }
 
 // Err returns the first mistake, or nil.
 func (d *Decoder) Err() error {
@@ -203,6 +209,10 @@ func (d *Decoder) Object(yield func(name string) bool) {
 		}
 	}
 	d.named, d.more = outer, d.more[:outerMore]
+	if many != nil {
+		clear(many)
+		d.spare = many
+	}
 }
 
 // name reads a name and the colon after it. The space before it has been read.
@@ -232,15 +242,21 @@ func (d *Decoder) unique(name string, outer, outerMore int, many *map[string]str
 	for _, other := range d.more[outerMore:] {
 		dup = dup || other == name
 	}
-	switch {
+	switch count := d.named - outer + len(d.more) - outerMore + len(*many); {
 	case dup:
 		d.syntax("duplicate name")
+		return false
+	case d.limit > 0 && count == d.limit:
+		d.syntax("too many names")
 		return false
 	case d.named < len(d.names):
 		d.names[d.named] = name
 		d.named++
 	case len(d.more)-outerMore < len(d.names):
 		d.more = append(d.more, name)
+	case *many == nil && d.spare != nil:
+		*many, d.spare = d.spare, nil
+		(*many)[name] = struct{}{}
 	case *many == nil:
 		*many = map[string]struct{}{name: {}}
 	default:

@@ -690,3 +690,23 @@ func TestReadingAllocatesTheDecoderAndWhatIsEscaped(t *testing.T) {
 		}
 	}
 }
+
+func TestNamesAreCountedWhenAskedFor(t *testing.T) {
+	for _, limit := range []int{1, 39, 40, 41, 79, 80, 81, 200} {
+		for n, want := range map[int]string{limit: "", limit + 1: "too many names"} {
+			for _, text := range []string{many(n), `{"x":` + many(n) + `}`, `[{"a":1},` + many(n) + `]`} {
+				d := New(text)
+				d.LimitNames(limit)
+				d.Skip()
+				err, _ := d.End().(*Error)
+				if got := ""; err != nil {
+					if got = err.Reason; got != want {
+						t.Errorf("%d names with a limit of %d: %s", n, limit, got)
+					}
+				} else if want != "" {
+					t.Errorf("%d names with a limit of %d are accepted", n, limit)
+				}
+			}
+		}
+	}
+}
