@@ -256,7 +256,7 @@ func TestServeSaysWhatToDo(t *testing.T) {
 	o.has(
 		t, exitOK,
 		"page http://127.0.0.1:",
-		"API key dev_", "secret API key dev_",
+		"API key dev_", "secret API key sk_dev_",
 		"PARA_ENVIRONMENT=http://127.0.0.1:",
 		"PARA_API_KEY_ID="+paratest.APIKeyID, "/parajwt/token", "has stopped",
 	)
