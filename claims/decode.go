@@ -137,7 +137,7 @@ func (r *reader) payload(c *Claims) {
 		case "data":
 			r.data(c)
 		default:
-			r.Unlike(name, payloadNames)
+			r.RefuseCaseVariant(name, payloadNames)
 		}
 	}
 }
@@ -204,7 +204,7 @@ func (r *reader) data(c *Claims) {
 				}
 			}
 		default:
-			r.Unlike(name, dataNames)
+			r.RefuseCaseVariant(name, dataNames)
 		}
 	}
 	if r.Err() == nil {
@@ -231,7 +231,7 @@ func (r *reader) wallet() (w ConnectedWallet) {
 		case "provider":
 			w.Provider = r.optional()
 		default:
-			r.Unlike(name, walletNames)
+			r.RefuseCaseVariant(name, walletNames)
 		}
 	}
 	if r.Err() == nil {

@@ -86,7 +86,7 @@ func ParseHeader(text string) (Header, error) {
 		case "jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256":
 			// Registered, well-meant, and no way to a key for us.
 		default:
-			d.Unlike(name, headerNames)
+			d.RefuseCaseVariant(name, headerNames)
 		}
 	}
 	if err := d.End(); err != nil {

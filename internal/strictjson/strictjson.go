@@ -300,8 +300,8 @@ func (d *Decoder) Array(yield func() bool) {
 	}
 }
 
-// Unlike refuses a name that one of the known names would be, but for its case.
-func (d *Decoder) Unlike(name string, known []string) {
+// RefuseCaseVariant fails if name equals a known name except for case.
+func (d *Decoder) RefuseCaseVariant(name string, known []string) {
 	for _, k := range known {
 		if len(name) >= len(k) && strings.EqualFold(name, k) {
 			d.syntax("a name in another case than " + k)

@@ -211,12 +211,12 @@ func TestATextHasOneMeaningOrNone(t *testing.T) {
 	}
 }
 
-func TestUnlikeRefusesAKnownNameInAnotherCase(t *testing.T) {
+func TestRefuseCaseVariant(t *testing.T) {
 	names := []string{"sub", "userId", "publicKey", "x5t#S256"}
 	read := func(text string) error {
 		d := New(text)
 		for name := range d.Object {
-			d.Unlike(name, names)
+			d.RefuseCaseVariant(name, names)
 		}
 		return d.End()
 	}
@@ -577,7 +577,7 @@ func TestTheFirstMistakeEndsTheReading(t *testing.T) {
 			t.Error("an element after a mistake")
 		}
 		d.Skip()
-		d.Unlike("SUB", []string{"sub"})
+		d.RefuseCaseVariant("SUB", []string{"sub"})
 		d.Fail("a later mistake")
 	}
 	var e *Error
