@@ -1,9 +1,11 @@
-// Package jose is the little of JOSE that verifying a Para token takes: cutting a compact JWS, its
-// header, keys, signatures.
+// Package jose implements the part of JOSE that verifying a Para token needs:
+// compact tokens and their headers (RFC 7515), key sets (RFC 7517), and
+// signatures with public keys (RFC 7518 §3.3 to §3.5, RFC 8037).
 //
-// It is the only package that imports github.com/lestrrat-go/jwx/v2, and it uses two things of it: jwk.ParseKey,
-// for one key at a time, and the verifier of one algorithm, on the original bytes with the raw public
-// key. Everything above them in jwx (jwt.Parse, jws.Verify, jwk.Cache, jwk.Fetch) is left alone: those
-// calls accept a signed token whose header says alg none, ignore an unknown crit and do not ask for
-// exp. No type of jwx leaves this package, so moving to v3 changes no other.
+// It is the only package that imports github.com/lestrrat-go/jwx/v2. jwx turns
+// a JWK into a Go public key, after this package has checked the JWK and
+// reduced it to the members of the key itself. The standard library verifies
+// the signatures. jwx's verifiers are not used: their registry is global, so
+// any package of the process could replace them, and they accept any PSS salt
+// length.
 package jose

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
@@ -12,9 +13,7 @@ import (
 	"math/big"
 	"slices"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jwk"
-	"github.com/lestrrat-go/jwx/v2/jws"
 
 	"github.com/parajwt/parajwt/internal/strictjson"
 )
@@ -22,19 +21,22 @@ import (
 const (
 	maxKeys    = 100
 	minRSABits = 2048
-	maxRSABits = 8192 // more would make one signature a denial of service
+	maxRSABits = 8192 // bounds the cost of one signature check
 )
 
-var errExponent = errors.New("RSA exponent is not odd, at least 3 and below 2^31")
+var (
+	errExponent = errors.New("RSA exponent is not odd, at least 3 and below 2^31")
+	errCurve    = errors.New("crv is not supported for this kty")
+)
 
-// Algorithms returns the names of all signature algorithms that can be allowed (RFC 7518 §3.1,
-// RFC 8037 §3.1). The symmetric ones and "none" are not among them.
+// Algorithms returns the names of all supported signature algorithms (RFC 7518
+// §3.1, RFC 8037 §3.1). They exclude "none" and the symmetric ones.
 func Algorithms() []string {
 	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 }
 
-// Key is a public key bound to the one algorithm it verifies with (RFC 8725 §3.1). Immutable, and
-// safe for concurrent use.
+// Key is a public key bound to one algorithm (RFC 8725 §3.1). It is immutable
+// and safe for concurrent use by multiple goroutines.
 type Key struct {
 	ID        string
 	Algorithm string
@@ -43,40 +45,38 @@ type Key struct {
 	// Thumbprint is the SHA-256 JWK Thumbprint in base64url (RFC 7638).
 	Thumbprint string
 
-	verifier jws.Verifier
-	size     int // of a signature, in bytes
+	size int // of a signature, in bytes
 }
 
-// Verify checks a signature over input. It keeps neither. Errors: ErrSignature.
-func (k *Key) Verify(input, signature []byte) error {
-	// jwx checks the length for ECDSA only; for all of them it is known before any arithmetic.
-	if len(signature) != k.size || k.verifier.Verify(input, signature, k.Public) != nil {
-		return ErrSignature
-	}
-	return nil
-}
-
-// Same reports whether both verify the same signatures.
+// Same reports whether both keys have the same ID and algorithm, and verify
+// the same signatures.
 func (k *Key) Same(other *Key) bool {
-	public, ok := k.Public.(interface{ Equal(crypto.PublicKey) bool })
+	public, ok := k.Public.(publicKey)
 	return ok && k.ID == other.ID && k.Algorithm == other.Algorithm && public.Equal(other.Public)
 }
 
-// Skipped is a key of a set that is not used, and why.
-type Skipped struct {
-	Index  int    // its place in the set, from 0
-	KeyID  string // empty where it has none
-	Reason string
+// publicKey is the method that all public keys of the standard library have.
+type publicKey interface {
+	Equal(crypto.PublicKey) bool
 }
 
-// ParseSet reads a JWK Set (RFC 7517 §5) and keeps the keys that can verify a token with one of the
-// allowed algorithms. What else is in the set is skipped one by one, so that one bad key never loses
-// a good one. Two usable keys of one ID are both skipped: which of them a token means, nobody can
-// tell. An error means that the text is no key set at all; a set with nothing usable is not one.
-func ParseSet(text string, allowed []string) (keys map[string]*Key, skipped []Skipped, err error) {
+// Skipped describes a key of a set that is not used.
+type Skipped struct {
+	Index  int    // its position in the set, from 0
+	KeyID  string // empty if it has no usable ID
+	Reason string // never quotes the key
+}
+
+// ParseSet parses a JWK Set (RFC 7517 §5). It returns the keys that can verify
+// tokens with one of the allowed algorithms, by key ID. It skips every other
+// key, so that one bad key never loses a good one. Usable keys that share a
+// key ID are all skipped, because a token does not say which of them it means.
+// It returns an error if set is not a key set. A set without usable keys is
+// not an error.
+func ParseSet(set string, allowed []string) (keys map[string]*Key, skipped []Skipped, err error) {
 	var raws []string
 	found := false
-	d := strictjson.New(text)
+	d := strictjson.New(set)
 	for name := range d.Object {
 		if name == "keys" {
 			found = true
@@ -106,7 +106,9 @@ func ParseSet(text string, allowed []string) (keys map[string]*Key, skipped []Sk
 			skipped = append(skipped, Skipped{i, id, "another key has the same kid"})
 		case keys[id] != nil:
 			twice[id] = true
-			skipped = append(skipped, Skipped{places[id], id, "another key has the same kid"}, Skipped{i, id, "another key has the same kid"})
+			skipped = append(skipped,
+				Skipped{places[id], id, "another key has the same kid"},
+				Skipped{i, id, "another key has the same kid"})
 			delete(keys, id)
 		default:
 			keys[id], places[id] = key, i
@@ -115,63 +117,96 @@ func ParseSet(text string, allowed []string) (keys map[string]*Key, skipped []Sk
 	return keys, skipped, nil
 }
 
-// jwkFields is what decides whether a JWK is usable at all (RFC 7517 §4).
-type jwkFields struct {
+// jwkMembers are the members of a JWK that decide whether and how it is used
+// (RFC 7517 §4). The numbers are JSON texts, because kty decides which of them
+// the key needs.
+type jwkMembers struct {
 	kty, kid, use, alg string
-	verify, private    bool
+	verify             bool // key_ops permits it
+	private            bool
+	n, e, crv, x, y    string
 }
 
-func readFields(raw string) (f jwkFields, err error) {
+var jwkNames = []string{"kty", "kid", "use", "alg", "key_ops", "n", "e", "crv", "x", "y",
+	"d", "p", "q", "dp", "dq", "qi", "oth"}
+
+// parseMembers reads the members of a JWK. It ignores the values of members
+// that are not needed, such as x5c, as long as they are JSON.
+func parseMembers(raw string) (m jwkMembers, err error) {
 	d := strictjson.New(raw)
-	d.RefuseFoldedNames() // jwk.ParseKey looks for kty and d in any case
-	f.use, f.verify = "sig", true
+	m.use, m.verify = "sig", true
 	for name := range d.Object {
 		switch name {
 		case "kty":
-			f.kty = d.String()
+			m.kty = d.String()
 		case "kid":
-			f.kid = d.String()
+			m.kid = d.String()
 		case "use":
-			f.use = d.String()
+			m.use = d.String()
 		case "alg":
-			if f.alg = d.String(); f.alg == "" {
+			if m.alg = d.String(); m.alg == "" {
 				d.Fail("alg is empty")
 			}
 		case "key_ops":
-			f.verify = false
+			m.verify = false
 			for range d.Array {
-				f.verify = d.String() == "verify" || f.verify
+				m.verify = d.String() == "verify" || m.verify
 			}
+		case "n":
+			m.n = d.Raw()
+		case "e":
+			m.e = d.Raw()
+		case "crv":
+			m.crv = d.Raw()
+		case "x":
+			m.x = d.Raw()
+		case "y":
+			m.y = d.Raw()
 		case "d", "p", "q", "dp", "dq", "qi", "oth":
-			f.private = true
+			m.private = true
+			d.Raw()
+		default:
+			d.RefuseCaseVariant(name, jwkNames)
+			d.Raw()
 		}
 	}
-	return f, d.End()
+	return m, d.End()
 }
 
+// parseKey parses one key of a set. It returns the key ID with an error too,
+// if the key has one.
 func parseKey(raw string, allowed []string) (key *Key, id string, err error) {
-	f, err := readFields(raw)
+	m, err := parseMembers(raw)
 	switch {
 	case err != nil:
 		return nil, "", fmt.Errorf("malformed: %w", err)
-	case f.kid == "":
+	case m.kid == "":
 		return nil, "", errors.New("no kid")
-	case len(f.kid) > maxKeyID:
+	case len(m.kid) > maxKeyID:
 		return nil, "", errors.New("kid longer than 256 bytes")
-	case f.kty == "oct":
-		return nil, f.kid, errors.New("symmetric key")
-	case f.kty != "RSA" && f.kty != "EC" && f.kty != "OKP":
-		return nil, f.kid, errors.New("unknown kty")
-	case f.private:
-		return nil, f.kid, errors.New("private key in a public set")
-	case f.use != "sig":
-		return nil, f.kid, errors.New("use is not sig")
-	case !f.verify:
-		return nil, f.kid, errors.New("key_ops lacks verify")
+	case m.kty == "oct":
+		return nil, m.kid, errors.New("symmetric key")
+	case m.private:
+		return nil, m.kid, errors.New("private key in a public set")
+	case m.use != "sig":
+		return nil, m.kid, errors.New("use is not sig")
+	case !m.verify:
+		return nil, m.kid, errors.New("key_ops lacks verify")
 	}
-	parsed, err := jwk.ParseKey(json.RawMessage(raw))
+	key = &Key{ID: m.kid, JSON: raw}
+	var fits []string
+	switch m.kty {
+	case "RSA":
+		fits, err = key.parseRSA(m)
+	case "EC":
+		fits, err = key.parseEC(m)
+	case "OKP":
+		fits, err = key.parseOKP(m)
+	default:
+		err = errors.New("unknown kty")
+	}
 	if err != nil {
-		return nil, f.kid, errors.New("malformed key") // the cause may quote the key
+		return nil, m.kid, err
 	}
 	var public any
 	if err := parsed.Raw(&public); err != nil {
@@ -193,65 +228,139 @@ func parseKey(raw string, allowed []string) (key *Key, id string, err error) {
 	}
 	// Without an alg of its own, a key gets the first allowed algorithm that fits it.
 	at := slices.IndexFunc(allowed, func(alg string) bool {
-		return slices.Contains(fits, alg) && (f.alg == "" || f.alg == alg)
+		return slices.Contains(fits, alg) && (m.alg == "" || m.alg == alg)
 	})
 	switch {
-	case f.alg != "" && !slices.Contains(fits, f.alg):
-		return nil, f.kid, errors.New("alg is not one for this type of key")
+	case m.alg != "" && !slices.Contains(fits, m.alg):
+		return nil, m.kid, errors.New("alg is not one for this type of key")
 	case at < 0:
-		return nil, f.kid, errors.New("algorithm is not allowed here")
+		return nil, m.kid, errors.New("algorithm is not allowed here")
 	}
 	key.Algorithm = allowed[at]
-	if key.verifier, err = jws.NewVerifier(jwa.SignatureAlgorithm(key.Algorithm)); err != nil {
-		return nil, f.kid, errors.New("algorithm is not supported")
-	}
-	return key, f.kid, nil
+	return key, m.kid, nil
 }
 
-// examine checks the key's numbers and returns the algorithms that it fits.
-func (k *Key) examine() (fits []string, err error) {
-	switch public := k.Public.(type) {
-	case *rsa.PublicKey:
-		k.size = public.Size()
-		switch bits := public.N.BitLen(); {
-		case bits < minRSABits:
-			return nil, fmt.Errorf("RSA key of less than %d bits", minRSABits)
-		case bits > maxRSABits:
-			return nil, fmt.Errorf("RSA key of more than %d bits", maxRSABits)
-		case public.N.Bit(0) == 0:
-			return nil, errors.New("RSA modulus is even")
-		case public.E < 3 || public.E%2 == 0:
-			return nil, errExponent
-		}
-		return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}, nil
-	case *ecdsa.PublicKey:
-		if _, err := public.ECDH(); err != nil {
-			return nil, errors.New("point is not on a supported curve")
-		}
-		k.size = 2 * ((public.Params().BitSize + 7) / 8)
-		switch public.Params().BitSize {
-		case 256:
-			return []string{"ES256"}, nil
-		case 384:
-			return []string{"ES384"}, nil
-		case 521:
-			return []string{"ES512"}, nil
-		}
-	case ed25519.PublicKey:
-		if k.size = ed25519.SignatureSize; len(public) == ed25519.PublicKeySize {
-			if anybodySigns(public) {
-				return nil, errors.New("Ed25519 key of small order")
-			}
-			return []string{"EdDSA"}, nil
-		}
+// parseRSA sets the public key (RFC 7518 §6.3.1). It returns the algorithms
+// that fit it.
+func (k *Key) parseRSA(m jwkMembers) ([]string, error) {
+	n, errN := number(m.n)
+	e, errE := number(m.e)
+	if err := errors.Join(errN, errE); err != nil {
+		return nil, errors.New("n or e is missing or not canonical base64url")
 	}
-	return nil, errors.New("unsupported key")
+	// Leading zeros are against RFC 7518 §2, harmless, and not unheard of.
+	n, e = trimZeros(n), trimZeros(e)
+	modulus, exponent := new(big.Int).SetBytes(n), new(big.Int).SetBytes(e)
+	switch bits := modulus.BitLen(); {
+	case bits < minRSABits:
+		return nil, fmt.Errorf("RSA key of less than %d bits", minRSABits)
+	case bits > maxRSABits:
+		return nil, fmt.Errorf("RSA key of more than %d bits", maxRSABits)
+	case modulus.Bit(0) == 0:
+		return nil, errors.New("RSA modulus is even")
+	case exponent.BitLen() > 31 || exponent.Bit(0) == 0 || exponent.Cmp(big.NewInt(3)) < 0:
+		return nil, errExponent
+	}
+	k.size = len(n)
+	public := &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}
+	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"},
+		k.setPublic(public, `{"kty":"RSA","n":"%s","e":"%s"}`, encode(n), encode(e))
 }
 
-// anybodySigns finds the 14 Ed25519 keys that need no private one, all zeros among them: their order
-// divides 8, so that the neutral element and a zero sign about every eighth message. Of these 16,
-// each of the 14 passes one at least.
-func anybodySigns(public ed25519.PublicKey) bool {
+// parseEC sets the public key (RFC 7518 §6.2.1). It returns the algorithm that
+// fits it.
+func (k *Key) parseEC(m jwkMembers) ([]string, error) {
+	x, errX := number(m.x)
+	y, errY := number(m.y)
+	if err := errors.Join(errX, errY); err != nil {
+		return nil, errors.New("x or y is missing or not canonical base64url")
+	}
+	var curve elliptic.Curve
+	var alg string
+	crv, _ := text(m.crv)
+	switch crv {
+	case "P-256":
+		curve, alg = elliptic.P256(), "ES256"
+	case "P-384":
+		curve, alg = elliptic.P384(), "ES384"
+	case "P-521":
+		curve, alg = elliptic.P521(), "ES512"
+	default:
+		return nil, errCurve
+	}
+	size := (curve.Params().BitSize + 7) / 8
+	if len(x) != size || len(y) != size { // RFC 7518 §6.2.1.2
+		return nil, fmt.Errorf("x and y do not have %d bytes each, as their curve demands", size)
+	}
+	public, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y))
+	if err != nil {
+		return nil, errors.New("point is not on the curve")
+	}
+	k.size = 2 * size
+	return []string{alg},
+		k.setPublic(public, `{"kty":"EC","crv":"%s","x":"%s","y":"%s"}`, crv, encode(x), encode(y))
+}
+
+// parseOKP sets the public key (RFC 8037 §2). It returns the algorithm that
+// fits it.
+func (k *Key) parseOKP(m jwkMembers) ([]string, error) {
+	x, err := number(m.x)
+	crv, _ := text(m.crv)
+	switch {
+	case err != nil:
+		return nil, errors.New("x is missing or not canonical base64url")
+	case crv != "Ed25519":
+		return nil, errCurve
+	case len(x) != ed25519.PublicKeySize:
+		return nil, errors.New("x does not have 32 bytes, as Ed25519 demands")
+	case isSmallOrder(x):
+		return nil, errors.New("Ed25519 key of small order")
+	}
+	k.size = ed25519.SignatureSize
+	return []string{"EdDSA"},
+		k.setPublic(ed25519.PublicKey(x), `{"kty":"OKP","crv":"Ed25519","x":"%s"}`, encode(x))
+}
+
+// setPublic parses the reduced JWK with jwx and sets Public to the result. It
+// fails if the result is not the key that this package read: jwx can be
+// reconfigured by any package of the process.
+func (k *Key) setPublic(want publicKey, format string, members ...any) error {
+	parsed, err := jwk.ParseKey(fmt.Appendf(nil, format, members...))
+	if err != nil {
+		return errors.New("malformed key") // the cause may quote the key
+	}
+	var public any
+	if err := parsed.Raw(&public); err != nil || !want.Equal(public) {
+		return errors.New("malformed key")
+	}
+	k.Public = public
+	return nil
+}
+
+// number decodes a number of a JWK from its JSON text, a string in canonical
+// base64url (RFC 7515 §2).
+func number(raw string) ([]byte, error) {
+	encoded, err := text(raw)
+	if err != nil {
+		return nil, err
+	}
+	return AppendDecoded(nil, encoded)
+}
+
+// text parses a JSON string.
+func text(raw string) (string, error) {
+	d := strictjson.New(raw)
+	s := d.String()
+	return s, d.End()
+}
+
+func encode(number []byte) string { return base64.RawURLEncoding.EncodeToString(number) }
+
+// isSmallOrder reports whether public is one of the 14 encodings of points
+// whose order divides 8. Anybody can sign for these keys: the signature of the
+// neutral element and zero fits about every eighth message, and each of the
+// keys accepts it for at least one of these 16.
+func isSmallOrder(public ed25519.PublicKey) bool {
 	neutral := append([]byte{1}, make([]byte, ed25519.SignatureSize-1)...)
 	for message := range byte(16) {
 		if ed25519.Verify(public, []byte{message}, neutral) {

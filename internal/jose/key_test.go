@@ -168,7 +168,9 @@ func TestParseSetKeeps(t *testing.T) {
 		{"key_ops verify and sign", r.with("key_ops", []string{"verify", "sign"}), all, "RS256", 256},
 		{"kid of 256 bytes", r.with("kid", long), all, "RS256", 256},
 		{"unknown members", r.with("x", []any{1, fields{"y": nil}}).with("iat", 1), all, "RS256", 256},
-		{"certificates, which nobody reads", r.with("x5u", "https://127.0.0.1:1/").with("x5t", "AA").with("x5c", []string{"AAAA"}), all, "RS256", 256},
+		{"a modulus with a leading zero", r.with("n", b64(append([]byte{0}, modulus(2048).Bytes()...))), all, "RS256", 256},
+		{"an exponent with a leading zero", r.with("e", "AAEAAQ"), all, "RS256", 256},
+		{"certificates, which are not read", r.with("x5u", "https://127.0.0.1:1/").with("x5t", "AA").with("x5c", []string{"AAAA"}), all, "RS256", 256},
 
 		{"alg RS256", r.with("alg", "RS256"), all, "RS256", 256},
 		{"alg PS512", r.with("alg", "PS512"), all, "PS512", 256},
@@ -198,11 +200,13 @@ func TestParseSetKeeps(t *testing.T) {
 // A set with one key of every kind that is skipped, between two good ones.
 func TestParseSetSkips(t *testing.T) {
 	r, all := rsaJWK(modulus(2048), e65537), Algorithms()
-	p256, p384, ed := realJWK(p256Key()), realJWK(p384Key()), realJWK(edKey())
+	p256, p384, p521, ed := realJWK(p256Key()), realJWK(p384Key()), realJWK(p521Key()), realJWK(edKey())
 	k1x, _ := new(big.Int).SetString("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", 16)
 	k1y, _ := new(big.Int).SetString("483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8", 16)
 	secp256k1 := p256.with("crv", "secp256k1").with("x", b64(k1x.Bytes())).with("y", b64(k1y.Bytes()))
 	x, _ := base64.RawURLEncoding.DecodeString(p256["x"].(string))
+	x521, _ := base64.RawURLEncoding.DecodeString(p521["x"].(string))
+	x521PlusP := new(big.Int).Add(new(big.Int).SetBytes(x521), elliptic.P521().Params().P).FillBytes(make([]byte, 66))
 	xPlusP := new(big.Int).Add(new(big.Int).SetBytes(x), elliptic.P256().Params().P)
 	pow := func(bits uint, plus int64) *big.Int {
 		n := new(big.Int).Lsh(big.NewInt(1), bits)
@@ -210,18 +214,18 @@ func TestParseSetSkips(t *testing.T) {
 	}
 	even := modulus(2048)
 	even.SetBit(even, 0, 0)
-	nest := func(levels int) string {
-		return r.with("x", 1).String()[:len(r.with("x", 1).String())-2] + strings.Repeat("[", levels-1) + strings.Repeat("]", levels-1) + "}"
-	}
 	double := func(member string) string { return strings.TrimSuffix(r.String(), "}") + "," + member + "}" }
 
 	const (
 		exponent = "RSA exponent is not odd, at least 3 and below 2^31"
-		curve    = "point is not on a supported curve"
+		curve    = "point is not on the curve"
 		private  = "private key in a public set"
 		wrongAlg = "alg is not one for this type of key"
 		refused  = "algorithm is not allowed here"
-		broken   = "malformed key"
+		numbersN = "n or e is missing or not canonical base64url"
+		numbersX = "x or y is missing or not canonical base64url"
+		wrongCrv = "crv is not supported for this kty"
+		length   = "x and y do not have 32 bytes each, as their curve demands"
 		anything = ""
 	)
 	type row struct {
@@ -238,13 +242,26 @@ func TestParseSetSkips(t *testing.T) {
 		{"RSA of 16384 bits", rsaJWK(modulus(16384), e65537).String(), all, "k", "RSA key of more than 8192 bits"},
 		{"RSA of a million bits", rsaJWK(modulus(1_000_000), e65537).String(), all, "k", "RSA key of more than 8192 bits"},
 		{"modulus zero", r.with("n", "AA").String(), all, "k", "RSA key of less than 2048 bits"},
-		{"modulus empty", r.with("n", "").String(), all, "k", anything},
+		{"modulus empty", r.with("n", "").String(), all, "k", "RSA key of less than 2048 bits"},
 		{"modulus even", rsaJWK(even, e65537).String(), all, "k", "RSA modulus is even"},
-		{"modulus missing", r.with("n", nil).String(), all, "k", broken},
-		{"modulus a number", r.with("n", 5).String(), all, "k", broken},
-		{"modulus not base64", r.with("n", "!").String(), all, "k", broken},
-		{"exponent missing", r.with("e", nil).String(), all, "k", broken},
-		{"exponent a number", r.with("e", 65537).String(), all, "k", broken},
+		{"modulus missing", r.with("n", nil).String(), all, "k", numbersN},
+		{"modulus a number", r.with("n", 5).String(), all, "k", numbersN},
+		{"modulus not base64", r.with("n", "!").String(), all, "k", numbersN},
+		{"modulus padded", r.with("n", r["n"].(string)+"=").String(), all, "k", numbersN},
+		{"modulus with an LF", r.with("n", r["n"].(string)+"\n").String(), all, "k", numbersN},
+		{"modulus with a CR", r.with("n", r["n"].(string)+"\r").String(), all, "k", numbersN},
+		{"modulus with an LF inside", r.with("n", "\n"+r["n"].(string)).String(), all, "k", numbersN},
+		{"modulus with unused bits", r.with("n", r["n"].(string)[:341]+"R").String(), all, "k", numbersN},
+		{"modulus in the standard alphabet", r.with("n", "+/"+r["n"].(string)[2:]).String(), all, "k", numbersN},
+		{"exponent padded", r.with("e", "AQAB====").String(), all, "k", numbersN},
+		{"exponent with unused bits", r.with("e", "Ax").String(), all, "k", numbersN},
+		{"x padded", p256.with("x", p256["x"].(string)+"=").String(), all, "k", numbersX},
+		{"x with an LF", p256.with("x", p256["x"].(string)+"\n").String(), all, "k", numbersX},
+		{"y with a CR", p256.with("y", "\r"+p256["y"].(string)).String(), all, "k", numbersX},
+		{"Ed25519 padded", ed.with("x", ed["x"].(string)+"=").String(), all, "k", "x is missing or not canonical base64url"},
+		{"Ed25519 without x", ed.with("x", nil).String(), all, "k", "x is missing or not canonical base64url"},
+		{"exponent missing", r.with("e", nil).String(), all, "k", numbersN},
+		{"exponent a number", r.with("e", 65537).String(), all, "k", numbersN},
 		{"exponent empty", r.with("e", "").String(), all, "k", exponent},
 		{"exponent 0", r.with("e", "AA").String(), all, "k", exponent},
 		{"exponent 1", rsaJWK(modulus(2048), big.NewInt(1)).String(), all, "k", exponent},
@@ -260,31 +277,35 @@ func TestParseSetSkips(t *testing.T) {
 		{"exponent 2^2000+65537", rsaJWK(modulus(2048), pow(2000, 65537)).String(), all, "k", exponent},
 
 		{"point not on the curve", p256.with("y", p256["x"]).String(), all, "k", curve},
-		{"point zero", p256.with("x", "AA").with("y", "AA").String(), all, "k", curve},
-		{"x not reduced", p256.with("x", b64(xPlusP.Bytes())).String(), all, "k", curve},
-		{"x cut off", p256.with("x", b64(x[:31])).String(), all, "k", curve},
-		{"x empty", p256.with("x", "").String(), all, "k", curve},
-		{"x missing", p256.with("x", nil).String(), all, "k", broken},
-		{"y missing", p256.with("y", nil).String(), all, "k", broken},
-		{"x a number", p256.with("x", 1).String(), all, "k", broken},
-		{"point of P-384 on P-256", p384.with("crv", "P-256").String(), all, "k", curve},
-		{"point of P-256 on P-384", p256.with("crv", "P-384").String(), all, "k", curve},
-		{"secp256k1", secp256k1.String(), all, "k", broken},
-		{"secp256k1 with alg", secp256k1.with("alg", "ES256K").String(), append(all, "ES256K"), "k", broken},
+		{"point zero, 32 bytes each", p256.with("x", b64(make([]byte, 32))).with("y", b64(make([]byte, 32))).String(), all, "k", curve},
+		{"point zero", p256.with("x", "AA").with("y", "AA").String(), all, "k", length},
+		{"x with the field's prime added, in 66 bytes", p521.with("x", b64(x521PlusP)).String(), all, "k", curve},
+		{"x with a leading zero", p256.with("x", b64(append([]byte{0}, x...))).String(), all, "k", length},
+		{"x not reduced", p256.with("x", b64(xPlusP.Bytes())).String(), all, "k", length},
+		{"x cut off", p256.with("x", b64(x[:31])).String(), all, "k", length},
+		{"x empty", p256.with("x", "").String(), all, "k", length},
+		{"x missing", p256.with("x", nil).String(), all, "k", numbersX},
+		{"y missing", p256.with("y", nil).String(), all, "k", numbersX},
+		{"x a number", p256.with("x", 1).String(), all, "k", numbersX},
+		{"point of P-384 on P-256", p384.with("crv", "P-256").String(), all, "k", length},
+		{"point of P-256 on P-384", p256.with("crv", "P-384").String(), all, "k", strings.Replace(length, "32", "48", 1)},
+		{"secp256k1", secp256k1.String(), all, "k", wrongCrv},
+		{"secp256k1 with alg", secp256k1.with("alg", "ES256K").String(), append(all, "ES256K"), "k", wrongCrv},
 		{"point of secp256k1 on P-256", secp256k1.with("crv", "P-256").String(), all, "k", curve},
-		{"P-224", p256.with("crv", "P-224").String(), all, "k", broken},
-		{"no crv", p256.with("crv", nil).String(), all, "k", broken},
-		{"crv a number", p256.with("crv", 256).String(), all, "k", broken},
-		{"Ed25519 as EC", p256.with("crv", "Ed25519").String(), all, "k", broken},
+		{"P-224", p256.with("crv", "P-224").String(), all, "k", wrongCrv},
+		{"no crv", p256.with("crv", nil).String(), all, "k", wrongCrv},
+		{"crv a number", p256.with("crv", 256).String(), all, "k", wrongCrv},
+		{"Ed25519 as EC", p256.with("crv", "Ed25519").with("x", ed["x"]).with("y", nil).String(), all, "k", numbersX},
+		{"crv Ed25519 for EC", p256.with("crv", "Ed25519").String(), all, "k", wrongCrv},
 
-		{"Ed25519 of 31 bytes", ed.with("x", b64(random(31))).String(), all, "k", "unsupported key"},
-		{"Ed25519 of 33 bytes", ed.with("x", b64(random(33))).String(), all, "k", "unsupported key"},
-		{"Ed25519 of no bytes", ed.with("x", "").String(), all, "k", "unsupported key"},
+		{"Ed25519 of 31 bytes", ed.with("x", b64(random(31))).String(), all, "k", "x does not have 32 bytes, as Ed25519 demands"},
+		{"Ed25519 of 33 bytes", ed.with("x", b64(random(33))).String(), all, "k", "x does not have 32 bytes, as Ed25519 demands"},
+		{"Ed25519 of no bytes", ed.with("x", "").String(), all, "k", "x does not have 32 bytes, as Ed25519 demands"},
 		{"Ed25519 that is not allowed", ed.String(), []string{"RS256", "ES256"}, "k", refused},
-		{"Ed448", ed.with("crv", "Ed448").with("x", b64(random(57))).String(), all, "k", broken},
-		{"X25519", ed.with("crv", "X25519").String(), all, "k", "unsupported key"},
-		{"X25519 with alg", ed.with("crv", "X25519").with("alg", "EdDSA").String(), all, "k", "unsupported key"},
-		{"P-256 as OKP", ed.with("crv", "P-256").String(), all, "k", broken},
+		{"Ed448", ed.with("crv", "Ed448").with("x", b64(random(57))).String(), all, "k", wrongCrv},
+		{"X25519", ed.with("crv", "X25519").String(), all, "k", wrongCrv},
+		{"X25519 with alg", ed.with("crv", "X25519").with("alg", "EdDSA").String(), all, "k", wrongCrv},
+		{"P-256 as OKP", ed.with("crv", "P-256").String(), all, "k", wrongCrv},
 
 		{"oct", `{"kty":"oct","kid":"k","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}`, all, "k", "symmetric key"},
 		{"oct with alg", `{"kty":"oct","kid":"k","alg":"HS256","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}`, append(all, "HS256"), "k", "symmetric key"},
@@ -332,8 +353,8 @@ func TestParseSetSkips(t *testing.T) {
 		{"kty of the future", r.with("kty", "AKP").String(), all, "k", "unknown kty"},
 		{"kty a number", r.with("kty", 1).String(), all, "", anything},
 		{"kty null", `{"kty":null,` + r.with("kty", nil).String()[1:], all, "", anything},
-		{"kty EC with the numbers of RSA", r.with("kty", "EC").String(), all, "k", broken},
-		{"kty RSA with the numbers of EC", p256.with("kty", "RSA").String(), all, "k", broken},
+		{"kty EC with the numbers of RSA", r.with("kty", "EC").String(), all, "k", numbersX},
+		{"kty RSA with the numbers of EC", p256.with("kty", "RSA").String(), all, "k", numbersN},
 
 		{"null", `null`, all, "", anything},
 		{"a number", `1`, all, "", anything},
@@ -345,16 +366,11 @@ func TestParseSetSkips(t *testing.T) {
 		{"duplicate kid", double(`"kid":"k"`), all, "", anything},
 		{"duplicate n", double(`"n":"AQAB"`), all, "", anything},
 		{"duplicate use", double(`"use":"enc","use":"sig"`), all, "", anything},
-		{"duplicate further in", double(`"x":[{"y":1,"y":2}]`), all, "", anything},
 		// The library below finds kty in any case.
 		{"kty and Kty", double(`"Kty":"EC","crv":"P-256","x":"` + p256["x"].(string) + `","y":"` + p256["y"].(string) + `"`), all, "", anything},
 		{"kty and KTY", double(`"KTY":"oct","k":"AAAA"`), all, "", anything},
 		{"kty with the Kelvin sign", double(`"\u212aty":"oct","k":"AAAA"`), all, "", anything},
-		{"invalid UTF-8", double("\"x\":\"\xff\""), all, "", anything},
 		{"invalid UTF-8 in kid", `{"kid":"` + "\xc3\x28" + `",` + r.with("kid", nil).String()[1:], all, "", anything},
-		{"half of a surrogate pair", double(`"x":"\ud800"`), all, "", anything},
-		{"17 levels", nest(17), all, "", anything},
-		{"100,000 levels", nest(100_000), all, "", anything},
 	}
 	// A private member is one whatever its value and whatever the key's type.
 	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth"} {
@@ -820,30 +836,6 @@ func TestVerifyHMACUnderPublicKey(t *testing.T) {
 					}
 				}
 			}
-		}
-	}
-}
-
-// verifierFunc counts what reaches the cryptography.
-type verifierFunc func() error
-
-func (f verifierFunc) Verify(_, _ []byte, _ any) error { return f() }
-
-func TestVerifyLengthComesFirst(t *testing.T) {
-	for _, s := range signings() {
-		k, calls := parseOne(t, realJWK(s.private), s.alg), 0
-		k.verifier = verifierFunc(func() error { calls++; return nil })
-		for _, size := range []int{0, k.size - 1, k.size + 1, 2 * k.size} {
-			if err := k.Verify(nil, make([]byte, size)); !errors.Is(err, ErrSignature) || calls != 0 {
-				t.Errorf("%s, %d bytes: %v after %d verifications, want ErrSignature and none", s.alg, size, err, calls)
-			}
-		}
-		if err := k.Verify(nil, make([]byte, k.size)); err != nil || calls != 1 {
-			t.Errorf("%s: %v after %d verifications, want one", s.alg, err, calls)
-		}
-		k.verifier = verifierFunc(func() error { return errors.New("the cause, which may say too much") })
-		if err := k.Verify(nil, make([]byte, k.size)); err != ErrSignature {
-			t.Errorf("%s: %v, want ErrSignature itself", s.alg, err)
 		}
 	}
 }

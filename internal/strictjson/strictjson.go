@@ -303,7 +303,7 @@ func (d *Decoder) Array(yield func() bool) {
 // RefuseCaseVariant fails if name equals a known name except for case.
 func (d *Decoder) RefuseCaseVariant(name string, known []string) {
 	for _, k := range known {
-		if len(name) >= len(k) && strings.EqualFold(name, k) {
+		if len(name) >= len(k) && name != k && strings.EqualFold(name, k) {
 			d.syntax("a name in another case than " + k)
 			return
 		}
