@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
@@ -191,20 +192,58 @@ func FuzzToken(f *testing.F) {
 	})
 }
 
-// lenient decodes a number of a JWK as the most tolerant reader does.
-func lenient(m map[string]any, name string) ([]byte, error) {
+// number64 decodes a number of a JWK. Its only spelling is the canonical one.
+func number64(m map[string]any, name string) ([]byte, error) {
 	text, ok := m[name].(string)
 	if !ok {
 		return nil, fmt.Errorf("%s is not a string", name)
 	}
-	text = strings.NewReplacer("+", "-", "/", "_", "=", "", "\r", "", "\n", "").Replace(text)
-	return base64.RawURLEncoding.DecodeString(text)
+	decoded, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != text {
+		return nil, fmt.Errorf("%s is not canonical base64url", name)
+	}
+	return decoded, nil
+}
+
+// jwkMembersOf decodes a JWK with encoding/json. It refuses a name that occurs
+// twice, and decodes the strings and arrays only.
+func jwkMembersOf(text string) (map[string]any, error) {
+	d := json.NewDecoder(strings.NewReader(text))
+	if token, err := d.Token(); err != nil || token != json.Delim('{') {
+		return nil, errors.New("not an object")
+	}
+	m := make(map[string]any)
+	for d.More() {
+		token, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			return nil, err
+		}
+		name := token.(string)
+		if _, ok := m[name]; ok {
+			return nil, fmt.Errorf("%q twice", name)
+		}
+		var text string
+		var list []any
+		switch {
+		case json.Unmarshal(raw, &text) == nil:
+			m[name] = text
+		case json.Unmarshal(raw, &list) == nil:
+			m[name] = list
+		default:
+			m[name] = raw
+		}
+	}
+	return m, nil
 }
 
 // recheck finds out for itself whether a key may be used, from its JWK, by means of the standard
 // library and of RFC 7517 and RFC 7518 alone.
 func recheck(k *Key, allowed []string) error {
-	m, err := members(k.JSON)
+	m, err := jwkMembersOf(k.JSON)
 	if err != nil {
 		return err
 	}
@@ -238,8 +277,8 @@ func recheck(k *Key, allowed []string) error {
 	var fits []string
 	switch m["kty"] {
 	case "RSA":
-		n, errN := lenient(m, "n")
-		e, errE := lenient(m, "e")
+		n, errN := number64(m, "n")
+		e, errE := number64(m, "e")
 		N, E := new(big.Int).SetBytes(n), new(big.Int).SetBytes(e)
 		public, ok := k.Public.(*rsa.PublicKey)
 		if !ok || errN != nil || errE != nil || public.N.Cmp(N) != 0 || big.NewInt(int64(public.E)).Cmp(E) != 0 {
@@ -250,14 +289,17 @@ func recheck(k *Key, allowed []string) error {
 		}
 		fits = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
 	case "EC":
-		x, errX := lenient(m, "x")
-		y, errY := lenient(m, "y")
+		x, errX := number64(m, "x")
+		y, errY := number64(m, "y")
 		public, ok := k.Public.(*ecdsa.PublicKey)
 		if !ok || errX != nil || errY != nil || public.Params().Name != m["crv"] {
 			return fmt.Errorf("%#v is not the key of %s", k.Public, k.JSON)
 		}
 		X, Y, p := new(big.Int).SetBytes(x), new(big.Int).SetBytes(y), public.Params()
 		size := (p.BitSize + 7) / 8
+		if len(x) != size || len(y) != size {
+			return fmt.Errorf("coordinates of %d and %d bytes", len(x), len(y))
+		}
 		if X.Cmp(p.P) >= 0 || Y.Cmp(p.P) >= 0 {
 			return errors.New("a coordinate is not reduced")
 		}
@@ -273,7 +315,7 @@ func recheck(k *Key, allowed []string) error {
 		}
 		fits = map[string][]string{"P-256": {"ES256"}, "P-384": {"ES384"}, "P-521": {"ES512"}}[p.Name]
 	case "OKP":
-		x, errX := lenient(m, "x")
+		x, errX := number64(m, "x")
 		public, ok := k.Public.(ed25519.PublicKey)
 		if !ok || errX != nil || m["crv"] != "Ed25519" || len(x) != 32 || !bytes.Equal(x, public) {
 			return fmt.Errorf("%#v is not the key of %s", k.Public, k.JSON)
@@ -356,4 +398,79 @@ func FuzzParseSet(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzKeyNumbers compares the verdict on a JWK's numbers, and the key that is
+// read, with an independent decoding by math/big.
+func FuzzKeyNumbers(f *testing.F) {
+	r, p256, p384, p521 := realJWK(rsaKey()), realJWK(p256Key()), realJWK(p384Key()), realJWK(p521Key())
+	add := func(kty string, crv, a, b any) { f.Add(kty, crv.(string), a.(string), b.(string)) }
+	for _, key := range []fields{r, r.with("e", "Aw"), r.with("e", "AAEAAQ"), r.with("e", "AQAAAAE"),
+		rsaJWK(modulus(2047), e65537), rsaJWK(modulus(8193), e65537)} {
+		add("RSA", "", key["n"], key["e"])
+	}
+	for _, key := range []fields{p256, p384, p521} {
+		add("EC", key["crv"], key["x"], key["y"])
+		add("EC", key["crv"], key["y"], key["x"])
+		add("EC", key["crv"], key["x"].(string)+"=", key["y"])
+		add("EC", key["crv"], "A"+key["x"].(string)[1:], key["y"])
+	}
+	add("OKP", "Ed25519", realJWK(edKey())["x"], "")
+	add("OKP", "Ed25519", strings.Repeat("A", 43), "")
+	f.Fuzz(func(t *testing.T, kty, crv, a, b string) {
+		if !utf8.ValidString(kty + crv + a + b) {
+			return // encoding/json would replace bytes
+		}
+		key := fields{"kty": kty, "kid": "k", "crv": crv, "x": a, "y": b}
+		if kty == "RSA" {
+			key = fields{"kty": kty, "kid": "k", "n": a, "e": b}
+		}
+		keys, skipped, err := ParseSet(set(key.String()), Algorithms())
+		if err != nil || len(keys)+len(skipped) != 1 {
+			t.Fatalf("%d keys, %d skipped, %v", len(keys), len(skipped), err)
+		}
+		good, err := goodNumbers(kty, crv, a, b)
+		if (keys["k"] != nil) != good {
+			t.Fatalf("%s: kept is %t, want %t (%v); skipped %+v", key, keys["k"] != nil, good, err, skipped)
+		}
+		if good {
+			if err := recheck(keys["k"], Algorithms()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// goodNumbers reports whether numbers make a key that is kept.
+func goodNumbers(kty, crv, a, b string) (bool, error) {
+	m := map[string]any{"a": a, "b": b}
+	first, err := number64(m, "a")
+	if err != nil {
+		return false, err
+	}
+	second, err := number64(m, "b")
+	if err != nil && kty != "OKP" {
+		return false, err
+	}
+	x, y := new(big.Int).SetBytes(first), new(big.Int).SetBytes(second)
+	switch kty {
+	case "RSA":
+		return x.BitLen() >= 2048 && x.BitLen() <= 8192 && x.Bit(0) == 1 &&
+			y.BitLen() <= 31 && y.Bit(0) == 1 && y.Cmp(big.NewInt(1)) > 0 && !isROCA(x), nil
+	case "EC":
+		curve := map[string]elliptic.Curve{
+			"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}[crv]
+		if curve == nil {
+			return false, nil
+		}
+		p := curve.Params()
+		size := (p.BitSize + 7) / 8
+		right := new(big.Int).Exp(x, big.NewInt(3), nil)
+		right.Sub(right, new(big.Int).Mul(x, big.NewInt(3))).Add(right, p.B).Mod(right, p.P)
+		return len(first) == size && len(second) == size && x.Cmp(p.P) < 0 && y.Cmp(p.P) < 0 &&
+			new(big.Int).Exp(y, big.NewInt(2), p.P).Cmp(right) == 0, nil
+	case "OKP":
+		return crv == "Ed25519" && len(first) == 32 && !slices.Contains(smallOrder(), string(first)), nil
+	}
+	return false, nil
 }

@@ -260,11 +260,32 @@ func (k *Key) parseRSA(m jwkMembers) ([]string, error) {
 		return nil, errors.New("RSA modulus is even")
 	case exponent.BitLen() > 31 || exponent.Bit(0) == 0 || exponent.Cmp(big.NewInt(3)) < 0:
 		return nil, errExponent
+	case isROCA(modulus):
+		return nil, errors.New("RSA modulus has the fingerprint of ROCA: it can be factored")
 	}
 	k.size = len(n)
 	public := &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}
 	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"},
 		k.setPublic(public, `{"kty":"RSA","n":"%s","e":"%s"}`, encode(n), encode(e))
+}
+
+// isROCA reports whether a modulus was made by the broken generator of
+// CVE-2017-15361: its primes, and so the modulus itself, are powers of 65537
+// modulo every small prime. One sound modulus in 2^28 is so by chance.
+func isROCA(modulus *big.Int) bool {
+	var remainder big.Int
+	for p := int64(3); p <= 167; p += 2 {
+		if !big.NewInt(p).ProbablyPrime(0) {
+			continue
+		}
+		want, power := remainder.Mod(modulus, big.NewInt(p)).Int64(), int64(1)
+		for power != want {
+			if power = power * 65537 % p; power == 1 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // parseEC sets the public key (RFC 7518 §6.2.1). It returns the algorithm that

@@ -5,18 +5,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	_ "crypto/sha256"
 	_ "crypto/sha512"
-	"crypto/x509"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"maps"
 	"math/big"
@@ -25,6 +20,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/lestrrat-go/jwx/v2"
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jwk"
+	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
 // The keys that sign in these tests. Each is made once.
@@ -381,22 +381,8 @@ func TestParseSetSkips(t *testing.T) {
 			row{name + " null", double(`"` + name + `":null`), all, "k", private},
 			row{name + " empty", double(`"` + name + `":""`), all, "k", private})
 	}
-	// All texts of points whose order divides 8, by RFC 8032 §5.1.3 and by readers that do not mind
-	// a coordinate that is not reduced. Anybody can sign for them.
-	for _, y := range []string{
-		"0000000000000000000000000000000000000000000000000000000000000000",
-		"0100000000000000000000000000000000000000000000000000000000000000",
-		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-	} {
-		for _, sign := range []byte{0, 0x80} {
-			point := must(hex.DecodeString(y))
-			point[31] |= sign
-			tests = append(tests, row{"Ed25519 of small order " + b64(point), ed.with("x", b64(point)).String(), all, "k", "Ed25519 key of small order"})
-		}
+	for _, point := range smallOrder() {
+		tests = append(tests, row{"Ed25519 of small order " + b64([]byte(point)), ed.with("x", b64([]byte(point))).String(), all, "k", "Ed25519 key of small order"})
 	}
 	rk := rsaKey()
 	tests = append(tests,
@@ -432,6 +418,27 @@ func TestParseSetSkips(t *testing.T) {
 			}
 		})
 	}
+}
+
+// smallOrder returns all encodings of points whose order divides 8, those with
+// a coordinate that is not reduced included. Anybody can sign for them.
+func smallOrder() (points []string) {
+	for _, y := range []string{
+		"0000000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	} {
+		for _, sign := range []byte{0, 0x80} {
+			point := must(hex.DecodeString(y))
+			point[31] |= sign
+			points = append(points, string(point))
+		}
+	}
+	return points
 }
 
 // leaks returns what no reason may quote: the longer strings of a key.
@@ -536,6 +543,100 @@ func TestParseSetText(t *testing.T) {
 	}
 }
 
+// A member that the key does not need may be anything, as long as it is JSON.
+func TestParseSetIgnoresUnneededMembers(t *testing.T) {
+	r, p256 := rsaJWK(modulus(2048), e65537), realJWK(p256Key())
+	add := func(key fields, member string) string {
+		return strings.TrimSuffix(key.String(), "}") + "," + member + "}"
+	}
+	nested := func(levels int) string {
+		return strings.Repeat("[", levels) + strings.Repeat("]", levels)
+	}
+	for name, key := range map[string]string{
+		"x5c a number":               add(r, `"x5c":17`),
+		"x5c not base64":             add(r, `"x5c":["!"]`),
+		"x5t null":                   add(r, `"x5t":null`),
+		"x5t#S256 half a surrogate":  add(r, `"x5t#S256":"\ud800"`),
+		"x5u with a name twice":      add(r, `"x5u":{"a":1,"a":2}`),
+		"x with invalid UTF-8":       add(r, "\"x\":\"\xff\""),
+		"17 levels":                  add(r, `"other":`+nested(17)),
+		"100,000 levels":             add(r, `"other":`+nested(100_000)),
+		"EC numbers on an RSA key":   add(r, `"crv":5,"x":"!","y":null`),
+		"RSA numbers on an EC key":   add(p256, `"n":5,"e":"AQ=="`),
+		"names that differ in case":  add(r, `"other":1,"OTHER":2`),
+		"crv with an escape":         strings.Replace(p256.String(), `"P-256"`, `"P\u002d256"`, 1),
+		"private member further in":  add(r, `"other":{"d":"AQAB"}`),
+		"a name near a private name": add(r, `"dd":1`),
+	} {
+		if keys, skipped, err := ParseSet(set(key), Algorithms()); err != nil || keys["k"] == nil {
+			t.Errorf("%s: skipped %+v, %v", name, skipped, err)
+		}
+	}
+	for name, key := range map[string]string{
+		"x5t twice":             add(r, `"x5t":1,"x5t":1`),
+		"N beside n":            add(r, `"N":"AQAB"`),
+		"D, a private member?":  add(r, `"D":"AQAB"`),
+		"KTY":                   add(r, `"KTY":"oct"`),
+		"Key_Ops":               add(r, `"Key_Ops":[]`),
+		"use with a long s":     add(r, `"u\u017fe":"enc"`),
+		"n of an RSA key null":  strings.Replace(r.String(), `"n":"`, `"n":null,"n2":"`, 1),
+		"y of an EC key absent": p256.with("y", nil).String(),
+	} {
+		if keys, skipped, err := ParseSet(set(key), Algorithms()); err != nil || len(keys) > 0 || len(skipped) != 1 {
+			t.Errorf("%s: %d keys, skipped %+v, %v", name, len(keys), skipped, err)
+		}
+	}
+}
+
+// jwx's registries are global. Whatever another package registers in them, the
+// same keys are read and the same signatures are valid.
+func TestRegistriesOfJWXHaveNoEffect(t *testing.T) {
+	input := []byte("header.payload")
+	before := make(map[string]*Key)
+	for _, s := range signings() {
+		before[s.alg] = parseOne(t, realJWK(s.private), s.alg)
+	}
+	stub := func() (jws.Verifier, error) { return yes{}, nil }
+	for _, alg := range Algorithms() {
+		jws.RegisterVerifier(jwa.SignatureAlgorithm(alg), jws.VerifierFactoryFn(stub))
+		defer jws.UnregisterVerifier(jwa.SignatureAlgorithm(alg))
+	}
+	for _, name := range []string{"kty", "n", "e", "crv", "x", "y"} {
+		jwk.RegisterCustomField(name, "")
+		defer jwk.RegisterCustomField(name, nil)
+	}
+	jwa.RegisterEllipticCurveAlgorithm("P-256K")
+	defer jwa.UnregisterEllipticCurveAlgorithm("P-256K")
+	jwx.DecoderSettings(jwx.WithUseNumber(true))
+	defer jwx.DecoderSettings(jwx.WithUseNumber(false))
+
+	for _, s := range signings() {
+		after := parseOne(t, realJWK(s.private), s.alg)
+		if !after.Same(before[s.alg]) {
+			t.Errorf("%s: another key is read", s.alg)
+		}
+		good := sign(s.alg, s.private, input)
+		for _, key := range []*Key{before[s.alg], after} {
+			if err := key.Verify(input, good); err != nil {
+				t.Errorf("%s: %v", s.alg, err)
+			}
+			if key.Verify(input, random(len(good))) == nil {
+				t.Errorf("%s: the registered verifier is used", s.alg)
+			}
+		}
+	}
+	ec := realJWK(p256Key()).with("crv", "P-256K").String()
+	if keys, _, _ := ParseSet(set(ec), Algorithms()); len(keys) > 0 {
+		t.Error("the registered curve is used")
+	}
+}
+
+// yes is a verifier that accepts every signature.
+type yes struct{}
+
+func (yes) Algorithm() jwa.SignatureAlgorithm { return "" }
+func (yes) Verify(_, _ []byte, _ any) error   { return nil }
+
 // Which of two keys a token means by one ID, nobody can tell.
 func TestParseSetOneIDTwice(t *testing.T) {
 	a, b := realJWK(rsaKey()), realJWK(otherRSA())
@@ -603,262 +704,5 @@ func TestSame(t *testing.T) {
 	}
 	if (&Key{ID: "k", Algorithm: "RS256"}).Same(parseOne(t, r, "RS256")) {
 		t.Error("a key without material is the same as one with")
-	}
-}
-
-var hashes = map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}
-
-// sign is RFC 7518 §3 and RFC 8037 §3.1 by means of the standard library alone.
-func sign(alg string, private crypto.Signer, input []byte) []byte {
-	if key, ok := private.(ed25519.PrivateKey); ok {
-		return ed25519.Sign(key, input)
-	}
-	hash := hashes[alg[2:]]
-	h := hash.New()
-	h.Write(input)
-	switch alg[:2] {
-	case "RS":
-		return must(rsa.SignPKCS1v15(rand.Reader, private.(*rsa.PrivateKey), hash, h.Sum(nil)))
-	case "PS":
-		return must(rsa.SignPSS(rand.Reader, private.(*rsa.PrivateKey), hash, h.Sum(nil), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}))
-	default:
-		key := private.(*ecdsa.PrivateKey)
-		r, s, err := ecdsa.Sign(rand.Reader, key, h.Sum(nil))
-		must(0, err)
-		return raw(key.Curve, r, s)
-	}
-}
-
-// raw writes an ECDSA signature as RFC 7518 §3.4 has it.
-func raw(curve elliptic.Curve, r, s *big.Int) []byte {
-	size := (curve.Params().BitSize + 7) / 8
-	return append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...)
-}
-
-type signing struct {
-	alg     string
-	private crypto.Signer
-}
-
-func signings() []signing {
-	return []signing{
-		{"RS256", rsaKey()}, {"RS384", rsaKey()}, {"RS512", rsaKey()},
-		{"PS256", rsaKey()}, {"PS384", rsaKey()}, {"PS512", rsaKey()},
-		{"ES256", p256Key()}, {"ES384", p384Key()}, {"ES512", p521Key()},
-		{"EdDSA", edKey()},
-	}
-}
-
-func TestVerify(t *testing.T) {
-	input := []byte("header.payload")
-	refuse := func(t *testing.T, k *Key, what string, input, signature []byte) {
-		t.Helper()
-		if err := k.Verify(input, signature); !errors.Is(err, ErrSignature) {
-			t.Errorf("%s: %v, want ErrSignature", what, err)
-		}
-	}
-	for _, s := range signings() {
-		t.Run(s.alg, func(t *testing.T) {
-			k := parseOne(t, realJWK(s.private), s.alg)
-			good := sign(s.alg, s.private, input)
-			before := string(good)
-			for range 2 { // nothing of the first is kept
-				if err := k.Verify(input, good); err != nil {
-					t.Fatalf("a good signature: %v", err)
-				}
-			}
-
-			refuse(t, k, "none", input, nil)
-			refuse(t, k, "empty", input, []byte{})
-			refuse(t, k, "zero", input, make([]byte, len(good)))
-			refuse(t, k, "ones", input, slices.Repeat([]byte{0xff}, len(good)))
-			refuse(t, k, "noise", input, random(len(good)))
-			refuse(t, k, "truncated at the end", input, good[:len(good)-1])
-			refuse(t, k, "truncated at the start", input, good[1:])
-			refuse(t, k, "half", input, good[:len(good)/2])
-			refuse(t, k, "a zero byte before it", input, append([]byte{0}, good...))
-			refuse(t, k, "a zero byte after it", input, append(slices.Clone(good), 0))
-			refuse(t, k, "twice", input, append(slices.Clone(good), good...))
-			refuse(t, k, "a megabyte", input, make([]byte, 1<<20))
-			for _, at := range []int{0, len(good) / 2, len(good) - 1} {
-				changed := slices.Clone(good)
-				changed[at] ^= 1
-				refuse(t, k, fmt.Sprintf("byte %d changed", at), input, changed)
-			}
-			refuse(t, k, "other input", []byte("header.paylaod"), good)
-			refuse(t, k, "longer input", append(slices.Clone(input), 0), good)
-			refuse(t, k, "no input", nil, good)
-			if string(good) != before || string(input) != "header.payload" {
-				t.Error("Verify has changed its arguments")
-			}
-
-			// With another algorithm of the same key, or another key of the same algorithm.
-			for _, other := range signings() {
-				if other.alg != s.alg {
-					refuse(t, k, "signature of "+other.alg, input, sign(other.alg, other.private, input))
-				}
-			}
-			var stranger crypto.Signer
-			switch private := s.private.(type) {
-			case *rsa.PrivateKey:
-				stranger = otherRSA()
-			case *ecdsa.PrivateKey:
-				stranger = must(ecdsa.GenerateKey(private.Curve, rand.Reader))
-			default:
-				stranger = ed25519.NewKeyFromSeed(random(ed25519.SeedSize))
-			}
-			refuse(t, k, "signature of another key", input, sign(s.alg, stranger, input))
-		})
-	}
-}
-
-func TestVerifyECDSANumbers(t *testing.T) {
-	input := []byte("header.payload")
-	zero, one := new(big.Int), big.NewInt(1)
-	for _, s := range signings() {
-		private, ok := s.private.(*ecdsa.PrivateKey)
-		if !ok {
-			continue
-		}
-		t.Run(s.alg, func(t *testing.T) {
-			k := parseOne(t, realJWK(private), s.alg)
-			good, n := sign(s.alg, private, input), private.Params().N
-			r, sv := new(big.Int).SetBytes(good[:len(good)/2]), new(big.Int).SetBytes(good[len(good)/2:])
-			if err := k.Verify(input, raw(private.Curve, r, sv)); err != nil {
-				t.Fatalf("a good signature, taken apart and put together: %v", err)
-			}
-			plus := func(x, y *big.Int) *big.Int { return new(big.Int).Add(x, y) }
-			pairs := []struct {
-				name string
-				r, s *big.Int
-			}{
-				{"both 0", zero, zero}, {"r 0", zero, sv}, {"s 0", r, zero},
-				{"both n", n, n}, {"r n", n, sv}, {"s n", r, n},
-				{"r 0, s 1", zero, one}, {"r 1, s 0", one, zero}, {"both 1", one, one},
-				{"r 0, s n", zero, n}, {"r n, s 0", n, zero},
-				{"r n+1", plus(n, one), sv}, {"s n+1", r, plus(n, one)},
-				{"r p", private.Params().P, sv},
-				{"swapped", sv, r},
-			}
-			if s.alg == "ES512" { // the only curve with room for it
-				pairs = append(pairs, []struct {
-					name string
-					r, s *big.Int
-				}{{"r not reduced", plus(r, n), sv}, {"s not reduced", r, plus(sv, n)}, {"neither reduced", plus(r, n), plus(sv, n)}}...)
-			}
-			for _, pair := range pairs {
-				if err := k.Verify(input, raw(private.Curve, pair.r, pair.s)); !errors.Is(err, ErrSignature) {
-					t.Errorf("%s: %v, want ErrSignature", pair.name, err)
-				}
-			}
-
-			hash := hashes[s.alg[2:]].New()
-			hash.Write(input)
-			der := must(ecdsa.SignASN1(rand.Reader, private, hash.Sum(nil)))
-			// A DER text of just the right length is noise to the raw reading.
-			for name, signature := range map[string][]byte{
-				"DER":               der,
-				"DER of the good":   must(asn1.Marshal(struct{ R, S *big.Int }{r, sv})),
-				"DER, cut to size":  append(der, make([]byte, len(good))...)[:len(good)],
-				"DER of zeros":      must(asn1.Marshal(struct{ R, S *big.Int }{zero, zero})),
-				"numbers too wide":  append(append([]byte{0}, good[:len(good)/2]...), append([]byte{0}, good[len(good)/2:]...)...),
-				"numbers too short": slices.Concat(good[1:len(good)/2], good[len(good)/2+1:]),
-			} {
-				if err := k.Verify(input, signature); !errors.Is(err, ErrSignature) {
-					t.Errorf("%s: %v, want ErrSignature", name, err)
-				}
-			}
-		})
-	}
-}
-
-// An RSA signature is a number below the modulus (RFC 8017 §5.2.2): the same number plus the
-// modulus is another text for it.
-func TestVerifyRSANotReduced(t *testing.T) {
-	private := rsaKey()
-	for _, alg := range []string{"RS256", "PS256"} {
-		k := parseOne(t, realJWK(private), alg)
-		for i := 0; ; i++ {
-			input := []byte("header." + strconv.Itoa(i))
-			good := sign(alg, private, input)
-			sum := new(big.Int).Add(new(big.Int).SetBytes(good), private.N)
-			if sum.BitLen() > 8*len(good) {
-				continue // does not fit: another input has a smaller signature
-			}
-			if err := k.Verify(input, good); err != nil {
-				t.Errorf("%s: %v", alg, err)
-			}
-			if err := k.Verify(input, sum.FillBytes(make([]byte, len(good)))); !errors.Is(err, ErrSignature) {
-				t.Errorf("%s, modulus added: %v, want ErrSignature", alg, err)
-			}
-			break
-		}
-	}
-}
-
-// The second half of an Ed25519 signature is below the group's order (RFC 8032 §5.1.7).
-func TestVerifyEd25519NotReduced(t *testing.T) {
-	k, input := parseOne(t, realJWK(edKey()), "EdDSA"), []byte("header.payload")
-	good := sign("EdDSA", edKey(), input)
-	order, _ := new(big.Int).SetString("27742317777372353535851937790883648493", 10)
-	order.SetBit(order, 252, 1)
-	half := slices.Clone(good[32:])
-	slices.Reverse(half) // from little-endian
-	sum := new(big.Int).Add(new(big.Int).SetBytes(half), order).FillBytes(make([]byte, 32))
-	slices.Reverse(sum)
-	if err := k.Verify(input, append(slices.Clone(good[:32]), sum...)); !errors.Is(err, ErrSignature) {
-		t.Errorf("order added: %v, want ErrSignature", err)
-	}
-}
-
-// A HMAC under anything public is no signature of any key that can come out of a set.
-func TestVerifyHMACUnderPublicKey(t *testing.T) {
-	input := []byte("header.payload")
-	for _, s := range signings() {
-		jwk := realJWK(s.private)
-		k := parseOne(t, jwk, s.alg)
-		der := must(x509.MarshalPKIXPublicKey(s.private.Public()))
-		secrets := map[string][]byte{
-			"nothing": nil, "PEM": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), "DER": der, "JWK": []byte(k.JSON),
-		}
-		if rk, ok := s.private.(*rsa.PrivateKey); ok {
-			secrets["modulus"] = rk.N.Bytes()
-			secrets["modulus as text"] = []byte(jwk["n"].(string))
-		}
-		for name, secret := range secrets {
-			for bits, hash := range hashes {
-				mac := hmac.New(hash.New, secret)
-				mac.Write(input)
-				sum := mac.Sum(nil)
-				for _, signature := range [][]byte{sum, append(slices.Clone(sum), make([]byte, max(0, k.size-len(sum)))...)} {
-					if err := k.Verify(input, signature); !errors.Is(err, ErrSignature) {
-						t.Errorf("%s key, HS%s under its %s: %v, want ErrSignature", s.alg, bits, name, err)
-					}
-				}
-			}
-		}
-	}
-}
-
-func TestVerifyConcurrently(t *testing.T) {
-	input := []byte("header.payload")
-	for _, s := range signings() {
-		k, good := parseOne(t, realJWK(s.private), s.alg), sign(s.alg, s.private, input)
-		wrong := slices.Clone(good)
-		wrong[len(wrong)-1] ^= 1
-		var group sync.WaitGroup
-		for range 8 {
-			group.Go(func() {
-				for range 8 {
-					if err := k.Verify(input, good); err != nil {
-						t.Errorf("%s: %v", s.alg, err)
-					}
-					if k.Verify(input, wrong) == nil {
-						t.Errorf("%s: a wrong signature passes", s.alg)
-					}
-				}
-			})
-		}
-		group.Wait()
 	}
 }
