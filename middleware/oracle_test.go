@@ -51,7 +51,7 @@ func (o oracle) check(token string) (s said, err error) {
 	if len(parts) != 3 {
 		return s, errors.New("not three parts")
 	}
-	if len(parts[0]) > 4096 {
+	if len(parts[0]) > 1024 {
 		return s, errors.New("header too large")
 	}
 	var decoded [3]string

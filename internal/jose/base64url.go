@@ -2,8 +2,9 @@ package jose
 
 import "encoding/binary"
 
-// sextets holds what a byte stands for as the first, second, third or fourth character of a group: six of
-// 24 bits. What is not of the alphabet sets a bit beyond those.
+// sextets maps a byte to the six of 24 bits that it encodes as the first,
+// second, third or fourth character of a group. A byte outside the alphabet
+// maps to noSextet, a bit beyond the 24.
 type sextets [4][256]uint32
 
 const noSextet = 1 << 24
@@ -20,21 +21,24 @@ var base64url = func() (t sextets) {
 	return t
 }()
 
-// AppendDecoded appends what segment encodes to dst, as RFC 7515 §2 and RFC 4648 §3.5 have it: the URL
-// alphabet, no padding, no unused bits set, nothing else in between. The standard library's decoder skips
-// CR and LF, even when it is strict, and takes twice as long.
+// AppendDecoded decodes segment and appends the result to dst. It accepts the
+// canonical encoding only: the URL alphabet, no padding, unused bits zero, no
+// other characters (RFC 7515 §2, RFC 4648 §3.5). Otherwise it returns dst and
+// ErrBase64. encoding/base64 skips CR and LF even in strict mode, and takes
+// twice as long.
 func AppendDecoded(dst []byte, segment string) ([]byte, error) {
 	start, n := len(dst), len(segment)*6/8
 	if cap(dst)-start < n {
 		dst = append(make([]byte, 0, start+n), dst...)
 	}
 	t, s, out := &base64url, segment, dst[start:start+n]
-	var seen uint32 // every bit of every group
+	var seen uint32 // the bits of all groups
 	for len(s) >= 8 && len(out) >= 8 {
 		a := t[0][s[0]] | t[1][s[1]] | t[2][s[2]] | t[3][s[3]]
 		b := t[0][s[4]] | t[1][s[5]] | t[2][s[6]] | t[3][s[7]]
 		seen |= a | b
-		binary.BigEndian.PutUint64(out, uint64(a)<<40|uint64(b)<<16) // two bytes too many, for the next to overwrite
+		// This writes two bytes too many. The next group overwrites them.
+		binary.BigEndian.PutUint64(out, uint64(a)<<40|uint64(b)<<16)
 		s, out = s[8:], out[6:]
 	}
 	for len(s) >= 4 {

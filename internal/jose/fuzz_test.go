@@ -163,7 +163,7 @@ func FuzzToken(f *testing.F) {
 			t.Fatalf("%q is cut to %+v", token, got)
 		case err == nil && (got != Token{parts[0], parts[1], parts[2], parts[0] + "." + parts[1]}):
 			t.Fatalf("%q is cut to %+v", token, got)
-		case errors.Is(err, ErrHeaderSize) && len(parts[0]) <= 4096:
+		case errors.Is(err, ErrHeaderSize) && len(parts[0]) <= 1024:
 			t.Fatalf("a header of %d bytes is too large", len(parts[0]))
 		case errors.Is(err, ErrSegments) && whole:
 			t.Fatalf("%q is not cut", token)

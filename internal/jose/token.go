@@ -8,30 +8,31 @@ import (
 )
 
 const (
-	// maxHeader is the longest header, encoded, that is looked at. Para's is about 120 bytes; the
-	// rest is room for a certificate that nobody will use.
-	maxHeader = 4096
+	// maxHeader is the maximum size of an encoded header. Para's has 120 bytes.
+	// It bounds the work that an unsigned header can cause.
+	maxHeader = 1024
 	maxKeyID  = 256
 )
 
-// What is wrong with a token, as far as its outside and its header tell.
+// Errors of a token's form, header and signature.
 var (
 	ErrSegments   = errors.New("not three parts between two dots")
 	ErrBase64     = errors.New("not unpadded canonical base64url")
 	ErrHeaderSize = errors.New("header too large")
-	ErrHeader     = errors.New("header") // wrapped with the reason
+	ErrHeader     = errors.New("header") // wrapped by an error with the reason
 	ErrAlgorithm  = errors.New("algorithm")
 	ErrSignature  = errors.New("signature does not match")
 )
 
-// Token is a compact JWS (RFC 7515 §7.1), cut at its dots and still encoded. All four are parts of
-// one string.
+// Token is a compact JWS (RFC 7515 §7.1), split at its dots and still encoded.
+// Its fields are substrings of one string.
 type Token struct {
 	Header, Payload, Signature string
 	SigningInput               string // header, dot, payload
 }
 
-// Split cuts a token at its two dots. It reads no further than a third one.
+// Split splits a token at its two dots. It returns ErrSegments if there are not
+// three non-empty parts, and ErrHeaderSize if the header exceeds 1 KiB.
 func Split(token string) (Token, error) {
 	header, rest, ok := strings.Cut(token, ".")
 	payload, signature, ok2 := strings.Cut(rest, ".")
@@ -44,28 +45,35 @@ func Split(token string) (Token, error) {
 	return Token{header, payload, signature, token[:len(header)+1+len(payload)]}, nil
 }
 
-// TokenID names a token: the beginning of its signature. That much is as good as random, lets nobody in,
-// and is the same for all signatures that can be made from this one without the key (an ECDSA
-// signature r, s has a twin r, n-s). It is a part of the token's string.
+// TokenID returns an identifier of a token: the first 32 characters of its
+// signature. The prefix is unpredictable, is not a credential, and is
+// unaffected by ECDSA malleability (r, s) → (r, n−s). It is a substring of
+// token.
 func TokenID(token string) string {
 	signature := token[strings.LastIndexByte(token, '.')+1:]
 	return signature[:min(len(signature), 32)]
 }
 
-// Header is the part of a JOSE header that decides anything (RFC 7515 §4.1).
+// Header holds the members of a JOSE header that select the key and the
+// algorithm (RFC 7515 §4.1).
 type Header struct {
 	Algorithm string
 	KeyID     string
 }
 
-// headerNames are those that any JOSE library gives a meaning to.
+// headerNames are the registered names of JOSE headers.
 var headerNames = []string{"alg", "kid", "typ", "cty", "crit", "b64", "zip", "enc",
 	"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256"}
 
-// ParseHeader reads a decoded header. It refuses what would change how the rest is to be read:
-// crit in any form, because no extension is understood here (RFC 7515 §4.1.11), b64 (RFC 7797), zip and enc,
-// which belong to JWE (RFC 7516 §4.1), cty, which announces a nested token (RFC 7519 §5.2), and a typ that is not
-// JWT's (RFC 8725 §3.11). Keys and links to keys in the header (jwk, jku, x5u, x5c) are never looked at.
+// ParseHeader parses a decoded header. It refuses members that change the
+// meaning of the token: crit in any form, because no extension is supported
+// (RFC 7515 §4.1.11), b64 (RFC 7797), zip and enc, which belong to JWE (RFC
+// 7516 §4.1), cty, which declares a nested token (RFC 7519 §5.2), and a typ
+// other than JWT's (RFC 8725 §3.11). It ignores keys and links to keys (jwk,
+// jku, x5u, x5c).
+//
+// Errors wrap ErrHeader. If alg is missing or empty, the error is ErrAlgorithm.
+// If only kid is missing or empty, the algorithm is returned with the error.
 func ParseHeader(text string) (Header, error) {
 	var h Header
 	d := strictjson.New(text)
@@ -84,7 +92,7 @@ func ParseHeader(text string) (Header, error) {
 		case "crit", "b64", "zip", "enc", "cty":
 			d.Fail(name + " is not supported")
 		case "jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256":
-			// Registered, well-meant, and no way to a key for us.
+			// Ignored: keys come from the key set only.
 		default:
 			d.RefuseCaseVariant(name, headerNames)
 		}

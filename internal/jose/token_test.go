@@ -10,7 +10,7 @@ import (
 )
 
 func TestSplit(t *testing.T) {
-	long := strings.Repeat("h", 4096)
+	long := strings.Repeat("h", 1024)
 	for _, tt := range []struct {
 		name, token string
 		want        error

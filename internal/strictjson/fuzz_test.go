@@ -26,7 +26,7 @@ func FuzzSkip(f *testing.F) {
 		"[\"\xff\",\"\xed\xa0\x80\",\"\\n\xc3\"]", "\ufeff{}", "{\"\x00\":\"\x7f\"}", `"\"\\\/\b\f\n\r\t\u0041"`,
 		`[0,-0,1.5e-3,1E+9,true,false,null,{},[]]`, `[01]`, `[1.]`, `[-]`, `[1e]`, `[1,]`, `{"a":1,}`, `{} {}`, ` `, ``,
 		nest("both", 16, `0`), nest("both", 17, `0`), nest("arrays", 513, ``),
-		many(41), manyAnd(41, `"n40":1`), manyAnd(41, `"N0":1`),
+		many(73), manyAnd(73, `"n72":1`), manyAnd(73, `"N0":1`),
 	} {
 		f.Add(seed)
 	}

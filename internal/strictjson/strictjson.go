@@ -1,60 +1,63 @@
-// Package strictjson reads JSON so that a text has one meaning or none.
+// Package strictjson decodes JSON and refuses ambiguous texts.
 //
-// encoding/json takes a name in any case, keeps the last of two equal names and replaces what is
-// not UTF-8; each of those lets two readers of one signed text see two different things (RFC 8725
-// §2.4 and §3.7). This decoder refuses them. It goes over a text once, and what it returns are
-// substrings of that text wherever no escape stands in the way, so that reading a token's payload
-// allocates next to nothing.
+// encoding/json matches names in any case, keeps the last of two equal names
+// and replaces invalid UTF-8. With each of these, two readers of one signed
+// text can see different values (RFC 8725 §2.4 and §3.7). This decoder refuses
+// such texts. It reads a text once. The strings that it returns are substrings
+// of the text unless they contain escapes, so it allocates little.
 package strictjson
 
 import (
 	"fmt"
+	"hash/maphash"
 	"math/bits"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// MaxDepth is how many objects and arrays may stand inside one another.
+// MaxDepth is the maximum nesting depth of objects and arrays.
 const MaxDepth = 16
 
-// Error tells what is wrong with a text and where. It never quotes the text.
+// Error reports the first error in a text. It never quotes the text.
 type Error struct {
 	Offset int    // in bytes from the start
-	Reason string // in a few words, without any of the text
-	Syntax bool   // false: the value is well-formed, but not what the reader asked for
+	Reason string // a few words
+	Syntax bool   // false if the value is well-formed, but of another type than requested
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s at byte %d", e.Reason, e.Offset) }
 
-// Decoder reads one text. The zero Decoder reads the empty text; use New. The first mistake ends
-// the reading: every later call returns a zero value, and Err tells what it was.
+// Decoder decodes one text. After the first error every method returns a zero
+// value, and Err returns the error. The zero Decoder decodes the empty text. A
+// Decoder must not be used concurrently.
 type Decoder struct {
 	text  string
 	pos   int
 	depth int
-	raw   bool // inside Raw: a string may be any text
-	fold  bool
+	raw   bool // inside Raw, which checks strings less
+	fold  bool // see RefuseFoldedNames
 	err   *Error
-	spare map[string]struct{} // an empty one, for the next object of many names
-	limit int                 // of the names of one object; 0: none
-	named int                 // how many of names are in use
-	names [40]string          // of all open objects, the innermost last
-	more  []string            // those that find no place in names, up to 40 for each object
+	limit int                 // see LimitNames; 0 for none
+	named int                 // length of the used part of names
+	names [72]string          // the names of all open objects, the innermost last
+	more  []string            // names that exceed names, up to 72 of each open object
+	spare map[string]struct{} // an empty map for the next object of very many names
 }
 
 // New returns a decoder for text.
 func New(text string) *Decoder { return &Decoder{text: text} }
 
-// RefuseFoldedNames makes names of one object that differ only in case count as duplicates, for
-// when the text will be handed to a reader that matches names in any case.
+// RefuseFoldedNames makes names of one object count as duplicates if they differ
+// only in case. Use it for texts that another reader matches in any case.
 func (d *Decoder) RefuseFoldedNames() { d.fold = true }
 
-// LimitNames refuses objects of more than n names. Checking more for duplicates
-// costs more memory and time than the text is worth.
+// LimitNames refuses objects of more than n names. The memory and time for more
+// would exceed what the text is worth.
 func (d *Decoder) LimitNames(n int) { d.limit = n }
 
-// Err returns the first mistake, or nil.
+// Err returns the first error, or nil. It is an [*Error].
 func (d *Decoder) Err() error {
 	if d.err == nil {
 		return nil
@@ -62,7 +65,7 @@ func (d *Decoder) Err() error {
 	return d.err
 }
 
-// End reports whether the text was read to its end without a mistake.
+// End returns the first error. It fails if there is data after the value.
 func (d *Decoder) End() error {
 	d.space()
 	if d.err == nil && d.pos < len(d.text) {
@@ -71,7 +74,7 @@ func (d *Decoder) End() error {
 	return d.Err()
 }
 
-// Fail records a mistake in the value just read, unless there was one before it.
+// Fail records an error in the value just read, unless there was one before.
 func (d *Decoder) Fail(reason string) {
 	if d.err == nil {
 		d.err = &Error{Offset: d.pos, Reason: reason}
@@ -95,8 +98,8 @@ func (d *Decoder) space() {
 	}
 }
 
-// Peek returns the first byte of the next value: '{', '[', '"', 't', 'f', 'n', or '0' for every
-// number; 0 when there is none.
+// Peek returns the first byte of the next value: '{', '[', '"', 't', 'f', 'n',
+// or '0' for every number. It returns 0 if there is no value.
 func (d *Decoder) Peek() byte {
 	if d.err != nil {
 		return 0
@@ -112,13 +115,13 @@ func (d *Decoder) Peek() byte {
 	return c
 }
 
-// expect is Peek for a reader that takes one type only.
+// expect reports whether the next value starts with c. If not, it fails.
 func (d *Decoder) expect(c byte, what string) bool {
 	switch d.Peek() {
 	case c:
 		return true
 	case '{', '[', '"', 't', 'f', 'n', '0':
-		d.Skip() // a value that is no JSON has no type to be wrong
+		d.Skip() // a syntax error in the value takes precedence
 		d.Fail("not " + what)
 	default:
 		d.unexpected()
@@ -126,7 +129,7 @@ func (d *Decoder) expect(c byte, what string) bool {
 	return false
 }
 
-// unexpected records that no value, or not what must follow one, stands here.
+// unexpected fails with a syntax error at the current position.
 func (d *Decoder) unexpected() {
 	if d.pos >= len(d.text) {
 		d.syntax("unexpected end")
@@ -145,8 +148,8 @@ func (d *Decoder) open() bool {
 	return true
 }
 
-// next moves past what separates the elements of an object or array, and reports whether there is
-// another one. At the closing bracket it moves past that.
+// next moves to the next element of an object or array and returns true, or
+// moves past the closing bracket and returns false.
 func (d *Decoder) next(closing byte, first bool) bool {
 	d.space()
 	switch {
@@ -172,18 +175,17 @@ func (d *Decoder) next(closing byte, first bool) bool {
 	return false
 }
 
-// Object yields the names of the next value, which must be an object, each before its value is
-// read. A value that the loop's body does not read is skipped. Use it as
+// Object yields the names of the next value, which must be an object. The body
+// of the loop reads the value of the name, or it is skipped:
 //
 //	for name := range d.Object { … }
 //
-// and do not break out of the loop: a text is read to its end or refused.
+// The loop must run to its end. A break fails.
 func (d *Decoder) Object(yield func(name string) bool) {
 	if !d.expect('{', "an object") || !d.open() {
 		return
 	}
-	outer, outerMore := d.named, len(d.more)
-	var many map[string]struct{} // for what finds no place in names and more
+	seen := members{outer: d.named, outerMore: len(d.more)}
 	for first := true; d.next('}', first); first = false {
 		name, ok := d.name()
 		if !ok {
@@ -193,7 +195,7 @@ func (d *Decoder) Object(yield func(name string) bool) {
 		if d.fold {
 			key = foldName(name)
 		}
-		if !d.unique(key, outer, outerMore, &many) {
+		if !d.unique(key, &seen) {
 			return
 		}
 		d.space()
@@ -208,14 +210,14 @@ func (d *Decoder) Object(yield func(name string) bool) {
 			return
 		}
 	}
-	d.named, d.more = outer, d.more[:outerMore]
-	if many != nil {
-		clear(many)
-		d.spare = many
+	d.named, d.more = seen.outer, d.more[:seen.outerMore]
+	if seen.many != nil {
+		clear(seen.many)
+		d.spare = seen.many
 	}
 }
 
-// name reads a name and the colon after it. The space before it has been read.
+// name reads a name and the colon after it. The caller has skipped white space.
 func (d *Decoder) name() (name string, ok bool) {
 	if d.pos >= len(d.text) || d.text[d.pos] != '"' {
 		d.syntax("no name")
@@ -233,44 +235,82 @@ func (d *Decoder) name() (name string, ok bool) {
 	return name, true
 }
 
-// unique refuses a name that the innermost object, whose names begin at outer, has already.
-func (d *Decoder) unique(name string, outer, outerMore int, many *map[string]struct{}) bool {
-	_, dup := (*many)[name]
-	for _, other := range d.names[outer:d.named] {
-		dup = dup || other == name
+// members are the names of one object.
+type members struct {
+	outer, outerMore int // they begin at names[outer] and more[outerMore]
+	// filter has a bit for each name, once there are more than fewNames. A
+	// client that sends many names costs one hash each, instead of a search.
+	filter [8]uint64
+	many   map[string]struct{} // names that exceed names and more
+}
+
+const fewNames = 8
+
+// seed makes the hashes of names unpredictable.
+var seed = maphash.MakeSeed()
+
+// mark sets the bit of a name, and reports whether it was set before.
+func (m *members) mark(name string) bool {
+	h := maphash.String(seed, name)
+	word, bit := &m.filter[h>>6%uint64(len(m.filter))], uint64(1)<<(h%64)
+	set := *word&bit != 0
+	*word |= bit
+	return set
+}
+
+// unique adds a name to its object. It fails if the object has it already.
+func (d *Decoder) unique(name string, m *members) bool {
+	known, more := d.names[m.outer:d.named], d.more[m.outerMore:]
+	count := len(known) + len(more) + len(m.many)
+	search := true
+	if count >= fewNames {
+		if count == fewNames {
+			for _, other := range known {
+				m.mark(other)
+			}
+			for _, other := range more {
+				m.mark(other)
+			}
+		}
+		search = m.mark(name)
 	}
-	for _, other := range d.more[outerMore:] {
-		dup = dup || other == name
+	if search {
+		_, dup := m.many[name]
+		if dup || slices.Contains(known, name) || slices.Contains(more, name) {
+			d.syntax("duplicate name")
+			return false
+		}
 	}
-	switch count := d.named - outer + len(d.more) - outerMore + len(*many); {
-	case dup:
-		d.syntax("duplicate name")
-		return false
+	switch {
 	case d.limit > 0 && count == d.limit:
 		d.syntax("too many names")
 		return false
 	case d.named < len(d.names):
 		d.names[d.named] = name
 		d.named++
-	case len(d.more)-outerMore < len(d.names):
+	case len(more) < len(d.names):
+		if d.more == nil {
+			d.more = make([]string, 0, 56) // as many as fit into the largest token header
+		}
 		d.more = append(d.more, name)
-	case *many == nil && d.spare != nil:
-		*many, d.spare = d.spare, nil
-		(*many)[name] = struct{}{}
-	case *many == nil:
-		*many = map[string]struct{}{name: {}}
 	default:
-		(*many)[name] = struct{}{}
+		if m.many == nil {
+			if m.many, d.spare = d.spare, nil; m.many == nil {
+				m.many = make(map[string]struct{})
+			}
+		}
+		m.many[name] = struct{}{}
 	}
 	return true
 }
 
-// foldName maps all spellings that encoding/json holds equal to one, by taking for each rune the
-// least of those that fold to it: ς and σ become Σ, k and the Kelvin sign K.
+// foldName maps all names that encoding/json matches with each other to one. It
+// replaces each rune by the least that folds to it: ς and σ by Σ, k and the
+// Kelvin sign by K.
 func foldName(name string) string {
 	return strings.Map(func(r rune) rune {
 		for {
-			next := unicode.SimpleFold(r) // the next greater one, and after the greatest the least
+			next := unicode.SimpleFold(r) // the next greater rune, or the least after the greatest
 			if next <= r {
 				return next
 			}
@@ -279,8 +319,8 @@ func foldName(name string) string {
 	}, name)
 }
 
-// Array yields once for each element of the next value, which must be an array. An element that
-// the loop's body does not read is skipped.
+// Array yields once for each element of the next value, which must be an array.
+// The body of the loop reads the element, or it is skipped. A break fails.
 func (d *Decoder) Array(yield func() bool) {
 	if !d.expect('[', "an array") || !d.open() {
 		return
@@ -303,14 +343,19 @@ func (d *Decoder) Array(yield func() bool) {
 // RefuseCaseVariant fails if name equals a known name except for case.
 func (d *Decoder) RefuseCaseVariant(name string, known []string) {
 	for _, k := range known {
-		if len(name) >= len(k) && name != k && strings.EqualFold(name, k) {
+		if len(name) >= len(k) && sameLetter(name[0], k[0]) &&
+			sameLetter(name[len(name)-1], k[len(k)-1]) && name != k && strings.EqualFold(name, k) {
 			d.syntax("a name in another case than " + k)
 			return
 		}
 	}
 }
 
-// Null reports whether the next value is null, and reads it if it is.
+// sameLetter reports whether a may be part of a letter that equals the ASCII
+// character b except for case. It may be part of any letter beyond ASCII.
+func sameLetter(a, b byte) bool { return a|0x20 == b|0x20 || a >= utf8.RuneSelf }
+
+// Null reports whether the next value is null, and if so reads it.
 func (d *Decoder) Null() bool {
 	if d.Peek() != 'n' {
 		return false
@@ -327,7 +372,7 @@ func (d *Decoder) literal(word string) {
 	d.pos += len(word)
 }
 
-// Skip reads over the next value, as strictly as if it had been asked for.
+// Skip reads the next value, and checks it as strictly as the other methods do.
 func (d *Decoder) Skip() {
 	switch d.Peek() {
 	case '{':
@@ -351,8 +396,9 @@ func (d *Decoder) Skip() {
 	}
 }
 
-// Raw returns the text of the next value. Only its syntax is checked, so that one value which a
-// strict reader would refuse does not spoil its neighbours: give it to a Decoder of its own.
+// Raw returns the text of the next value. It checks the syntax only, and not
+// duplicate names, depth or UTF-8. Use it for a value that may be bad without
+// losing its neighbours, and decode the result with another Decoder.
 func (d *Decoder) Raw() string {
 	d.space()
 	start, depth := d.pos, d.depth
@@ -365,9 +411,9 @@ func (d *Decoder) Raw() string {
 	return d.text[start:d.pos]
 }
 
-// rawValue is Skip without a limit to the depth, and so without recursion.
+// rawValue is like Skip without a limit of the depth. It does not recurse.
 func (d *Decoder) rawValue() {
-	var closing []byte // the brackets that are to come, the innermost last
+	var closing []byte // the closing brackets to expect, the innermost last
 	first := false
 	for {
 		if n := len(closing); n > 0 {
@@ -385,7 +431,7 @@ func (d *Decoder) rawValue() {
 		switch c := d.Peek(); c {
 		case '{', '[':
 			d.pos++
-			closing, first = append(closing, c+2), true // in ASCII the pairs are two apart
+			closing, first = append(closing, c+2), true // ']' is '['+2, '}' is '{'+2
 		default:
 			d.Skip()
 			first = false
@@ -404,7 +450,7 @@ func (d *Decoder) String() string {
 	return d.quoted()
 }
 
-// quoted reads on from the quotation mark of a string.
+// quoted reads a string whose quotation mark is next.
 func (d *Decoder) quoted() string {
 	d.pos++
 	start, ascii := d.pos, true
@@ -435,8 +481,9 @@ func (d *Decoder) quoted() string {
 	}
 }
 
-// plain moves past characters of a string that mean themselves, eight at a time: it stops at a quotation
-// mark, a backslash, a control character, a byte beyond ASCII, or within eight bytes of the end.
+// plain skips plain characters of a string, eight at a time. It stops at a
+// quotation mark, a backslash, a control character, a byte beyond ASCII, or
+// within eight bytes of the end.
 func (d *Decoder) plain() {
 	const (
 		each = 0x0101010101010101
@@ -446,7 +493,8 @@ func (d *Decoder) plain() {
 		b := d.text[d.pos : d.pos+8]
 		w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
 			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
-		// The lowest bit that is left is of the first such byte; those above it may be of others.
+		// The lowest set bit belongs to the first such byte. Higher bits may be
+		// false, because subtraction borrows.
 		quote, backslash := w^(each*'"'), w^(each*'\\')
 		found := ((w-each*' ')&^w | (quote-each)&^quote | (backslash-each)&^backslash | w) & high
 		if found != 0 {
@@ -457,7 +505,8 @@ func (d *Decoder) plain() {
 	}
 }
 
-// escaped reads on from the first backslash of a string that began at start.
+// escaped reads the rest of a string that begins at start and whose first
+// backslash is next.
 func (d *Decoder) escaped(start int) string {
 	var b strings.Builder
 	b.WriteString(d.text[start:d.pos])
@@ -521,7 +570,7 @@ func (d *Decoder) escaped(start int) string {
 	return ""
 }
 
-// codeUnit reads the four hex digits of a \u escape.
+// codeUnit reads the four hexadecimal digits of a \u escape.
 func (d *Decoder) codeUnit() rune {
 	if len(d.text)-d.pos < 4 {
 		d.syntax("unexpected end")
@@ -545,7 +594,7 @@ func (d *Decoder) codeUnit() rune {
 	return r
 }
 
-// Number reads a number and returns it as it was written (RFC 8259 §6).
+// Number reads a number and returns its text (RFC 8259 §6).
 func (d *Decoder) Number() string {
 	if !d.expect('0', "a number") {
 		return ""
@@ -577,7 +626,8 @@ func (d *Decoder) Number() string {
 	return d.text[start:d.pos]
 }
 
-// digits reads one or more; where there is none, that is a mistake.
+// digits reads one or more digits and returns how many. It fails if there is
+// none.
 func (d *Decoder) digits() int {
 	start := d.pos
 	for d.pos < len(d.text) && '0' <= d.text[d.pos] && d.text[d.pos] <= '9' {
