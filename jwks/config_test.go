@@ -22,9 +22,8 @@ func TestEveryMistakeAtOnce(t *testing.T) {
 		Cooldown:        time.Millisecond,
 		StaleLimit:      31 * 24 * time.Hour,
 		FetchTimeout:    time.Hour,
-		Algorithms:      []string{"RS256", "HS256", "none"},
 		Initial:         jwks.FromBytes([]byte("junk")),
-	})
+	}, jwks.WithAlgorithms([]string{"RS256", "HS256", "none"}...))
 	if c != nil || err == nil {
 		t.Fatalf("got %v, %v", c, err)
 	}
@@ -73,7 +72,7 @@ func TestNewDoesNothing(t *testing.T) {
 	for _, env := range []jwks.Environment{jwks.Prod, jwks.Beta, jwks.Sandbox} {
 		for _, cfg := range []jwks.Config{
 			{HTTPClient: offNetwork},
-			{HTTPClient: offNetwork, Initial: jwks.FromBytes([]byte(setOf(keyA())))},
+			{HTTPClient: offNetwork, Initial: jwks.FromKeySet(env, []byte(setOf(keyA())))},
 		} {
 			c, err := jwks.New(env, cfg)
 			if err != nil {
@@ -104,8 +103,8 @@ func TestConfigIsCopied(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	algorithms, data := []string{"ES256"}, []byte(setOf(keyB()))
-	c := l.cache(t, jwks.Config{Algorithms: algorithms, Initial: jwks.FromBytes(data)})
-	initial := jwks.FromBytes(data)
+	c := l.cache(t, jwks.Config{Initial: jwks.FromKeySet(l.env(), data)}, jwks.WithAlgorithms(algorithms...))
+	initial := jwks.FromKeySet(l.env(), data)
 	algorithms[0] = "RS256"
 	clear(data)
 	if !c.Allows("ES256") || c.Allows("RS256") {
@@ -136,7 +135,7 @@ func TestAlgorithms(t *testing.T) {
 	} {
 		l := newLab(t)
 		l.does(body(text))
-		c := l.cache(t, jwks.Config{Algorithms: test.algorithms})
+		c := l.cache(t, jwks.Config{}, jwks.WithAlgorithms(test.algorithms...))
 		for _, id := range []string{"rsa0", "named", "wrong", "a"} {
 			key, err := c.Key(t.Context(), id)
 			want, there := test.want[id]
@@ -182,7 +181,7 @@ func TestKeyAt(t *testing.T) {
 	l.serves(keyA())
 	now := newClock()
 	readings := 0
-	c := l.cache(t, jwks.Config{Now: func() time.Time { readings++; return now.Now() }})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(func() time.Time { readings++; return now.Now() }))
 	found(t, c, "a")
 	before := readings
 	for range 10 {
@@ -209,7 +208,7 @@ func TestInitial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
 		l.does(after(time.Second, body(setOf(keyB()))))
-		c := l.cache(t, jwks.Config{Initial: jwks.FromBytes([]byte(setOf(keyA())))})
+		c := l.cache(t, jwks.Config{Initial: l.keySet(keyA())})
 		atOnce(t, func() { found(t, c, "a") })
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -237,7 +236,9 @@ func TestInitial(t *testing.T) {
 	})
 	t.Run("what is not used is logged", func(t *testing.T) {
 		var log logbook
-		newLab(t).cache(t, jwks.Config{Logger: log.logger(), Initial: jwks.FromBytes([]byte(set(`{"kid":"x","kty":"LWE"}`, keyA().jwk())))})
+		l := newLab(t)
+		text := []byte(set(`{"kid":"x","kty":"LWE"}`, keyA().jwk()))
+		l.cache(t, jwks.Config{Initial: jwks.FromKeySet(l.env(), text)}, jwks.WithLogger(log.logger()))
 		if lines := log.with("is not used"); len(lines) != 1 || lines[0].attrs["kid"] != "x" {
 			t.Errorf("logged: %+v", log.lines)
 		}
@@ -245,7 +246,7 @@ func TestInitial(t *testing.T) {
 	t.Run("Warm waits for Para", func(t *testing.T) {
 		l := newLab(t)
 		l.serves(keyB())
-		c := l.cache(t, jwks.Config{Initial: jwks.FromBytes([]byte(setOf(keyA())))})
+		c := l.cache(t, jwks.Config{Initial: l.keySet(keyA())})
 		if err := c.Warm(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +256,7 @@ func TestInitial(t *testing.T) {
 		l := newLab(t)
 		l.does(status(500))
 		now := newClock()
-		c := l.cache(t, jwks.Config{Now: now.Now, Initial: jwks.FromBytes([]byte(setOf(keyA())))})
+		c := l.cache(t, jwks.Config{Initial: l.keySet(keyA())}, jwks.WithClock(now.Now))
 		if err := c.Warm(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -286,10 +287,9 @@ func TestOffline(t *testing.T) {
 	now := newClock()
 	c, err := jwks.New(jwks.Prod, jwks.Config{
 		Offline:    true,
-		Initial:    jwks.FromBytes([]byte(setOf(keyA()))),
+		Initial:    jwks.FromKeySet(jwks.Prod, []byte(setOf(keyA()))),
 		HTTPClient: &http.Client{Transport: noNetwork{t}},
-		Now:        now.Now,
-	})
+	}, jwks.WithClock(now.Now))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,8 @@
-// Package jwks keeps Para's signing keys: which environment they are of, and a [Cache] that fetches them when
-// first needed, refreshes them ahead of need, and outlives outages.
+// Package jwks caches Para's signing keys. A [Cache] fetches the key set of one
+// [Environment] on the first look-up, refreshes it before it is needed, and
+// keeps using it during outages.
 //
-// A look-up of a known key is one atomic load and a look-up in a map. Fetches happen beside it, one at a
-// time, on the cache's own time-out rather than on a caller's. How the cache behaves when Para is slow, wrong or
-// down is the subject of docs/outages.md.
+// Looking up a known key takes one atomic load and a map look-up. Fetches run in
+// the background, one at a time, with their own timeout. docs/outages.md
+// describes the [State] of a cache while Para is slow, wrong or down.
 package jwks

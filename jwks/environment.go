@@ -8,30 +8,32 @@ import (
 	"strings"
 )
 
-// Environment is one of Para's environments. Each signs with keys of its own; a token of one is
-// never accepted by another, not even where both use the same key ID.
+// Environment is one of Para's environments. Each has its own signing keys. A
+// token of one environment is refused by the others, even if both use the same
+// key ID.
 //
-// The zero Environment is none, and an error wherever one is needed: there is no default that could be
-// the wrong one.
+// The zero Environment is invalid. There is no default, because it could be the
+// wrong one.
 type Environment struct {
-	// Name stands in logs, in [Status] and in the claims of every user of the environment.
+	// Name identifies the environment in logs, in [Status] and in claims.
 	Name string
-	// URL is where the key set is. A URL without a path means the well-known one,
-	// /.well-known/jwks.json (RFC 8615). It is https, but for loopback hosts.
+	// URL is the URL of the key set. It must be https unless the host is
+	// loopback. Without a path, the path is /.well-known/jwks.json (RFC 8615).
 	URL string
 }
 
 const wellKnown = "/.well-known/jwks.json"
 
-// Para's environments (PARA documentation, "Session Management"; SANDBOX stands in its older pages).
+// Para's environments (Para's documentation, "Session Management"; SANDBOX is
+// in its older pages only).
 var (
 	Prod    = Environment{Name: "prod", URL: "https://api.getpara.com" + wellKnown}
 	Beta    = Environment{Name: "beta", URL: "https://api.beta.getpara.com" + wellKnown}
 	Sandbox = Environment{Name: "sandbox", URL: "https://api.sandbox.getpara.com" + wellKnown}
 )
 
-// ParseEnvironment reads what an operator configures: prod, beta or sandbox in any case, or the URL
-// of another key set, whose host becomes the environment's name.
+// ParseEnvironment parses a configured environment: prod, beta or sandbox in any
+// case, or the URL of another key set. The host of the URL becomes the name.
 func ParseEnvironment(s string) (Environment, error) {
 	switch strings.ToLower(s) {
 	case "prod":
@@ -49,22 +51,24 @@ func ParseEnvironment(s string) (Environment, error) {
 	return Environment{URL: s}.normalize()
 }
 
-// normalize checks the environment and fills in what may be left out.
+// normalize checks the environment and fills in omitted fields.
 func (e Environment) normalize() (Environment, error) {
 	if e == (Environment{}) {
 		return e, errors.New("jwks: Environment is not set: use jwks.Prod, jwks.Beta or another one; there is no default")
 	}
 	u, err := url.Parse(e.URL)
 	if err != nil {
-		return e, fmt.Errorf("jwks: environment %q: URL cannot be parsed", e.Name) // the cause would quote it
+		return e, fmt.Errorf("jwks: environment %q: URL is malformed", e.Name) // the cause would quote it
 	}
 	switch {
 	case u.Hostname() == "":
 		return e, fmt.Errorf("jwks: environment %q: URL has no host", e.Name)
 	case u.User != nil:
-		return e, fmt.Errorf("jwks: environment %q: URL carries a user name or password; use Config.HTTPClient to authenticate", e.Name)
+		return e, fmt.Errorf("jwks: environment %q: URL has a user name or password; "+
+			"use Config.HTTPClient to authenticate", e.Name)
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return e, fmt.Errorf("jwks: environment %q: URL is not https (only loopback hosts may be reached by http)", e.Name)
+		return e, fmt.Errorf("jwks: environment %q: URL is not https "+
+			"(http is allowed for loopback hosts only)", e.Name)
 	case u.Scheme != "http" && u.Scheme != "https":
 		return e, fmt.Errorf("jwks: environment %q: URL is neither https nor http", e.Name)
 	}
@@ -79,9 +83,9 @@ func (e Environment) normalize() (Environment, error) {
 	return e, nil
 }
 
-// APIBase returns the base of the environment's REST API, which is beside its key set: the scheme and
-// host of URL, such as https://api.getpara.com. Its errors are those of an environment that [New]
-// would refuse.
+// APIBase returns the base URL of the environment's REST API: the scheme and host
+// of URL, such as https://api.getpara.com. It returns an error if [New] would
+// refuse the environment.
 func (e Environment) APIBase() (string, error) {
 	e, err := e.normalize()
 	if err != nil {

@@ -9,12 +9,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"testing/fstest"
 
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// What a key server answers: a JWK Set (RFC 7517 §5). The key is that of its appendix A.1.
+// exampleSet is the answer of a key server: a JWK Set (RFC 7517 §5) with the key
+// of the RFC's appendix A.1.
 const exampleSet = `{"keys": [{"kid": "2026-01", "kty": "EC", "crv": "P-256", "use": "sig",
 	"x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
 	"y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`
@@ -42,12 +42,11 @@ func ExampleNew() {
 	// true jwks: unknown key ID
 }
 
-// Without a network, keys come from a file. os.DirFS opens a folder; here the file is in memory.
-func ExampleFromFile() {
-	folder := fstest.MapFS{"para-keys.json": {Data: []byte(exampleSet)}}
-
+// Without a network, the keys come from a file that you trust. go:embed can put
+// it into the program.
+func ExampleFromKeySet() {
 	keys, err := jwks.New(jwks.Prod, jwks.Config{
-		Initial: jwks.FromFile(folder, "para-keys.json"),
+		Initial: jwks.FromKeySet(jwks.Prod, []byte(exampleSet)),
 		Offline: true,
 	})
 	if err != nil {
@@ -60,7 +59,7 @@ func ExampleFromFile() {
 	// Output: 2026-01 <nil>
 }
 
-// A snapshot lets the next start do without Para.
+// A snapshot lets the next start succeed while Para is down.
 func ExampleCache_Snapshot() {
 	para := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, exampleSet)
@@ -72,7 +71,7 @@ func ExampleCache_Snapshot() {
 	}
 	defer os.RemoveAll(folder)
 
-	// One run of a program saves what it has …
+	// One run of a program saves its keys.
 	keys, err := jwks.New(mine, jwks.Config{})
 	if err != nil {
 		panic(err)
@@ -89,8 +88,8 @@ func ExampleCache_Snapshot() {
 	}
 	keys.Close()
 
-	// … and the next one starts while Para is down. A first start has no file yet; then leave
-	// Initial out.
+	// The next run starts while Para is down. At the very first start there is no
+	// file: leave Initial out.
 	para.Close()
 	keys, err = jwks.New(mine, jwks.Config{Initial: jwks.FromFile(os.DirFS(folder), "para-keys.json")})
 	if err != nil {
@@ -118,7 +117,7 @@ func ExampleParseEnvironment() {
 	// jwks: unknown environment "production": use prod, beta, sandbox or the URL of a key set
 }
 
-// A health endpoint asks Usable, an alert asks Stale.
+// A health endpoint reports Usable. An alert watches Stale.
 func ExampleCache_Status() {
 	para := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, exampleSet)
@@ -130,13 +129,54 @@ func ExampleCache_Status() {
 	}
 	defer keys.Close()
 
-	fmt.Println(keys.Status().Usable) // nothing has been fetched yet
+	fmt.Println(keys.Status().State) // nothing has been fetched yet
 	if err := keys.Warm(context.Background()); err != nil {
 		panic(err)
 	}
 	status := keys.Status()
-	fmt.Println(status.Usable, status.Stale, status.KeyIDs, status.StaleAt.Sub(status.FetchedAt))
+	fmt.Println(status.State, status.Usable, status.KeyIDs, status.StaleAt.Sub(status.FetchedAt))
 	// Output:
-	// false
-	// true false [2026-01] 72h0m0s
+	// cold
+	// fresh true [2026-01] 72h0m0s
+}
+
+// OnChange saves a snapshot whenever the key set changes. Sealed, it may lie in
+// a place where others can write.
+func ExampleSeal() {
+	para := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, exampleSet)
+	}))
+	mine := jwks.Environment{Name: "mine", URL: para.URL}
+	secret := []byte("32 random bytes from your secrets") // not like this one
+	saved := make(chan []byte, 1)                         // a Redis key, say
+
+	keys, err := jwks.New(mine, jwks.Config{OnChange: func(snapshot []byte) {
+		sealed, err := jwks.Seal(snapshot, secret)
+		if err != nil {
+			panic(err)
+		}
+		saved <- sealed
+	}})
+	if err != nil {
+		panic(err)
+	}
+	if err := keys.Warm(context.Background()); err != nil {
+		panic(err)
+	}
+	keys.Close()
+	para.Close()
+
+	keys, err = jwks.New(mine, jwks.Config{Initial: jwks.Sealed(<-saved, secret)})
+	if err != nil {
+		panic(err)
+	}
+	defer keys.Close()
+	key, err := keys.Key(context.Background(), "2026-01")
+	fmt.Println(key.ID(), err)
+
+	_, err = jwks.New(mine, jwks.Config{Initial: jwks.Sealed([]byte(exampleSet), secret)})
+	fmt.Println(err)
+	// Output:
+	// 2026-01 <nil>
+	// jwks: Initial: jwks: snapshot is not sealed: use Seal to make it, or FromBytes
 }

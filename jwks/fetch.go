@@ -14,21 +14,23 @@ import (
 	"github.com/parajwt/parajwt/internal/jose"
 )
 
-// answer is what one fetch brought.
+const maxETagBytes = 1 << 10
+
+// answer is the result of a fetch.
 type answer struct {
 	notModified bool
 	keys        map[string]*jose.Key
 	skipped     []jose.Skipped
 	etag        string
-	fresh       time.Duration // from Cache-Control; negative when it says nothing
+	fresh       time.Duration // from Cache-Control; negative if it has no such directive
 }
 
-// errNoUsableKey is a key set that would lock everybody out.
+// errNoUsableKey means that no token could be verified with the key set.
 var errNoUsableKey = errors.New("key set has no usable key")
 
-// newClient returns a client that follows no redirect, whatever the caller's does: where keys come
-// from is the configuration's to say. Its copy of the caller's client shares the transport; owned
-// is whether there was none to share.
+// newClient returns a copy of a client that follows no redirect, because only
+// the configuration may choose the source of the keys. It shares the client's
+// transport. owned reports whether the client had none.
 func newClient(from *http.Client) (client *http.Client, owned bool) {
 	client = &http.Client{}
 	if from != nil {
@@ -38,7 +40,7 @@ func newClient(from *http.Client) (client *http.Client, owned bool) {
 		client.Transport = &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			MaxResponseHeaderBytes: 64 << 10,
-			// One request in minutes: a connection kept for the next one would only idle.
+			// Requests are minutes apart, so a kept connection would only idle.
 			DisableKeepAlives: true,
 		}
 	}
@@ -47,9 +49,10 @@ func newClient(from *http.Client) (client *http.Client, owned bool) {
 	return client, owned
 }
 
-// get asks for the key set once, conditionally where there is one already that had an ETag
-// (RFC 9110 §13.1.2). Last-Modified will not do: it has whole seconds, and a set that changes twice in one would
-// stay for ever. It returns errNoUsableKey with the answer.
+// get fetches the key set once. The request is conditional if etag is not empty
+// (RFC 9110 §13.1.2). Last-Modified is not used: it has a resolution of a
+// second, so a second change within that second would be missed. get returns
+// errNoUsableKey together with the answer.
 func get(ctx context.Context, client *http.Client, target, etag string, algorithms []string) (answer, error) {
 	a := answer{fresh: -1}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
@@ -63,11 +66,11 @@ func get(ctx context.Context, client *http.Client, target, etag string, algorith
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		var ue *url.Error // quotes the URL, which is the operator's to show
+		var ue *url.Error // quotes the URL, which may hold a secret
 		if errors.As(err, &ue) {
 			err = ue.Err
 		}
-		return a, fmt.Errorf("key set cannot be fetched: %w", err)
+		return a, fmt.Errorf("key set could not be fetched: %w", err)
 	}
 	defer res.Body.Close()
 	a.fresh = freshness(res.Header)
@@ -83,7 +86,7 @@ func get(ctx context.Context, client *http.Client, target, etag string, algorith
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxSetBytes+1))
 	if err != nil {
-		return a, fmt.Errorf("key set broke off: %w", err)
+		return a, fmt.Errorf("key set's body could not be read: %w", err)
 	}
 	if len(body) > maxSetBytes {
 		return a, fmt.Errorf("key set is larger than %d KiB", maxSetBytes>>10)
@@ -91,15 +94,32 @@ func get(ctx context.Context, client *http.Client, target, etag string, algorith
 	if a.keys, a.skipped, err = jose.ParseSet(string(body), algorithms); err != nil {
 		return a, err
 	}
-	a.etag = res.Header.Get("ETag")
+	if etag := res.Header.Get("ETag"); validETag(etag) {
+		a.etag = etag
+	}
 	if len(a.keys) == 0 {
 		return a, errNoUsableKey
 	}
 	return a, nil
 }
 
-// freshness returns max-age less Age (RFC 9111 §4.2), 0 for what must not be kept, and a negative
-// duration where the answer does not say.
+// validETag reports whether s is an entity tag (RFC 9110 §8.8.3) of at most
+// 1 KiB. Others are not sent back: a server might refuse the request.
+func validETag(s string) bool {
+	tag := strings.TrimPrefix(s, "W/")
+	if len(s) > maxETagBytes || len(tag) < 2 || tag[0] != '"' || tag[len(tag)-1] != '"' {
+		return false
+	}
+	for _, c := range []byte(tag[1 : len(tag)-1]) {
+		if c < '!' || c == '"' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// freshness returns max-age less Age (RFC 9111 §4.2), 0 for an answer that must
+// not be cached, and a negative duration without such a directive.
 func freshness(h http.Header) time.Duration {
 	fresh := time.Duration(-1)
 	for _, directive := range strings.Split(strings.Join(h.Values("Cache-Control"), ","), ",") {

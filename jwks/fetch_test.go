@@ -167,7 +167,7 @@ func TestRequest(t *testing.T) {
 	}
 	client := &http.Client{Jar: jar}
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now, HTTPClient: client})
+	c := l.cache(t, jwks.Config{HTTPClient: client}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 	if request != "GET /.well-known/jwks.json" {
 		t.Error(request)
@@ -282,7 +282,7 @@ func TestErrorsDoNotQuoteTheURL(t *testing.T) {
 	} {
 		l.does(test.answer)
 		var log logbook
-		c := (&lab{url: test.base + "/canary-path?canary-query"}).cache(t, jwks.Config{Logger: log.logger()})
+		c := (&lab{url: test.base + "/canary-path?canary-query"}).cache(t, jwks.Config{}, jwks.WithLogger(log.logger()))
 		_, err := c.Key(t.Context(), "a")
 		if !errors.Is(err, jwks.ErrUnavailable) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", name, err)

@@ -10,7 +10,7 @@ import (
 // FuzzSource gives New anything at all. It must not panic, what it takes must have a key, and what it
 // saves it must take back.
 func FuzzSource(f *testing.F) {
-	online, err := offline(jwks.Beta, jwks.FromBytes([]byte(setOf(keyA(), keyB()))))
+	online, err := offline(jwks.Beta, jwks.FromKeySet(jwks.Beta, []byte(setOf(keyA(), keyB()))))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -32,20 +32,28 @@ func FuzzSource(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		source := jwks.FromBytes(data)
+		source, plain := jwks.FromBytes(data), jwks.FromKeySet(jwks.Beta, data)
 		environment, ids, inspectErr := source.Inspect()
 		c, err := offline(jwks.Beta, source)
+		fromSet, setErr := offline(jwks.Beta, plain)
+		if err == nil && setErr == nil {
+			t.Fatal("accepted as a snapshot and as a plain key set")
+		}
 		if err != nil {
 			if c != nil {
 				t.Fatal("a cache came with the error", err)
 			}
-			return
+			if setErr != nil {
+				return
+			}
+			c = fromSet
+			environment, ids, inspectErr = plain.Inspect()
 		}
 		st := c.Status()
 		switch {
 		case len(st.KeyIDs) == 0 || !st.Usable:
 			t.Fatalf("accepted without a key: %+v", st)
-		case inspectErr != nil || environment != "" && environment != "beta":
+		case inspectErr != nil || environment != "beta":
 			t.Fatalf("accepted, though Inspect says %q, %v", environment, inspectErr)
 		}
 		for _, id := range st.KeyIDs {

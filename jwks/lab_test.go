@@ -146,7 +146,7 @@ func newLab(t testing.TB) *lab {
 // bubbleLab starts a server inside a synctest bubble, where time is fake and sockets are pipes. All
 // else is net/http's real client and server.
 func bubbleLab(t testing.TB) *lab {
-	l := &lab{url: "http://127.0.0.1", open: make(map[net.Conn]bool)}
+	l := bubble()
 	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: l, ConnState: l.connState, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	go server.Serve(listener)
@@ -171,6 +171,9 @@ func bubbleLab(t testing.TB) *lab {
 	}}
 	return l
 }
+
+// bubble is a lab with the URL that every bubbleLab has.
+func bubble() *lab { return &lab{url: "http://127.0.0.1", open: make(map[net.Conn]bool)} }
 
 type pipeListener struct {
 	conns  chan net.Conn
@@ -372,16 +375,21 @@ func conditional(field, version string, answer http.HandlerFunc) http.HandlerFun
 	}
 }
 
+func (l *lab) env() jwks.Environment { return jwks.Environment{Name: "lab", URL: l.url} }
+
+// keySet is a plain key set of the lab's environment.
+func (l *lab) keySet(pairs ...pair) jwks.Source {
+	return jwks.FromKeySet(l.env(), []byte(setOf(pairs...)))
+}
+
 // cache returns a cache of the lab's keys that is closed at the end of the test.
-func (l *lab) cache(t testing.TB, cfg jwks.Config) *jwks.Cache {
+func (l *lab) cache(t testing.TB, cfg jwks.Config, opts ...jwks.Option) *jwks.Cache {
 	t.Helper()
 	if cfg.HTTPClient == nil {
 		cfg.HTTPClient = l.client
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	c, err := jwks.New(jwks.Environment{Name: "lab", URL: l.url}, cfg)
+	opts = append([]jwks.Option{jwks.WithLogger(slog.New(slog.DiscardHandler))}, opts...)
+	c, err := jwks.New(l.env(), cfg, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func TestJunkFlood(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	if err := c.Warm(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestJunkFlood(t *testing.T) {
 func TestEmptyKeyID(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
-	c := l.cache(t, jwks.Config{Now: newClock().Now})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(newClock().Now))
 	found(t, c, "a")
 	for range 10 {
 		refused(t, c, "", jwks.ErrUnknownKey)
@@ -99,7 +99,7 @@ func TestNewKeyWhenIdle(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 	now.advance(time.Minute)
 	l.serves(keyA(), keyB())
@@ -114,7 +114,7 @@ func TestNewKeyUnderFlood(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 	now.advance(time.Minute)
 	refused(t, c, "junk", jwks.ErrUnknownKey) // spends the cooldown at the worst moment
@@ -200,7 +200,7 @@ func TestWithdrawnKeyInFrozenProcess(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA(), keyB())
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now, FetchTimeout: time.Minute})
+	c := l.cache(t, jwks.Config{FetchTimeout: time.Minute}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 
 	now.advance(time.Hour)
@@ -238,8 +238,7 @@ func TestFrozenProcess(t *testing.T) {
 		ahead := new(atomic.Int64)
 		c := l.cache(t, jwks.Config{
 			Initial: first,
-			Now:     func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
-		})
+		}, jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }))
 		found(t, c, "a")
 		settle(c)
 		return l, c, ahead
@@ -307,7 +306,7 @@ func TestFrozenProcess(t *testing.T) {
 	})
 	t.Run("with Initial", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			l, c := frozen(t, jwks.FromBytes([]byte(setOf(keyA()))), time.Hour)
+			l, c := frozen(t, bubble().keySet(keyA()), time.Hour)
 			l.serves(keyB())
 			refused(t, c, "a", jwks.ErrUnknownKey)
 		})
@@ -348,7 +347,7 @@ func TestFrozenProcess(t *testing.T) {
 			l := bubbleLab(t)
 			l.does(after(slow, body(setOf(keyA()))))
 			var ahead atomic.Int64
-			c := l.cache(t, jwks.Config{Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
+			c := l.cache(t, jwks.Config{}, jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }))
 			asked := time.Now()
 			found(t, c, "a")
 			st := c.Status()
@@ -367,7 +366,7 @@ func TestFrozenProcess(t *testing.T) {
 			}
 
 			ahead.Store(0)
-			c = l.cache(t, jwks.Config{Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
+			c = l.cache(t, jwks.Config{}, jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }))
 			found(t, c, "a")
 			ahead.Store(int64(refresh + timeout - slow))
 			before := time.Now()
@@ -382,7 +381,7 @@ func TestFrozenProcess(t *testing.T) {
 			l := bubbleLab(t)
 			l.does(hang)
 			var late atomic.Int64
-			c := l.cache(t, jwks.Config{Now: func() time.Time { return time.Now().Add(time.Duration(late.Load())) }})
+			c := l.cache(t, jwks.Config{}, jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(late.Load())) }))
 			time.AfterFunc(time.Second, func() { late.Store(int64(time.Second / 2)) })
 			refused(t, c, "a", jwks.ErrUnavailable)
 			l.fetched(t, 1)
@@ -478,7 +477,7 @@ func TestOutageOfADayWithoutTimers(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 	l.does(status(500))
 	for range 24 * 60 * 4 {
@@ -512,7 +511,7 @@ func TestOneBadKeyAmongGoodOnes(t *testing.T) {
 			l := newLab(t)
 			l.does(body(set(jwk, keyA().jwk(), jwk, keyB().jwk())))
 			var log logbook
-			c := l.cache(t, jwks.Config{Logger: log.logger()})
+			c := l.cache(t, jwks.Config{}, jwks.WithLogger(log.logger()))
 			found(t, c, "a")
 			found(t, c, "b")
 			l.fetched(t, 1)
@@ -533,7 +532,7 @@ func TestSkippedKeysAreLoggedOnce(t *testing.T) {
 	l := newLab(t)
 	now := newClock()
 	var log logbook
-	c := l.cache(t, jwks.Config{Now: now.Now, Logger: log.logger()})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
 	const kty = `{"kid":"x","kty":"LWE"}`
 	for _, step := range []struct {
 		set   string
@@ -608,7 +607,7 @@ func TestStaleLimitIsExact(t *testing.T) {
 			l := newLab(t)
 			l.serves(keyA())
 			now := newClock()
-			c := l.cache(t, jwks.Config{Now: now.Now, StaleLimit: refresh, FetchTimeout: time.Minute})
+			c := l.cache(t, jwks.Config{StaleLimit: refresh, FetchTimeout: time.Minute}, jwks.WithClock(now.Now))
 			found(t, c, "a")
 			l.does(fail)
 			now.advance(refresh - time.Second/2)
@@ -654,13 +653,13 @@ func TestLookUpTakesNoLock(t *testing.T) {
 				first = jwks.FromBytes([]byte(`{"parajwt":{"environment":"lab","url":"` + l.url + `/.well-known/jwks.json","fetchedAt":"` +
 					now.Now().Add(-24*time.Hour).Format(time.RFC3339) + `"},` + setOf(keyA())[1:]))
 			}
-			c := l.cache(t, jwks.Config{FetchTimeout: time.Minute, Initial: first, Now: func() time.Time {
+			c := l.cache(t, jwks.Config{FetchTimeout: time.Minute, Initial: first}, jwks.WithClock(func() time.Time {
 				if block.CompareAndSwap(true, false) {
 					close(locked)
 					<-release
 				}
 				return now.Now()
-			}})
+			}))
 			found(t, c, "a")
 			if phase == "refreshing after failures" {
 				l.does(status(500))
@@ -700,7 +699,7 @@ func TestHangingRefreshOverSockets(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now, FetchTimeout: 10 * time.Second})
+	c := l.cache(t, jwks.Config{FetchTimeout: 10 * time.Second}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 
 	l.does(status(500)) // so that the clock may run on: no refresh, and no reason to think of a freeze
@@ -812,7 +811,7 @@ func TestCancelledContextAndKnownKey(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -1014,7 +1013,7 @@ func TestWarmWithInitialAndAHangingPara(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
 		l.does(hang)
-		c := l.cache(t, jwks.Config{Initial: jwks.FromBytes([]byte(setOf(keyA())))})
+		c := l.cache(t, jwks.Config{Initial: l.keySet(keyA())})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := c.Warm(ctx); err != nil {
@@ -1134,7 +1133,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			return c
 		},
 		"offline": func(t *testing.T, l *lab) *jwks.Cache {
-			c := l.cache(t, jwks.Config{Offline: true, Initial: jwks.FromBytes([]byte(setOf(keyA())))})
+			c := l.cache(t, jwks.Config{Offline: true, Initial: l.keySet(keyA())})
 			found(t, c, "a")
 			refused(t, c, "junk", jwks.ErrUnknownKey)
 			return c
@@ -1167,7 +1166,7 @@ func TestClosedCacheIsCollected(t *testing.T) {
 		l := newLab(t)
 		l.does(answer)
 		closed := func() weak.Pointer[jwks.Cache] {
-			c, err := jwks.New(jwks.Environment{Name: "lab", URL: l.url}, jwks.Config{FetchTimeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+			c, err := jwks.New(jwks.Environment{Name: "lab", URL: l.url}, jwks.Config{FetchTimeout: time.Minute}, jwks.WithLogger(slog.New(slog.DiscardHandler)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -1229,7 +1228,7 @@ func TestClosedCache(t *testing.T) {
 		l := bubbleLab(t)
 		l.serves(keyA())
 		var readings atomic.Int64
-		c := l.cache(t, jwks.Config{Now: func() time.Time { readings.Add(1); return time.Now() }})
+		c := l.cache(t, jwks.Config{}, jwks.WithClock(func() time.Time { readings.Add(1); return time.Now() }))
 		found(t, c, "a")
 		c.Close()
 		if next := c.Status().NextFetch; !next.IsZero() {
@@ -1263,7 +1262,7 @@ func TestCloseWhileLookingUp(t *testing.T) {
 		l.does(hang)
 		var log logbook
 		var readings atomic.Int64
-		c := l.cache(t, jwks.Config{Logger: log.logger(), Now: func() time.Time { readings.Add(1); return time.Now() }})
+		c := l.cache(t, jwks.Config{}, jwks.WithLogger(log.logger()), jwks.WithClock(func() time.Time { readings.Add(1); return time.Now() }))
 		var wg sync.WaitGroup
 		for range 10 {
 			wg.Go(func() { refused(t, c, "a", jwks.ErrUnavailable) })
@@ -1288,7 +1287,7 @@ func TestTimerDuringFetch(t *testing.T) {
 		l := bubbleLab(t)
 		l.serves(keyA())
 		var readings atomic.Int64
-		c := l.cache(t, jwks.Config{Now: func() time.Time { readings.Add(1); return time.Now() }})
+		c := l.cache(t, jwks.Config{}, jwks.WithClock(func() time.Time { readings.Add(1); return time.Now() }))
 		found(t, c, "a")
 		time.Sleep(time.Until(c.Status().NextFetch) - time.Second)
 		l.does(hang)
@@ -1311,7 +1310,7 @@ func TestCooldown(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now, Cooldown: cooldown})
+	c := l.cache(t, jwks.Config{Cooldown: cooldown}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 
 	l.serves(keyA(), keyB())
@@ -1337,7 +1336,7 @@ func TestCooldownDoesNotKeepKeysStale(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now, Cooldown: 10 * time.Minute, StaleLimit: refresh})
+	c := l.cache(t, jwks.Config{Cooldown: 10 * time.Minute, StaleLimit: refresh}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 	refused(t, c, "junk", jwks.ErrUnknownKey)
 	now.advance(refresh)
@@ -1349,7 +1348,7 @@ func TestCooldownDoesNotKeepKeysStale(t *testing.T) {
 func TestCooldownAfterStart(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
-	c := l.cache(t, jwks.Config{Now: newClock().Now})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(newClock().Now))
 	found(t, c, "a")
 	l.serves(keyB())
 	found(t, c, "b")
@@ -1385,7 +1384,7 @@ func TestUnknownKeyWhileParaIsDown(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 	l.does(status(503))
 	now.advance(time.Minute)
@@ -1415,7 +1414,7 @@ func TestEmptySets(t *testing.T) {
 			l := newLab(t)
 			now := newClock()
 			var log logbook
-			c := l.cache(t, jwks.Config{Now: now.Now, Logger: log.logger()})
+			c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
 			step := func(answer http.HandlerFunc) {
 				l.does(answer)
 				before := l.fetches.Load()
@@ -1495,7 +1494,7 @@ func TestEmptySetsInARow(t *testing.T) {
 func TestEmptySetForgetsETag(t *testing.T) {
 	l := newLab(t)
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	good := conditional("ETag", `"good"`, body(setOf(keyA())))
 	l.does(good)
 	found(t, c, "a")
@@ -1515,7 +1514,7 @@ func TestColdStartWithEmptySet(t *testing.T) {
 	l.does(body(set(`{"kid":"x","kty":"LWE"}`)))
 	now := newClock()
 	var log logbook
-	c := l.cache(t, jwks.Config{Now: now.Now, Logger: log.logger()})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
 	err := c.Warm(t.Context())
 	if !errors.Is(err, jwks.ErrUnavailable) || !strings.Contains(err.Error(), "no usable key") {
 		t.Fatalf("Warm: %v", err)
@@ -1565,7 +1564,7 @@ func TestFreshness(t *testing.T) {
 			var early, late time.Duration
 			for range 10 { // jitter
 				l.does(body(setOf(keyA()), test.header...))
-				c := l.cache(t, jwks.Config{Now: now.Now})
+				c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 				found(t, c, "a")
 				wait := c.Status().NextFetch.Sub(now.Now())
 				if wait < test.want*8/10 || wait > test.want*9/10 {
@@ -1594,7 +1593,7 @@ func TestFreshnessWithShortInterval(t *testing.T) {
 		l := newLab(t)
 		now := newClock()
 		l.does(body(setOf(keyA()), "Cache-Control", header))
-		c := l.cache(t, jwks.Config{Now: now.Now, RefreshInterval: 30 * time.Second})
+		c := l.cache(t, jwks.Config{RefreshInterval: 30 * time.Second}, jwks.WithClock(now.Now))
 		found(t, c, "a")
 		if wait := c.Status().NextFetch.Sub(now.Now()); wait < 24*time.Second || wait > 27*time.Second {
 			t.Errorf("%s: next fetch in %v", header, wait)
@@ -1610,7 +1609,7 @@ func TestNotModified(t *testing.T) {
 			l := newLab(t)
 			now := newClock()
 			l.does(conditional(field, version, body(setOf(keyA()))))
-			c := l.cache(t, jwks.Config{Now: now.Now, StaleLimit: 6 * time.Minute})
+			c := l.cache(t, jwks.Config{StaleLimit: 6 * time.Minute}, jwks.WithClock(now.Now))
 			key := found(t, c, "a")
 			for range 10 {
 				now.advance(refresh)
@@ -1635,7 +1634,7 @@ func TestNotModified(t *testing.T) {
 		l := newLab(t)
 		now := newClock()
 		l.does(conditional("ETag", "v1", body(setOf(keyA()))))
-		c := l.cache(t, jwks.Config{Now: now.Now})
+		c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 		found(t, c, "a")
 		l.does(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "max-age=60")
@@ -1655,7 +1654,7 @@ func TestRefreshReplacesTheSet(t *testing.T) {
 	l := newLab(t)
 	now := newClock()
 	var log logbook
-	c := l.cache(t, jwks.Config{Now: now.Now, Logger: log.logger()})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
 	next := func(pairs ...pair) {
 		l.serves(pairs...)
 		now.advance(refresh)
@@ -1721,7 +1720,7 @@ func TestClockSetBack(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA(), keyB())
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	begun := func(want uint64) { // by the look-up before it
 		t.Helper()
 		if n := c.Status().Fetches; n != want {
@@ -1783,7 +1782,7 @@ func TestClockSetBackDuringFetch(t *testing.T) {
 		now.advance(-24 * time.Hour)
 		body(setOf(keyA()))(w, r)
 	})
-	c := l.cache(t, jwks.Config{Now: now.Now})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	if err := c.Warm(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -1834,7 +1833,7 @@ func TestTimerAndOwnClock(t *testing.T) {
 		l := bubbleLab(t)
 		l.serves(keyA())
 		now := newClock()
-		c := l.cache(t, jwks.Config{Now: now.Now})
+		c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 		found(t, c, "a")
 		time.Sleep(time.Hour) // and now does not move
 		l.fetched(t, 1)
@@ -1859,7 +1858,7 @@ func TestLoggerThatAsksTheCache(t *testing.T) {
 			_, _ = c.Key(context.Background(), "a")
 		}
 	})
-	c = l.cache(t, jwks.Config{Now: now.Now, Logger: slog.New(h)})
+	c = l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(slog.New(h)))
 	found(t, c, "a")
 	l.does(status(500))
 	now.advance(refresh)
@@ -1872,7 +1871,7 @@ func TestLoggerThatBlocks(t *testing.T) {
 		l := bubbleLab(t)
 		l.serves(keyA())
 		h := handlerFunc(func(slog.Record) { time.Sleep(time.Hour) })
-		c := l.cache(t, jwks.Config{Logger: slog.New(h), Initial: jwks.FromBytes([]byte(setOf(keyA())))})
+		c := l.cache(t, jwks.Config{Initial: l.keySet(keyA())}, jwks.WithLogger(slog.New(h)))
 		found(t, c, "a")
 		l.does(status(500))
 		for range 600 {
@@ -1894,7 +1893,7 @@ func TestConcurrentUse(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 	answers := []http.HandlerFunc{body(setOf(keyA())), body(setOf(keyA(), keyB())), status(500), body(`{}`), cutOff(setOf(keyA()))}
 	var wg sync.WaitGroup

@@ -16,26 +16,30 @@ import (
 
 const (
 	maxSetBytes = 256 << 10
-	// maxSourceBytes leaves room for what a snapshot adds to the largest set.
+	// maxSourceBytes has room for the origin that a snapshot adds to the set.
 	maxSourceBytes = maxSetBytes + 4<<10
 	snapshotField  = "parajwt"
 )
 
-// Source is a key set that does not come over the network: a JWK Set (RFC 7517 §5) as Para serves
-// it, or what [Cache.Snapshot] returned. Whoever can write it decides who is let in: keep it as you
-// keep your program.
+// Source is a key set that does not come from the network: a snapshot or a JWK
+// Set (RFC 7517 §5), with the environment that it belongs to. Whoever can write
+// it can sign tokens, so protect it like your program, or see [Seal].
 //
-// The zero Source is none. A mistake in a Source is reported by [New].
+// The zero Source means no source. [New] reports the errors of a Source.
 type Source struct {
 	data []byte
 	err  error
+	env  *Environment // of a plain key set; nil for a snapshot
 }
 
-// FromBytes is a key set in memory, such as one from go:embed. No bytes are no key set, and a mistake.
+// FromBytes returns the key set of a snapshot, as [Cache.Snapshot] returned it.
+// It copies data. For a plain key set, use [FromKeySet].
 func FromBytes(data []byte) Source { return Source{data: append([]byte{}, data...)} }
 
-// FromFile is a key set in a file, such as os.DirFS("/var/lib/app") and "para-keys.json". It is read at once,
-// and no further than a key set may be long. errors.Is finds fs.ErrNotExist in the error of New.
+// FromFile returns the key set of a file that holds a snapshot, such as
+// os.DirFS("/var/lib/app") and "para-keys.json". It reads the file at once. If
+// the file does not exist, the error of [New] matches fs.ErrNotExist. For a
+// plain key set, read the file and use [FromKeySet].
 func FromFile(fsys fs.FS, name string) Source {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -49,42 +53,74 @@ func FromFile(fsys fs.FS, name string) Source {
 	return Source{data: data}
 }
 
+// FromKeySet returns the key set of a plain JWK Set, such as one from go:embed,
+// which belongs to env. A plain set does not name its environment, so a set of
+// BETA could otherwise start a PROD validator. Its age counts from New.
+// FromKeySet copies data.
+func FromKeySet(env Environment, data []byte) Source {
+	env, err := env.normalize()
+	return Source{data: append([]byte{}, data...), err: err, env: &env}
+}
+
 func (s Source) isZero() bool { return s.data == nil && s.err == nil }
 
-// origin is what a snapshot says of itself.
+// origin is the part of a snapshot that describes where it comes from.
 type origin struct {
 	Environment string    `json:"environment"`
 	URL         string    `json:"url"`
 	FetchedAt   time.Time `json:"fetchedAt"`
 }
 
-// read parses the source. A plain key set has no origin.
+// read parses the source. A plain key set has no time.
 func (s Source) read(algorithms []string) (keys map[string]*jose.Key, skipped []jose.Skipped, from origin, err error) {
 	switch {
 	case s.err != nil:
 		return nil, nil, from, s.err
 	case len(s.data) > maxSourceBytes:
 		return nil, nil, from, fmt.Errorf("jwks: key set is larger than %d KiB", maxSetBytes>>10)
+	case bytes.HasPrefix(s.data, []byte(sealPrefix)):
+		return nil, nil, from, errors.New("jwks: snapshot is sealed: use Sealed")
 	}
 	keys, skipped, err = jose.ParseSet(string(s.data), algorithms)
 	if err != nil {
 		return nil, nil, from, fmt.Errorf("jwks: %w", err)
 	}
-	d := strictjson.New(string(s.data))
-	for name := range d.Object {
-		if name == snapshotField {
-			if err := json.Unmarshal([]byte(d.Raw()), &from); err != nil {
-				return nil, nil, from, errors.New("jwks: snapshot's origin cannot be read")
-			}
-		} else {
-			d.Raw()
-		}
+	from, isSnapshot, err := readOrigin(s.data)
+	switch {
+	case err != nil:
+		return nil, nil, from, err
+	case isSnapshot && s.env != nil:
+		return nil, nil, from, errors.New("jwks: key set is a snapshot: use FromBytes or FromFile")
+	case !isSnapshot && s.env == nil:
+		return nil, nil, from, errors.New("jwks: key set is not a snapshot and names no environment: " +
+			"use FromKeySet")
+	case s.env != nil:
+		from = origin{Environment: s.env.Name, URL: s.env.URL}
 	}
 	return keys, skipped, from, nil
 }
 
-// Inspect tells what a source holds: the environment it was saved from (empty for a plain key set)
-// and the IDs of its usable keys, sorted.
+// readOrigin returns the origin that a key set names, if it is a snapshot.
+func readOrigin(data []byte) (from origin, isSnapshot bool, err error) {
+	d := strictjson.New(string(data))
+	for name := range d.Object {
+		text := d.Raw()
+		if name != snapshotField || d.Err() != nil {
+			continue
+		}
+		isSnapshot = true
+		if json.Unmarshal([]byte(text), &from) != nil || from.Environment == "" || from.URL == "" {
+			err = errors.New("jwks: snapshot does not name its environment, its URL or a time")
+		}
+	}
+	if d.End() != nil {
+		err = errors.New("jwks: not a snapshot")
+	}
+	return from, isSnapshot, err
+}
+
+// Inspect returns the environment of a source and the sorted IDs of its usable
+// keys.
 func (s Source) Inspect() (environment string, keyIDs []string, err error) {
 	keys, _, from, err := s.read(jose.Algorithms())
 	if err != nil {
@@ -102,8 +138,8 @@ func sortedIDs(keys map[string]*jose.Key) []string {
 	return ids
 }
 
-// snapshot writes a key set that read takes back, each key as Para wrote it. It is a JWK Set with one
-// more member, which other readers ignore (RFC 7517 §5).
+// snapshot encodes keys for read, each as Para wrote it. The result is a JWK Set
+// with an additional member, which other readers ignore (RFC 7517 §5).
 func snapshot(keys map[string]*jose.Key, from origin) ([]byte, error) {
 	head, err := json.Marshal(from)
 	if err != nil {

@@ -18,15 +18,23 @@ func offline(env jwks.Environment, source jwks.Source) (*jwks.Cache, error) {
 	return jwks.New(env, jwks.Config{Offline: true, Initial: source})
 }
 
+// snapshotOf returns a snapshot of these keys.
+func snapshotOf(env jwks.Environment, pairs ...pair) []byte {
+	return []byte(`{"parajwt":{"environment":"` + env.Name + `","url":"` + env.URL +
+		`","fetchedAt":"2026-02-03T04:05:06Z"},` + setOf(pairs...)[1:])
+}
+
 func TestSources(t *testing.T) {
 	files := fstest.MapFS{
-		"keys.json":  {Data: []byte(setOf(keyA(), keyB()))},
+		"keys.json":  {Data: snapshotOf(jwks.Prod, keyA(), keyB())},
+		"plain":      {Data: []byte(setOf(keyA()))},
 		"empty":      {},
 		"junk":       {Data: []byte("junk")},
-		"no-keys":    {Data: []byte(`{"keys":[]}`)},
-		"huge":       {Data: []byte(setOf(keyA()) + strings.Repeat(" ", 1<<20))},
-		"dir/x.json": {Data: []byte(setOf(keyA()))},
+		"no-keys":    {Data: snapshotOf(jwks.Prod)},
+		"huge":       {Data: []byte(string(snapshotOf(jwks.Prod, keyA())) + strings.Repeat(" ", 1<<20))},
+		"dir/x.json": {Data: snapshotOf(jwks.Prod, keyA())},
 		"origin":     {Data: []byte(`{"parajwt":17,` + setOf(keyA())[1:])},
+		"nameless":   {Data: []byte(`{"parajwt":{"fetchedAt":"2026-02-03T04:05:06Z"},` + setOf(keyA())[1:])},
 		"bad-date":   {Data: []byte(`{"parajwt":{"environment":"prod","fetchedAt":"yesterday"},` + setOf(keyA())[1:])},
 	}
 	for name, reason := range map[string]string{
@@ -36,9 +44,11 @@ func TestSources(t *testing.T) {
 		"empty":     "not a key set",
 		"junk":      "not a key set",
 		"no-keys":   "no usable key",
+		"plain":     "names no environment: use FromKeySet",
 		"huge":      "larger than 256 KiB",
-		"origin":    "origin",
-		"bad-date":  "origin",
+		"origin":    "does not name its environment",
+		"nameless":  "does not name its environment",
+		"bad-date":  "does not name its environment, its URL or a time",
 	} {
 		sources := map[string]jwks.Source{"FromFile": jwks.FromFile(files, name)}
 		if file, ok := files[name]; ok {
@@ -53,7 +63,7 @@ func TestSources(t *testing.T) {
 					continue
 				}
 				found(t, c, "a")
-				if environment, ids, err := source.Inspect(); environment != "" || !slices.Equal(ids, []string{"a", "b"}) || err != nil {
+				if environment, ids, err := source.Inspect(); environment != "prod" || !slices.Equal(ids, []string{"a", "b"}) || err != nil {
 					t.Errorf("%s %s: Inspect: %q %q %v", how, name, environment, ids, err)
 				}
 			case c != nil || err == nil || !strings.Contains(err.Error(), reason):
@@ -70,12 +80,46 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// A file that could not be read, its error unheeded, is no reason to start with nothing to go by.
+// An empty file is an error, not an absent source.
 func TestNoBytesAreAMistake(t *testing.T) {
 	for _, data := range [][]byte{nil, {}} {
-		if c, err := jwks.New(jwks.Prod, jwks.Config{Initial: jwks.FromBytes(data)}); err == nil {
-			c.Close()
-			t.Errorf("FromBytes(%#v) was taken for no source", data)
+		for _, source := range []jwks.Source{jwks.FromBytes(data), jwks.FromKeySet(jwks.Prod, data)} {
+			if c, err := jwks.New(jwks.Prod, jwks.Config{Initial: source}); err == nil {
+				c.Close()
+				t.Errorf("%#v is accepted", data)
+			}
+		}
+	}
+}
+
+// A plain key set names no environment, so the caller does. Keys of BETA never
+// start a validator of PROD.
+func TestFromKeySet(t *testing.T) {
+	plain, snapshot := []byte(setOf(keyA())), snapshotOf(jwks.Beta, keyA())
+	elsewhere := jwks.Environment{Name: "beta", URL: jwks.Prod.URL}
+	for _, test := range []struct {
+		name   string
+		source jwks.Source
+		reason string
+	}{
+		{"a plain set of BETA", jwks.FromKeySet(jwks.Beta, plain), ""},
+		{"without the path of the URL", jwks.FromKeySet(jwks.Environment{Name: "beta", URL: "https://api.beta.getpara.com"}, plain), ""},
+		{"a plain set of PROD", jwks.FromKeySet(jwks.Prod, plain), `of environment "prod", not of "beta"`},
+		{"of another URL", jwks.FromKeySet(elsewhere, plain), "of another URL"},
+		{"of no environment", jwks.FromKeySet(jwks.Environment{}, plain), "Environment is not set"},
+		{"of an invalid environment", jwks.FromKeySet(jwks.Environment{URL: "http://a.example"}, plain), "not https"},
+		{"a snapshot", jwks.FromKeySet(jwks.Beta, snapshot), "is a snapshot: use FromBytes or FromFile"},
+		{"a plain set as a snapshot", jwks.FromBytes(plain), "not a snapshot and names no environment: use FromKeySet"},
+		{"a snapshot as a snapshot", jwks.FromBytes(snapshot), ""},
+		{"junk", jwks.FromKeySet(jwks.Beta, []byte("junk")), "not a key set"},
+		{"no usable key", jwks.FromKeySet(jwks.Beta, []byte(`{"keys":[]}`)), "no usable key"},
+	} {
+		c, err := offline(jwks.Beta, test.source)
+		switch {
+		case test.reason == "" && err == nil:
+			found(t, c, "a")
+		case test.reason == "" || err == nil || !strings.Contains(err.Error(), test.reason):
+			t.Errorf("%s: %v, want %q", test.name, err, test.reason)
 		}
 	}
 }
@@ -122,7 +166,7 @@ func TestSnapshot(t *testing.T) {
 	named := `{"kid":"named", "alg":"RS256",` + pairs[1].public + `,"x5t":"<&>"}`
 	l.does(body(set(private, pairs[0].jwk(), symmetric, named, keyA().jwk())))
 	now := newClock()
-	first := l.cache(t, jwks.Config{Now: now.Now})
+	first := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	if _, err := first.Snapshot(); !errors.Is(err, jwks.ErrUnavailable) {
 		t.Errorf("a snapshot of nothing: %v", err)
 	}
@@ -157,7 +201,7 @@ func TestSnapshot(t *testing.T) {
 	// The next start has no network.
 	l.does(status(503))
 	now.advance(time.Hour)
-	second := l.cache(t, jwks.Config{Now: now.Now, Initial: jwks.FromFile(fstest.MapFS{"keys.json": {Data: data}}, "keys.json")})
+	second := l.cache(t, jwks.Config{Initial: jwks.FromFile(fstest.MapFS{"keys.json": {Data: data}}, "keys.json")}, jwks.WithClock(now.Now))
 	const input = "header.payload"
 	for _, p := range []pair{pairs[0], pairs[1].named("named"), keyA()} {
 		if err := found(t, second, p.id).Verify([]byte(input), p.sign(input)); err != nil {
@@ -184,7 +228,7 @@ func TestSnapshot(t *testing.T) {
 
 func TestSnapshotAge(t *testing.T) {
 	now := newClock()
-	snapshotOf := func(fetchedAt string) jwks.Source {
+	fetchedAt := func(fetchedAt string) jwks.Source {
 		return jwks.FromBytes([]byte(`{"parajwt":{"environment":"lab","url":"http://127.0.0.1:1/.well-known/jwks.json","fetchedAt":"` + fetchedAt + `"},` + setOf(keyA())[1:]))
 	}
 	for _, test := range []struct {
@@ -199,7 +243,7 @@ func TestSnapshotAge(t *testing.T) {
 		{"from the future", now.Now().Add(24 * time.Hour).Format(time.RFC3339Nano), true, now.Now()}, // gains no time
 		{"undated", "0001-01-01T00:00:00Z", true, now.Now()},
 	} {
-		c := (&lab{url: "http://127.0.0.1:1"}).cache(t, jwks.Config{Now: now.Now, Initial: snapshotOf(test.fetchedAt)})
+		c := (&lab{url: "http://127.0.0.1:1"}).cache(t, jwks.Config{Initial: fetchedAt(test.fetchedAt)}, jwks.WithClock(now.Now))
 		if st := c.Status(); st.Usable != test.usable || st.Stale == test.usable || !st.FetchedAt.Equal(test.want) || st.FetchedAt.Location() != time.UTC {
 			t.Errorf("%s: %+v", test.name, st)
 		}
@@ -208,7 +252,7 @@ func TestSnapshotAge(t *testing.T) {
 
 // A snapshot is of one environment and one URL. It is not for another, whatever the key IDs are.
 func TestSnapshotOfAnotherEnvironment(t *testing.T) {
-	prod, err := offline(jwks.Prod, jwks.FromBytes([]byte(setOf(keyA()))))
+	prod, err := offline(jwks.Prod, jwks.FromKeySet(jwks.Prod, []byte(setOf(keyA()))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,46 +2,50 @@ package jwks
 
 import "time"
 
-// Status is how a [Cache] stands, for a health endpoint or a metric. It marshals to JSON.
+// Status describes a [Cache], for a health endpoint or a metric. It marshals to
+// JSON.
 type Status struct {
 	Environment string `json:"environment"`
 	URL         string `json:"url"`
 
-	// Usable is whether tokens can be verified at all. It is what a readiness check asks.
+	State State `json:"state"`
+	// Usable reports whether tokens can be verified. Use it for readiness checks.
 	Usable bool `json:"usable"`
-	// Stale is whether the keys are older than they should be because they could not be
-	// refreshed. It is what an alert asks: at StaleAt, Usable becomes false.
+	// Stale reports whether the keys are older than promised because they could
+	// not be refreshed. Use it for alerts: Usable becomes false at StaleAt.
 	Stale bool `json:"stale"`
 
 	KeyIDs    []string  `json:"kids"`
 	Skipped   []Skipped `json:"skipped,omitempty"`
-	FetchedAt time.Time `json:"fetchedAt,omitzero"` // zero: never
-	NextFetch time.Time `json:"nextFetch,omitzero"` // zero: none is planned
-	StaleAt   time.Time `json:"staleAt,omitzero"`   // zero: never, or no keys
+	FetchedAt time.Time `json:"fetchedAt,omitzero"` // zero if nothing was fetched
+	NextFetch time.Time `json:"nextFetch,omitzero"` // zero if no fetch is scheduled
+	StaleAt   time.Time `json:"staleAt,omitzero"`   // zero without keys and if Offline
 
-	Fetches   uint64    `json:"fetches"`  // begun since New
+	Fetches   uint64    `json:"fetches"`  // since New
 	Failures  int       `json:"failures"` // in a row
 	LastError string    `json:"lastError,omitempty"`
-	ErrorAt   time.Time `json:"errorAt,omitzero"` // of the last failure, also once it is over
+	ErrorAt   time.Time `json:"errorAt,omitzero"` // of the last failure, also after a success
 }
 
 // Skipped is a key of the set that is not used.
 type Skipped struct {
-	Index  int    `json:"index"` // its place in the set, from 0
+	Index  int    `json:"index"` // its position in the set, from 0
 	KeyID  string `json:"kid,omitempty"`
 	Reason string `json:"reason"`
 }
 
-// Status returns how the cache stands. It never waits and never fetches.
+// Status returns the status of the cache. It neither waits nor fetches.
 func (c *Cache) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s, now := c.set.Load(), c.cfg.Now().UnixNano()
+	s, now := c.set.Load(), c.now().UnixNano()
+	state := s.state(now)
 	st := Status{
 		Environment: c.env.Name, URL: c.env.URL,
-		Usable: s.usable(now), Stale: len(s.keys) > 0 && c.failures > 0 && now >= s.overdueAt || len(s.keys) > 0 && now >= s.staleAt,
+		State: state, Usable: state.usable(),
+		Stale:  state == StateStale || state == StateUnavailable && len(s.keys) > 0,
 		KeyIDs: sortedIDs(s.keys), FetchedAt: s.fetchedAt,
-		Fetches: c.fetches, Failures: c.failures, ErrorAt: c.lastErrAt,
+		Fetches: c.fetches, Failures: s.failures, ErrorAt: c.lastErrAt,
 	}
 	for _, k := range s.skipped {
 		st.Skipped = append(st.Skipped, Skipped(k))
@@ -52,7 +56,7 @@ func (c *Cache) Status() Status {
 	if c.timer != nil && !c.closed {
 		st.NextFetch = time.Unix(0, c.nextAt).UTC()
 	}
-	if len(s.keys) > 0 && !c.cfg.Offline {
+	if len(s.keys) > 0 && !s.offline {
 		st.StaleAt = time.Unix(0, s.staleAt).UTC()
 	}
 	return st

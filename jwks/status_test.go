@@ -13,7 +13,7 @@ import (
 // Dashboards read this: names and shapes stay as they are.
 func TestStatusJSON(t *testing.T) {
 	now := newClock()
-	c := (&lab{url: "http://127.0.0.1:1"}).cache(t, jwks.Config{Now: now.Now})
+	c := (&lab{url: "http://127.0.0.1:1"}).cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	marshal := func() string {
 		t.Helper()
 		text, err := json.Marshal(c.Status())
@@ -22,17 +22,17 @@ func TestStatusJSON(t *testing.T) {
 		}
 		return string(text)
 	}
-	const cold = `{"environment":"lab","url":"http://127.0.0.1:1/.well-known/jwks.json","usable":false,"stale":false,"kids":[],"fetches":0,"failures":0}`
+	const cold = `{"environment":"lab","url":"http://127.0.0.1:1/.well-known/jwks.json","state":"cold","usable":false,"stale":false,"kids":[],"fetches":0,"failures":0}`
 	if got := marshal(); got != cold {
 		t.Errorf("cold:\n%s\n%s", got, cold)
 	}
 
 	l := newLab(t)
 	l.does(body(set(keyB().jwk(), keyA().jwk(), `{"kid":"x","kty":"LWE"}`), "Cache-Control", "max-age=60"))
-	c = l.cache(t, jwks.Config{Now: now.Now})
+	c = l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 	next := c.Status().NextFetch.Format(time.RFC3339Nano)
-	warm := `{"environment":"lab","url":"` + l.url + `/.well-known/jwks.json","usable":true,"stale":false,"kids":["a","b"],` +
+	warm := `{"environment":"lab","url":"` + l.url + `/.well-known/jwks.json","state":"fresh","usable":true,"stale":false,"kids":["a","b"],` +
 		`"skipped":[{"index":2,"kid":"x","reason":"unknown kty"}],"fetchedAt":"2026-02-03T04:05:06Z","nextFetch":"` + next + `",` +
 		`"staleAt":"2026-02-06T04:05:06Z","fetches":1,"failures":0}`
 	if got := marshal(); got != warm {
@@ -44,7 +44,7 @@ func TestStatusJSON(t *testing.T) {
 	settle(c)
 	found(t, c, "a")
 	next = c.Status().NextFetch.Format(time.RFC3339Nano)
-	stale := strings.NewReplacer(`"stale":false`, `"stale":true`, `"fetches":1,"failures":0`,
+	stale := strings.NewReplacer(`"state":"fresh"`, `"state":"stale"`, `"stale":false`, `"stale":true`, `"fetches":1,"failures":0`,
 		`"fetches":2,"failures":1,"lastError":"key set's server answered 503","errorAt":"2026-02-03T04:06:11Z"`,
 		warm[strings.Index(warm, `"nextFetch"`):strings.Index(warm, `"staleAt"`)], `"nextFetch":"`+next+`",`).Replace(warm)
 	if got := marshal(); got != stale {
@@ -57,7 +57,7 @@ func TestStatusStale(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	now := newClock()
-	c := l.cache(t, jwks.Config{Now: now.Now})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 	start := now.Now()
 	l.does(status(500))
@@ -96,7 +96,7 @@ func TestEveryLogLineIsDocumented(t *testing.T) {
 	l := newLab(t)
 	now := newClock()
 	var log logbook
-	c := l.cache(t, jwks.Config{Now: now.Now, Logger: log.logger()})
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
 	for _, text := range []string{`{}`, setOf(keyA()), `{"keys":[]}`, `{"keys":[]}`, `{"keys":[]}`, `{"keys":[]}`, set(keyB().jwk(), `{}`)} {
 		l.does(body(text))
 		now.advance(6 * time.Minute)

@@ -1,0 +1,116 @@
+package jwks
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/parajwt/parajwt/internal/jose"
+)
+
+// Config configures a [Cache]. The zero value is right for production.
+type Config struct {
+	// RefreshInterval is how often the key set is refreshed. It also bounds how
+	// long a withdrawn key stays trusted. A shorter Cache-Control max-age, less
+	// Age, takes precedence, but not below 1 minute. Default 5 minutes; from
+	// 1 second to 1 hour.
+	RefreshInterval time.Duration
+	// Cooldown is the minimum time between refreshes caused by unknown key IDs.
+	// Default 30 seconds; from 1 second to 10 minutes.
+	Cooldown time.Duration
+	// StaleLimit is how long keys are used while Para cannot be reached. After
+	// it, every look-up fails with [ErrUnavailable]. Default 72 hours; from
+	// RefreshInterval to 30 days.
+	StaleLimit time.Duration
+	// FetchTimeout bounds a fetch, from the connection to the last byte of the
+	// body. Default 5 seconds; from 10 milliseconds to 1 minute.
+	FetchTimeout time.Duration
+	// Initial is the key set to use until Para answers. StaleLimit counts from
+	// the time at which a snapshot was fetched.
+	Initial Source
+	// Offline disables fetching. The cache then uses the keys of Initial, which
+	// never go stale. A key that Para withdraws stays trusted until you replace
+	// Initial.
+	Offline bool
+	// HTTPClient fetches the key set. Its redirect policy and cookie jar are not
+	// used. Its transport must obey the context of a request, and you close its
+	// idle connections. Default: a client with Go's TLS settings and the proxy
+	// of the environment, which keeps no connection open.
+	HTTPClient *http.Client
+	// OnChange is called with a snapshot after Para's first answer, and after
+	// each change of the key set. Use it to save the snapshot for the next
+	// start. Calls do not overlap and delay no look-up. If the set changes again
+	// during a call, the next call gets the latest set. Close waits for a call,
+	// so OnChange must not call it.
+	OnChange func(snapshot []byte)
+}
+
+// Option configures a [Cache] beyond its Config. Package middleware sets these
+// options from its own Config.
+type Option func(*Cache)
+
+// WithAlgorithms sets the signature algorithms whose keys are kept. A key that
+// names no algorithm gets the first of these that fits it. Default: RS256 and
+// ES256.
+func WithAlgorithms(algs ...string) Option {
+	return func(c *Cache) {
+		if len(algs) > 0 {
+			c.algorithms = slices.Clone(algs)
+		}
+	}
+}
+
+// WithClock sets the clock, which must be safe for concurrent use by multiple
+// goroutines. With nil, the cache uses the system clock and notices if that is
+// set back. With another clock, refreshes follow it alone.
+func WithClock(now func() time.Time) Option {
+	return func(c *Cache) {
+		c.now, c.systemClock = now, now == nil
+		if now == nil {
+			c.now = time.Now
+		}
+	}
+}
+
+// WithLogger sets the logger for skipped keys, failed fetches and changes of
+// the key set. A slow logger delays only callers that wait for the fetch that
+// is logged. With nil, the cache uses slog.Default().
+func WithLogger(l *slog.Logger) Option {
+	return func(c *Cache) {
+		if l != nil {
+			c.logger = l
+		}
+	}
+}
+
+// withDefaults returns the complete configuration and every mistake in it.
+func (cfg Config) withDefaults() (Config, []error) {
+	var errs []error
+	duration := func(name string, d *time.Duration, def, low, high time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+		if *d < low || *d > high {
+			errs = append(errs, fmt.Errorf("jwks: %s is %v: use %v to %v, or 0 for the default of %v",
+				name, *d, low, high, def))
+		}
+	}
+	duration("RefreshInterval", &cfg.RefreshInterval, 5*time.Minute, time.Second, time.Hour)
+	duration("Cooldown", &cfg.Cooldown, 30*time.Second, time.Second, 10*time.Minute)
+	duration("StaleLimit", &cfg.StaleLimit, 72*time.Hour, cfg.RefreshInterval, 30*24*time.Hour)
+	duration("FetchTimeout", &cfg.FetchTimeout, 5*time.Second, 10*time.Millisecond, time.Minute)
+	return cfg, errs
+}
+
+// checkAlgorithms returns an error for each name that is not supported.
+func checkAlgorithms(algs []string) (errs []error) {
+	for _, alg := range algs {
+		if !slices.Contains(jose.Algorithms(), alg) {
+			errs = append(errs, fmt.Errorf("jwks: algorithm %.20q is not supported: use some of %v",
+				alg, jose.Algorithms()))
+		}
+	}
+	return errs
+}
