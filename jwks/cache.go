@@ -108,17 +108,21 @@ func New(env Environment, cfg Config, opts ...Option) (*Cache, error) {
 // initial returns the key set of Config.Initial.
 func (c *Cache) initial() (*keySet, error) {
 	keys, skipped, from, err := c.cfg.Initial.read(c.algorithms)
+	what := "snapshot"
+	if c.cfg.Initial.env != nil {
+		what = "key set"
+	}
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("jwks: Initial: %w", err)
 	case len(keys) == 0:
 		return nil, fmt.Errorf("jwks: Initial: %w", errNoUsableKey)
 	case from.Environment != c.env.Name:
-		return nil, fmt.Errorf("jwks: Initial: the keys are of environment %q, not of %q",
-			from.Environment, c.env.Name)
+		return nil, fmt.Errorf("jwks: Initial: the %s is of environment %q, not of %q",
+			what, from.Environment, c.env.Name)
 	case from.URL != c.env.URL:
-		return nil, fmt.Errorf("jwks: Initial: the keys are of another URL than environment %q has",
-			c.env.Name)
+		return nil, fmt.Errorf("jwks: Initial: the %s is of another URL than environment %q has",
+			what, c.env.Name)
 	}
 	now := c.now().Round(0).UTC()
 	s := &keySet{keys: keys, skipped: skipped, fetchedAt: now, initial: true}

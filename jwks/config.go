@@ -108,7 +108,7 @@ func (cfg Config) withDefaults() (Config, []error) {
 func checkAlgorithms(algs []string) (errs []error) {
 	for _, alg := range algs {
 		if !slices.Contains(jose.Algorithms(), alg) {
-			errs = append(errs, fmt.Errorf("jwks: algorithm %.20q is not supported: use some of %v",
+			errs = append(errs, fmt.Errorf("jwks: algorithm %.20q cannot be allowed: use some of %v",
 				alg, jose.Algorithms()))
 		}
 	}

@@ -66,9 +66,9 @@ func TestEnvironmentURL(t *testing.T) {
 		"https://:443/keys.json":                  "no host",
 		"https://canary@keys.example.com":         "user name",
 		"https://user:canary@keys.example.com":    "user name",
-		"https://keys.example.com:canary/":        "parsed",
-		"https://keys.example.com/%zzcanary":      "parsed",
-		"https://user:canary@keys.example.com\n/": "parsed",
+		"https://keys.example.com:canary/":        "malformed",
+		"https://keys.example.com/%zzcanary":      "malformed",
+		"https://user:canary@keys.example.com\n/": "malformed",
 	} {
 		for what, err := range map[string]error{
 			"ParseEnvironment": func() error { _, err := jwks.ParseEnvironment(url); return err }(),

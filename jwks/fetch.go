@@ -70,7 +70,7 @@ func get(ctx context.Context, client *http.Client, target, etag string, algorith
 		if errors.As(err, &ue) {
 			err = ue.Err
 		}
-		return a, fmt.Errorf("key set could not be fetched: %w", err)
+		return a, fmt.Errorf("key set cannot be fetched: %w", err)
 	}
 	defer res.Body.Close()
 	a.fresh = freshness(res.Header)

@@ -24,7 +24,7 @@ func fuzzed(f *testing.F) (v *middleware.Validator, o oracle, rs, es signer) {
 	rs, es = fuzzKeys()
 	v = newValidator(f, middleware.Config{
 		Environment: jwks.Prod,
-		Keys:        jwks.Config{Initial: jwks.FromBytes(keySet(rs, es)), Offline: true},
+		Keys:        jwks.Config{Initial: jwks.FromKeySet(jwks.Prod, keySet(rs, es)), Offline: true},
 	})
 	o = oracle{
 		keys: map[string]crypto.PublicKey{rs.kid: rs.private.Public(), es.kid: es.private.Public()},

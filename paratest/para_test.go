@@ -280,7 +280,7 @@ func TestKeySet(t *testing.T) {
 	if !slices.Equal(ids, para.KeyIDs()) {
 		t.Errorf("keys %q, want %q", ids, para.KeyIDs())
 	}
-	_, usable, err := jwks.FromBytes(body).Inspect()
+	_, usable, err := jwks.FromKeySet(para.Environment(), body).Inspect()
 	if err != nil || len(usable) != 3 {
 		t.Errorf("usable keys %q, %v", usable, err)
 	}
