@@ -31,8 +31,15 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// The outage laboratory: a key server that can be made to fail in every way a server fails, and that
-// counts how often it was asked.
+// The outage laboratory: a key server that can be made to fail in every way a
+// server fails, and that counts the requests. Where minutes pass, they pass on a
+// fake clock: in a synctest bubble, where timers run too, or with WithClock,
+// where they stand still, as in a process that was suspended.
+
+const (
+	refresh = 5 * time.Minute // the defaults
+	timeout = 5 * time.Second
+)
 
 // pair is a key pair that Para may sign with.
 type pair struct {
@@ -395,6 +402,27 @@ func (l *lab) cache(t testing.TB, cfg jwks.Config, opts ...jwks.Option) *jwks.Ca
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// started returns a lab with the key "a", a clock, and a cache that has fetched
+// the key.
+func started(t testing.TB, cfg jwks.Config, opts ...jwks.Option) (*lab, *clock, *jwks.Cache) {
+	t.Helper()
+	l, now := newLab(t), newClock()
+	l.serves(keyA())
+	c := l.cache(t, cfg, append([]jwks.Option{jwks.WithClock(now.Now)}, opts...)...)
+	found(t, c, "a")
+	return l, now, c
+}
+
+// bubbleStarted is started with a bubbleLab and the bubble's clock.
+func bubbleStarted(t testing.TB, cfg jwks.Config, opts ...jwks.Option) (*lab, *jwks.Cache) {
+	t.Helper()
+	l := bubbleLab(t)
+	l.serves(keyA())
+	c := l.cache(t, cfg, opts...)
+	found(t, c, "a")
+	return l, c
 }
 
 // clock is a clock that a test moves.

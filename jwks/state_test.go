@@ -208,10 +208,7 @@ func TestClockIsReadAfterTheWait(t *testing.T) {
 		for _, left := range []time.Duration{2 * time.Second, 10 * time.Second} {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					l := bubbleLab(t)
-					l.serves(keyA())
-					c := l.cache(t, jwks.Config{StaleLimit: time.Hour})
-					found(t, c, "a")
+					l, c := bubbleStarted(t, jwks.Config{StaleLimit: time.Hour})
 					l.does(hang)
 					c.SetBack(left - time.Hour) // suspended: this much is left
 					ctx, cancel := give(t.Context())

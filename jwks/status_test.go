@@ -54,11 +54,7 @@ func TestStatusJSON(t *testing.T) {
 
 // Stale is about the age of the keys, not about a failure that is being retried in time.
 func TestStatusStale(t *testing.T) {
-	l := newLab(t)
-	l.serves(keyA())
-	now := newClock()
-	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
-	found(t, c, "a")
+	l, now, c := started(t, jwks.Config{})
 	start := now.Now()
 	l.does(status(500))
 	now.set(start.Add(refresh + timeout - 1))

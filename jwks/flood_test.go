@@ -1,0 +1,117 @@
+package jwks_test
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parajwt/parajwt/jwks"
+)
+
+// Floods of tokens with unknown key IDs.
+
+func TestJunkFlood(t *testing.T) {
+	const junk = 1_000_000
+	l := newLab(t)
+	l.serves(keyA())
+	now := newClock()
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
+	if err := c.Warm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	start := now.Now()
+	for i := range junk {
+		now.advance(time.Minute / junk)
+		if _, err := c.Key(t.Context(), strconv.Itoa(i)); !errors.Is(err, jwks.ErrUnknownKey) {
+			t.Fatalf("junk: %v", err)
+		}
+		if _, err := c.Key(t.Context(), "a"); err != nil {
+			t.Fatalf("a good key among junk: %v", err)
+		}
+	}
+	if n := l.fetches.Load() - 1; n > 3 {
+		t.Fatalf("%d fetches", n)
+	}
+	t.Logf("%d unknown key IDs in %v: %d fetches after the first", junk, now.Now().Sub(start), l.fetches.Load()-1)
+}
+
+// An ID that no key can have is worth no fetch, however often it comes.
+func TestEmptyKeyID(t *testing.T) {
+	l := newLab(t)
+	l.serves(keyA())
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(newClock().Now))
+	found(t, c, "a")
+	for range 10 {
+		refused(t, c, "", jwks.ErrUnknownKey)
+	}
+	l.fetched(t, 1)
+}
+
+// Unknown key IDs that come while a fetch is under way wait for it, and do not begin another.
+func TestUnknownKeyJoinsFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, c := bubbleStarted(t, jwks.Config{})
+		time.Sleep(time.Minute)
+		l.does(after(time.Second, body(setOf(keyA(), keyB()))))
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				if i%2 == 0 {
+					found(t, c, "b")
+				} else {
+					refused(t, c, fmt.Sprint("junk", i), jwks.ErrUnknownKey)
+				}
+			})
+		}
+		wg.Wait()
+		l.fetched(t, 2)
+	})
+}
+
+// One junk key ID does not delay a real rotation by more than the cooldown, and without the junk
+// rotations are found one after the other: a key that was there refunds the cooldown.
+func TestCooldown(t *testing.T) {
+	const cooldown = 10 * time.Second
+	l, now, c := started(t, jwks.Config{Cooldown: cooldown})
+
+	l.serves(keyA(), keyB())
+	found(t, c, "b")
+	l.serves(keyA(), keyB(), keyC())
+	found(t, c, "c") // at the same instant
+	l.fetched(t, 3)
+
+	refused(t, c, "junk", jwks.ErrUnknownKey)
+	l.fetched(t, 4)
+	d := keyA().named("d")
+	l.serves(keyA(), keyB(), keyC(), d)
+	now.advance(cooldown - 1)
+	refused(t, c, "d", jwks.ErrUnknownKey)
+	l.fetched(t, 4)
+	now.advance(1)
+	found(t, c, "d")
+	l.fetched(t, 5)
+}
+
+// It is for unknown keys. A key that went stale unnoticed is fetched, whatever was asked before.
+func TestCooldownDoesNotKeepKeysStale(t *testing.T) {
+	l, now, c := started(t, jwks.Config{Cooldown: 10 * time.Minute, StaleLimit: refresh})
+	refused(t, c, "junk", jwks.ErrUnknownKey)
+	now.advance(refresh)
+	found(t, c, "a")
+	l.fetched(t, 3)
+}
+
+// The first look-up of all refunds it too: a rotation right after the start is found.
+func TestCooldownAfterStart(t *testing.T) {
+	l := newLab(t)
+	l.serves(keyA())
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(newClock().Now))
+	found(t, c, "a")
+	l.serves(keyB())
+	found(t, c, "b")
+	l.fetched(t, 2)
+}

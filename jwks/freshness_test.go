@@ -1,0 +1,197 @@
+package jwks_test
+
+import (
+	"cmp"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parajwt/parajwt/jwks"
+)
+
+// Cache-Control, Age and ETag.
+
+func TestFreshness(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		header []string
+		want   time.Duration
+	}{
+		{"nothing said", nil, 5 * time.Minute},
+		{"less than a minute", []string{"Cache-Control", "max-age=10"}, time.Minute},
+		{"zero", []string{"Cache-Control", "max-age=0"}, time.Minute},
+		{"between", []string{"Cache-Control", "public, max-age=120"}, 2 * time.Minute},
+		{"longer than ours", []string{"Cache-Control", "max-age=86400"}, 5 * time.Minute},
+		{"case and quotes", []string{"Cache-Control", `Public , MAX-AGE="120"`}, 2 * time.Minute},
+		{"Age", []string{"Cache-Control", "max-age=200", "Age", "80"}, 2 * time.Minute},
+		{"Age beyond max-age", []string{"Cache-Control", "max-age=200", "Age", "900"}, time.Minute},
+		{"Age alone", []string{"Age", "900"}, 5 * time.Minute},
+		{"Age is not a number", []string{"Cache-Control", "max-age=120", "Age", "old"}, 2 * time.Minute},
+		{"no-store", []string{"Cache-Control", "no-store, max-age=200"}, time.Minute},
+		{"no-cache", []string{"Cache-Control", "max-age=200, no-cache"}, time.Minute},
+		{"two fields", []string{"Cache-Control", "public", "Cache-Control", "max-age=120"}, 2 * time.Minute},
+		{"not a number", []string{"Cache-Control", "max-age=soon"}, 5 * time.Minute},
+		{"negative", []string{"Cache-Control", "max-age=-1"}, 5 * time.Minute},
+		{"beyond any number", []string{"Cache-Control", "max-age=99999999999999999999"}, 5 * time.Minute},
+		{"more than a duration holds", []string{"Cache-Control", "max-age=9999999999"}, 5 * time.Minute},
+		{"a duration that wraps round to 2 minutes", []string{"Cache-Control", "max-age=36028797018964088"}, 5 * time.Minute},
+		{"s-maxage is not for us", []string{"Cache-Control", "s-maxage=60"}, 5 * time.Minute},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t)
+			now := newClock()
+			var early, late time.Duration
+			for range 10 { // jitter
+				l.does(body(setOf(keyA()), test.header...))
+				c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
+				found(t, c, "a")
+				wait := c.Status().NextFetch.Sub(now.Now())
+				if wait < test.want*8/10 || wait > test.want*9/10 {
+					t.Fatalf("next fetch in %v, want %v to %v", wait, test.want*8/10, test.want*9/10)
+				}
+				early, late = min(cmp.Or(early, wait), wait), max(late, wait)
+				c.Close()
+			}
+			if early == late {
+				t.Error("no jitter")
+			}
+		})
+	}
+}
+
+// A RefreshInterval of less than a minute is the operator's wish, and no header's business.
+func TestFreshnessWithShortInterval(t *testing.T) {
+	for _, header := range []string{"max-age=10", "max-age=600", "no-store"} {
+		l := newLab(t)
+		now := newClock()
+		l.does(body(setOf(keyA()), "Cache-Control", header))
+		c := l.cache(t, jwks.Config{RefreshInterval: 30 * time.Second}, jwks.WithClock(now.Now))
+		found(t, c, "a")
+		if wait := c.Status().NextFetch.Sub(now.Now()); wait < 24*time.Second || wait > 27*time.Second {
+			t.Errorf("%s: next fetch in %v", header, wait)
+		}
+	}
+}
+
+// Not modified: the keys stay, and their time begins anew, for what the new answer says.
+func TestNotModified(t *testing.T) {
+	for _, field := range []string{"ETag", "Last-Modified"} { // the latter is never asked with
+		version := `"v1"`
+		t.Run(field, func(t *testing.T) {
+			l := newLab(t)
+			now := newClock()
+			l.does(conditional(field, version, body(setOf(keyA()))))
+			c := l.cache(t, jwks.Config{StaleLimit: 6 * time.Minute}, jwks.WithClock(now.Now))
+			key := found(t, c, "a")
+			for range 10 {
+				now.advance(refresh)
+				settle(c)
+				if found(t, c, "a") != key {
+					t.Fatal("the key is another one")
+				}
+				settle(c)
+			}
+			l.fetched(t, 11)
+			if st := c.Status(); st.Failures != 0 || !st.FetchedAt.Equal(now.Now()) {
+				t.Errorf("status: %+v", st)
+			}
+			l.does(conditional(field, `"v2"`, body(setOf(keyB()))))
+			now.advance(refresh)
+			settle(c)
+			refused(t, c, "a", jwks.ErrUnknownKey)
+			found(t, c, "b")
+		})
+	}
+	t.Run("with a max-age of its own", func(t *testing.T) {
+		l := newLab(t)
+		now := newClock()
+		l.does(conditional("ETag", `"v1"`, body(setOf(keyA()))))
+		c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
+		found(t, c, "a")
+		l.does(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			conditional("ETag", `"v1"`, nil)(w, r)
+		})
+		now.advance(refresh)
+		settle(c)
+		if st := c.Status(); st.Failures != 0 || st.NextFetch.Sub(now.Now()) > time.Minute {
+			t.Errorf("status: %+v", st)
+		}
+	})
+}
+
+// An ETag that is not one (RFC 9110 §8.8.3), or that is too long, is not sent
+// back.
+func TestETag(t *testing.T) {
+	for _, test := range []struct {
+		name, etag string
+		kept       bool
+	}{
+		{"strong", `"v1"`, true},
+		{"weak", `W/"v1"`, true},
+		{"empty", `""`, true},
+		{"every character", `"!#$%&'()*+,-./09:;<=>?@AZ[\]^_{|}~` + "`\x80\xff\"", true},
+		{"1 KiB", `"` + strings.Repeat("x", 1022) + `"`, true},
+		{"1 KiB and a byte", `"` + strings.Repeat("x", 1023) + `"`, false},
+		{"100 KiB", `"` + strings.Repeat("x", 50<<10) + `"`, false},
+		{"none", "", false},
+		{"not quoted", "v1", false},
+		{"one quotation mark", `"`, false},
+		{"not closed", `"v1`, false},
+		{"a quotation mark inside", `"v"1"`, false},
+		{"two", `"v1", "v2"`, false},
+		{"a space", `"v 1"`, false},
+		{"a tab", "\"v\t1\"", false},
+		{"w in lower case", `w/"v1"`, false},
+		{"any", "*", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l, now := newLab(t), newClock()
+			l.does(body(setOf(keyA()), "ETag", test.etag))
+			c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
+			found(t, c, "a")
+			now.advance(refresh)
+			settle(c)
+			l.fetched(t, 2)
+			want := ""
+			if test.kept {
+				want = test.etag
+			}
+			if got := l.sent().Get("If-None-Match"); got != want {
+				t.Errorf("sent %.50q, want %.50q", got, want)
+			}
+			found(t, c, "a")
+		})
+	}
+}
+
+// A server that refuses a conditional request gets an unconditional one next.
+func TestETagAfterAFailure(t *testing.T) {
+	l, now := newLab(t), newClock()
+	good := body(setOf(keyA()), "ETag", `"v1"`)
+	l.does(good)
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
+	key := found(t, c, "a")
+	l.does(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("If-None-Match") != "" {
+			status(400)(w, r)
+			return
+		}
+		good(w, r)
+	})
+	now.advance(refresh)
+	settle(c)
+	if st := c.Status(); l.sent().Get("If-None-Match") == "" || st.Failures != 1 {
+		t.Fatalf("the conditional request did not fail: %+v", st)
+	}
+	now.advance(2 * time.Second)
+	settle(c)
+	if st := c.Status(); l.sent().Get("If-None-Match") != "" || st.State != jwks.StateFresh {
+		t.Errorf("the next request: %+v", st)
+	}
+	l.fetched(t, 3)
+	if found(t, c, "a") != key {
+		t.Error("the key is another one")
+	}
+}

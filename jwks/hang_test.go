@@ -1,0 +1,193 @@
+package jwks_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parajwt/parajwt/jwks"
+)
+
+// Para hangs: who waits, and for how long.
+
+func TestHangingRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, c := bubbleStarted(t, jwks.Config{})
+		l.does(hang)
+		start, lookups := time.Now(), 0
+		for time.Since(start) < time.Hour {
+			atOnce(t, func() { found(t, c, "a") })
+			lookups++
+			time.Sleep(100 * time.Millisecond)
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for i := 1; i < len(l.ended); i++ {
+			if took := l.ended[i].Sub(l.asked[i]); took != timeout {
+				t.Errorf("fetch %d ended after %v", i, took)
+			}
+		}
+		t.Logf("an hour of hanging refreshes: %d look-ups waited 0s, %d fetches ended after %v each", lookups, len(l.ended)-1, timeout)
+	})
+}
+
+// The refresh hangs. The server holds it until the look-ups are through; had one waited for it, it
+// would have ended first.
+func TestHangingRefreshOverSockets(t *testing.T) {
+	l, now, c := started(t, jwks.Config{FetchTimeout: 10 * time.Second})
+
+	l.does(status(500)) // so that the clock may run on: no refresh, and no reason to think of a freeze
+	now.advance(refresh)
+	settle(c)
+	entered, gone := make(chan struct{}), make(chan struct{})
+	l.does(func(w http.ResponseWriter, r *http.Request) {
+		close(entered)
+		hang(w, r)
+		close(gone)
+	})
+	now.advance(2 * time.Second)
+	found(t, c, "a")
+	<-entered
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 1000 {
+				now.advance(10 * time.Millisecond) // out of the fast path, into the slow one
+				if _, err := c.Key(t.Context(), "a"); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case <-gone:
+		t.Fatal("look-ups of a cached key took as long as the hanging refresh")
+	default:
+	}
+	l.fetched(t, 3)
+	c.Close()
+	<-gone
+}
+
+// A look-up of a known key takes no lock, neither when all is well nor while a refresh hangs. The
+// test holds the lock by way of Config.Now, which Status calls under it.
+func TestLookUpTakesNoLock(t *testing.T) {
+	for _, phase := range []string{"fresh", "fresh by a clock that was set back a bit", "refreshing", "refreshing after failures", "refreshing a snapshot"} {
+		t.Run(phase, func(t *testing.T) {
+			l := newLab(t)
+			l.serves(keyA())
+			now := newClock()
+			var block atomic.Bool
+			locked, release := make(chan struct{}), make(chan struct{})
+			var first jwks.Source
+			if phase == "refreshing a snapshot" {
+				l.does(hang)
+				first = jwks.FromBytes([]byte(`{"parajwt":{"environment":"lab","url":"` + l.url + `/.well-known/jwks.json","fetchedAt":"` +
+					now.Now().Add(-24*time.Hour).Format(time.RFC3339) + `"},` + setOf(keyA())[1:]))
+			}
+			c := l.cache(t, jwks.Config{FetchTimeout: time.Minute, Initial: first}, jwks.WithClock(func() time.Time {
+				if block.CompareAndSwap(true, false) {
+					close(locked)
+					<-release
+				}
+				return now.Now()
+			}))
+			found(t, c, "a")
+			if phase == "refreshing after failures" {
+				l.does(status(500))
+				now.advance(time.Hour)
+				settle(c)
+				now.advance(time.Hour)
+			}
+			switch {
+			case phase == "fresh", phase == "refreshing a snapshot":
+			case strings.HasPrefix(phase, "fresh"):
+				now.advance(-30 * time.Second)
+			default:
+				l.does(hang)
+				now.advance(refresh)
+				found(t, c, "a")
+			}
+			block.Store(true)
+			go c.Status()
+			<-locked
+			var done atomic.Bool
+			go func() {
+				if _, err := c.KeyAt(context.Background(), "a", now.Now()); err != nil {
+					t.Error(err)
+				}
+				done.Store(true)
+			}()
+			eventually(t, "done without the lock", done.Load)
+			close(release)
+			c.Close()
+		})
+	}
+}
+
+func TestCallersContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := bubbleLab(t)
+		l.does(after(4*time.Second, body(setOf(keyA()))))
+		c := l.cache(t, jwks.Config{})
+
+		cause := errors.New("the client went away")
+		impatient, cancel := context.WithTimeoutCause(t.Context(), time.Second, cause)
+		defer cancel()
+		var wg sync.WaitGroup
+		for range 10 { // the first of these may be the one whose look-up began the fetch
+			wg.Go(func() {
+				before := time.Now()
+				_, err := c.Key(impatient, "a")
+				var ue *jwks.UnavailableError
+				if !errors.As(err, &ue) || !errors.Is(err, jwks.ErrUnavailable) || !errors.Is(err, cause) || ue.RetryAfter < time.Second {
+					t.Errorf("impatient: %v", err)
+				}
+				if waited := time.Since(before); waited != time.Second {
+					t.Errorf("impatient: waited %v", waited)
+				}
+			})
+			wg.Go(func() {
+				before := time.Now()
+				if err := c.Warm(impatient); !errors.Is(err, jwks.ErrUnavailable) || !errors.Is(err, cause) {
+					t.Errorf("impatient: %v", err)
+				}
+				if waited := time.Since(before); waited != time.Second {
+					t.Errorf("impatient: waited %v", waited)
+				}
+			})
+		}
+		synctest.Wait()
+		for range 10 {
+			wg.Go(func() { found(t, c, "a") })
+			wg.Go(func() {
+				if err := c.Warm(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		l.fetched(t, 1)
+	})
+}
+
+// A context that has ended already costs a known key nothing.
+func TestCancelledContextAndKnownKey(t *testing.T) {
+	l, now, c := started(t, jwks.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		if _, err := c.Key(ctx, "a"); err != nil {
+			t.Fatal(err)
+		}
+		now.advance(time.Minute)
+		settle(c)
+	}
+}

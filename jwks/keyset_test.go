@@ -1,0 +1,204 @@
+package jwks_test
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parajwt/parajwt/jwks"
+)
+
+// Key sets with unusable keys, or with no usable one.
+
+// One bad key never loses the good ones.
+func TestOneBadKeyAmongGoodOnes(t *testing.T) {
+	bad := map[string]string{
+		"no object":     `17`,
+		"unknown kty":   `{"kid":"x","kty":"LWE","n":"AQAB"}`,
+		"no kid":        `{` + keyC().public + `}`,
+		"off the curve": `{"kid":"x","kty":"EC","crv":"P-256","x":"` + b64(make([]byte, 32)) + `","y":"` + b64(make([]byte, 32)) + `"}`,
+		"weak":          `{"kid":"x","kty":"RSA","n":"` + b64(make([]byte, 128)) + `","e":"AQAB"}`,
+		"symmetric":     `{"kid":"x","kty":"oct","k":"c2VjcmV0"}`,
+		"private":       `{"kid":"x",` + keyC().public + `,"d":"AQAB"}`,
+		"encryption":    `{"kid":"x","use":"enc",` + keyC().public + `}`,
+		"duplicate":     `{"kid":"x","kid":"x",` + keyC().public + `}`,
+		"not UTF-8":     "{\"kid\":\"\xff\"," + keyC().public + `}`,
+	}
+	for name, jwk := range bad {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			l.does(body(set(jwk, keyA().jwk(), jwk, keyB().jwk())))
+			var log logbook
+			c := l.cache(t, jwks.Config{}, jwks.WithLogger(log.logger()))
+			found(t, c, "a")
+			found(t, c, "b")
+			l.fetched(t, 1)
+			skipped := c.Status().Skipped
+			if len(skipped) != 2 || skipped[0].Index != 0 || skipped[1].Index != 2 || skipped[0].Reason == "" {
+				t.Errorf("skipped: %+v", skipped)
+			}
+			lines := log.with("a key of Para's set is not used")
+			if len(lines) != 2 || lines[0].attrs["reason"] != skipped[0].Reason || lines[0].attrs["index"] != "0" || lines[0].level != slog.LevelWarn {
+				t.Errorf("logged: %+v", lines)
+			}
+		})
+	}
+}
+
+// Skipped keys are logged when they change, not with every refresh.
+func TestSkippedKeysAreLoggedOnce(t *testing.T) {
+	l := newLab(t)
+	now := newClock()
+	var log logbook
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
+	const kty = `{"kid":"x","kty":"LWE"}`
+	for _, step := range []struct {
+		set   string
+		lines int
+	}{
+		{set(keyA().jwk()), 0},
+		{set(keyA().jwk(), kty), 1}, // appears while the good keys stay as they are
+		{set(keyA().jwk(), kty), 1},
+		{set(keyB().jwk(), kty), 1},
+		{set(keyB().jwk()), 1},
+		{set(keyB().jwk(), kty), 2},
+	} {
+		l.does(body(step.set))
+		now.advance(refresh + time.Minute)
+		settle(c)
+		if n := len(log.with("is not used")); n != step.lines {
+			t.Errorf("after %s: %d lines, want %d", step.set, n, step.lines)
+		}
+	}
+	l.fetched(t, 6)
+}
+
+func TestEmptySets(t *testing.T) {
+	unusable := map[string]string{
+		"empty":         `{"keys":[]}`,
+		"not usable":    set(`{"kid":"x","kty":"oct","k":"c2VjcmV0"}`),
+		"twice one kid": setOf(keyA().named("x"), keyB().named("x")),
+	}
+	for name, text := range unusable {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			now := newClock()
+			var log logbook
+			c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
+			step := func(answer http.HandlerFunc) {
+				l.does(answer)
+				before := l.fetches.Load()
+				now.advance(6 * time.Minute) // anything is due then
+				settle(c)
+				l.fetched(t, before+1)
+			}
+			for range 2 { // a good answer begins the count again
+				step(body(setOf(keyA())))
+				for range 3 {
+					step(body(text))
+					found(t, c, "a")
+					settle(c)
+					if st := c.Status(); len(st.KeyIDs) != 1 || len(st.Skipped) != 0 {
+						t.Errorf("status is not of the keys at hand: %+v", st)
+					}
+				}
+			}
+			step(body(setOf(keyA())))
+			step(body(text))
+			step(status(503)) // neither a yes nor a no
+			step(body(text))
+			step(body(text))
+			found(t, c, "a")
+			settle(c)
+			if n := len(log.with("no usable key for several refreshes")); n != 0 {
+				t.Error("logged too early")
+			}
+			step(body(text))
+			refused(t, c, "a", jwks.ErrUnavailable)
+			if lines := log.with("no usable key for several refreshes"); len(lines) != 1 || lines[0].level != slog.LevelError {
+				t.Errorf("logged: %+v", lines)
+			}
+			if st := c.Status(); st.Usable || len(st.KeyIDs) != 0 || len(st.Skipped) != strings.Count(text, `"kid"`) {
+				t.Errorf("status: %+v", st)
+			}
+			step(body(text))
+			if n := len(log.with("no usable key for several refreshes")); n != 1 {
+				t.Error("logged again")
+			}
+			step(body(setOf(keyB())))
+			found(t, c, "b")
+			refused(t, c, "a", jwks.ErrUnknownKey)
+		})
+	}
+}
+
+// Many empty answers in one minute are one.
+func TestEmptySetsInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, c := bubbleStarted(t, jwks.Config{})
+		l.does(body(`{"keys":[]}`))
+		for l.fetches.Load() < 2 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		first := time.Now()
+		for {
+			if _, err := c.Key(t.Context(), "a"); err != nil {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		refused(t, c, "a", jwks.ErrUnavailable)
+		took := time.Since(first)
+		if took < 3*time.Minute || took > 6*time.Minute {
+			t.Fatalf("an empty set was believed after %v", took)
+		}
+		t.Logf("an empty set: believed %v after its first fetch, at fetch %d of it", took.Round(time.Second), l.fetches.Load()-1)
+	})
+}
+
+// A validator of the set before must not turn the end of the keys into "not modified".
+func TestEmptySetForgetsETag(t *testing.T) {
+	l := newLab(t)
+	now := newClock()
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
+	good := conditional("ETag", `"good"`, body(setOf(keyA())))
+	l.does(good)
+	found(t, c, "a")
+	l.does(body(`{"keys":[]}`))
+	for range 4 {
+		now.advance(6 * time.Minute)
+		settle(c)
+	}
+	refused(t, c, "a", jwks.ErrUnavailable)
+	l.does(good)
+	now.advance(6 * time.Minute)
+	found(t, c, "a")
+}
+
+func TestColdStartWithEmptySet(t *testing.T) {
+	l := newLab(t)
+	l.does(body(set(`{"kid":"x","kty":"LWE"}`)))
+	now := newClock()
+	var log logbook
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
+	err := c.Warm(t.Context())
+	if !errors.Is(err, jwks.ErrUnavailable) || !strings.Contains(err.Error(), "no usable key") {
+		t.Fatalf("Warm: %v", err)
+	}
+	refused(t, c, "x", jwks.ErrUnavailable)
+	if st := c.Status(); st.Usable || st.Stale || len(st.Skipped) != 1 || !strings.Contains(st.LastError, "no usable key") {
+		t.Errorf("status: %+v", st)
+	}
+	lines := log.with("no keys: every token is refused")
+	if len(log.with("is not used")) != 1 || len(lines) != 1 || lines[0].level != slog.LevelError || lines[0].attrs["keys_until"] != "" {
+		t.Errorf("logged: %+v", log.lines)
+	}
+	l.serves(keyA())
+	now.advance(2 * time.Second)
+	found(t, c, "a")
+}

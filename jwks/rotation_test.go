@@ -1,0 +1,200 @@
+package jwks_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parajwt/parajwt/jwks"
+)
+
+// Para adds, replaces and withdraws keys.
+
+func TestNewKeyWhenIdle(t *testing.T) {
+	l, now, c := started(t, jwks.Config{})
+	now.advance(time.Minute)
+	l.serves(keyA(), keyB())
+	found(t, c, "b")
+	l.fetched(t, 2)
+	found(t, c, "a")
+	found(t, c, "b")
+	l.fetched(t, 2)
+}
+
+func TestNewKeyUnderFlood(t *testing.T) {
+	l, now, c := started(t, jwks.Config{})
+	now.advance(time.Minute)
+	refused(t, c, "junk", jwks.ErrUnknownKey) // spends the cooldown at the worst moment
+	l.fetched(t, 2)
+	l.serves(keyA(), keyB())
+	published := now.Now()
+	for i := 0; ; i++ {
+		if _, err := c.Key(t.Context(), "b"); err == nil {
+			break
+		}
+		refused(t, c, fmt.Sprint("junk", i), jwks.ErrUnknownKey)
+		now.advance(100 * time.Millisecond)
+	}
+	took := now.Now().Sub(published)
+	if took != 30*time.Second { // the cooldown, and no more
+		t.Fatalf("a new key took %v under a flood", took)
+	}
+	l.fetched(t, 3)
+	t.Logf("a new key under a flood of junk: accepted after %v, 1 fetch for the junk, 1 for the key", took)
+}
+
+func TestNewKeyWithoutTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var worst time.Duration
+		for range 20 { // the schedule has jitter
+			l, c := bubbleStarted(t, jwks.Config{})
+			published := time.Now()
+			l.serves(keyA(), keyB())
+			for len(c.Status().KeyIDs) < 2 { // Status fetches nothing
+				time.Sleep(time.Second)
+			}
+			worst = max(worst, time.Since(published))
+			l.fetched(t, 2)
+			c.Close()
+		}
+		if worst > refresh {
+			t.Fatalf("a new key took %v with no traffic", worst)
+		}
+		t.Logf("a new key with no traffic: in the set after at most %v, 1 fetch", worst)
+	})
+}
+
+func TestWithdrawnKey(t *testing.T) {
+	slow := func(answer http.HandlerFunc) http.HandlerFunc { return after(4*time.Second, answer) }
+	quick := func(answer http.HandlerFunc) http.HandlerFunc { return answer }
+	for name, pace := range map[string]func(http.HandlerFunc) http.HandlerFunc{"quick": quick, "slow": slow} {
+		for _, every := range []time.Duration{time.Second, time.Minute, 299 * time.Second} {
+			t.Run(fmt.Sprint(name, " server, used every ", every), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var worst time.Duration
+					for range 20 {
+						l := bubbleLab(t)
+						l.does(pace(body(setOf(keyA(), keyB()))))
+						c := l.cache(t, jwks.Config{})
+						found(t, c, "a")
+						l.does(pace(body(setOf(keyB()))))
+						withdrawn := time.Now()
+						for time.Since(withdrawn) < refresh+timeout {
+							if _, err := c.Key(t.Context(), "a"); err != nil {
+								break
+							}
+							time.Sleep(min(every, refresh+timeout-time.Since(withdrawn)))
+						}
+						refused(t, c, "a", jwks.ErrUnknownKey)
+						found(t, c, "b")
+						worst = max(worst, time.Since(withdrawn))
+						c.Close()
+					}
+					t.Logf("a withdrawn key: refused after at most %v", worst)
+				})
+			})
+		}
+	}
+}
+
+// A refresh replaces the set. A key that is still there is still the same value, one whose kid was
+// given to another key is not, and neither is one that was gone meanwhile.
+func TestRefreshReplacesTheSet(t *testing.T) {
+	l := newLab(t)
+	now := newClock()
+	var log logbook
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
+	next := func(pairs ...pair) {
+		l.serves(pairs...)
+		now.advance(refresh)
+		settle(c)
+	}
+	next(keyA(), keyB())
+	a, b := found(t, c, "a"), found(t, c, "b")
+	if a == b {
+		t.Fatal("different keys are equal")
+	}
+	if a.ID() != "a" || a.Algorithm() != "ES256" {
+		t.Errorf("key a: %q %q", a.ID(), a.Algorithm())
+	}
+
+	next(keyB(), keyA())
+	if found(t, c, "a") != a || found(t, c, "b") != b {
+		t.Error("keys that stayed are not the same any more")
+	}
+	if n := len(log.with("key set changed")); n != 1 {
+		t.Errorf("%d changes logged, want the first set only", n)
+	}
+
+	next(keyB().named("a"), keyB())
+	replaced := found(t, c, "a")
+	if replaced == a {
+		t.Error("another key of the same kid counts as the same")
+	}
+	const input = "header.payload"
+	if replaced.Verify([]byte(input), keyA().sign(input)) == nil || replaced.Verify([]byte(input), keyB().sign(input)) != nil {
+		t.Error("the key of before still verifies")
+	}
+	lines := log.with("key set changed")
+	if len(lines) != 2 || lines[1].attrs["kids"] != "[a b]" || lines[1].attrs["replaced"] != "[a]" || lines[1].level != slog.LevelInfo {
+		t.Errorf("logged: %+v", lines)
+	}
+
+	next(keyB())
+	refused(t, c, "a", jwks.ErrUnknownKey)
+	if n := len(log.with("key set changed")); n != 3 {
+		t.Errorf("%d changes logged, want 3: a key is gone", n)
+	}
+	next(keyB().named("a"), keyB())
+	if found(t, c, "a") == replaced {
+		t.Error("a key that was gone meanwhile counts as the same")
+	}
+	if found(t, c, "b") != b {
+		t.Error("a key that stayed is not the same any more")
+	}
+
+	pairs := rsaPairs()
+	next(pairs[0])
+	before := found(t, c, "rsa0")
+	l.does(body(set(`{"kid":"rsa0","alg":"RS256",` + pairs[0].public + `}`)))
+	now.advance(refresh)
+	settle(c)
+	if found(t, c, "rsa0") != before {
+		t.Error("a key that now names its algorithm, the same, counts as another")
+	}
+}
+
+func TestEnvironmentsNeverMix(t *testing.T) {
+	const kid = "1"
+	pairs := rsaPairs()
+	prod, beta := newLab(t), newLab(t)
+	prod.serves(pairs[0].named(kid))
+	beta.serves(pairs[1].named(kid))
+	prodCache, betaCache := prod.cache(t, jwks.Config{}), beta.cache(t, jwks.Config{})
+	var wg sync.WaitGroup
+	var across atomic.Int64
+	for range 100 {
+		wg.Go(func() {
+			prodKey, betaKey := found(t, prodCache, kid), found(t, betaCache, kid)
+			const input = "header.payload"
+			prodSig, betaSig := pairs[0].sign(input), pairs[1].sign(input)
+			if prodKey.Verify([]byte(input), prodSig) != nil || betaKey.Verify([]byte(input), betaSig) != nil {
+				t.Error("a key does not verify its own signature")
+			}
+			if prodKey.Verify([]byte(input), betaSig) == nil || betaKey.Verify([]byte(input), prodSig) == nil || prodKey == betaKey {
+				across.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if across.Load() != 0 {
+		t.Fatal("a signature of one environment was accepted by the other")
+	}
+	prod.fetched(t, 1)
+	beta.fetched(t, 1)
+}
