@@ -180,7 +180,7 @@ func TestCallersContext(t *testing.T) {
 
 // A context that has ended already costs a known key nothing.
 func TestCancelledContextAndKnownKey(t *testing.T) {
-	l, now, c := started(t, jwks.Config{})
+	_, now, c := started(t, jwks.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 100 {
