@@ -79,10 +79,10 @@ func New(env Environment, cfg Config, opts ...Option) (*Cache, error) {
 	env, envErr := env.normalize()
 	cfg, errs := cfg.withDefaults()
 	c := &Cache{env: env, cfg: cfg, logger: slog.Default()}
-	for _, opt := range append([]Option{WithAlgorithms("RS256", "ES256"), WithClock(nil)}, opts...) {
-		if opt != nil {
-			opt(c)
-		}
+	WithAlgorithms("RS256", "ES256")(c)
+	WithClock(nil)(c)
+	for _, opt := range opts {
+		opt(c)
 	}
 	errs = append(append(errs, envErr), checkAlgorithms(c.algorithms)...)
 	c.client, c.ownsClient = newClient(cfg.HTTPClient)

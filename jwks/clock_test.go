@@ -13,7 +13,8 @@ import (
 
 // The clock is set back.
 
-// The clock is set back: neither do keys live longer for it, nor do fetches stop.
+// The clock is set back: neither do keys live longer for it, nor do fetches
+// stop.
 func TestClockSetBack(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA(), keyB())
@@ -85,16 +86,20 @@ func TestClockSetBackDuringFetch(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := c.Status()
-	if !st.FetchedAt.Equal(now.Now()) || st.NextFetch.Sub(now.Now()) > refresh || !st.StaleAt.Equal(now.Now().Add(72*time.Hour)) {
+	if !st.FetchedAt.Equal(now.Now()) || st.NextFetch.Sub(now.Now()) > refresh ||
+		!st.StaleAt.Equal(now.Now().Add(72*time.Hour)) {
 		t.Errorf("at %v: %+v", now.Now(), st)
 	}
 }
 
-// The system's clock is set back by any amount, at any time after a fetch. A key that Para withdrew is refused as soon
-// as without that, and fetches are hardly more.
+// The system's clock is set back by any amount, at any time after a fetch. A
+// key that Para withdrew is refused as soon as without that, and fetches are
+// hardly more.
 func TestSystemClockSetBack(t *testing.T) {
-	for _, after := range []time.Duration{time.Second, time.Minute, 3 * time.Minute, 4 * time.Minute} {
-		for _, by := range []time.Duration{time.Second, 30 * time.Second, 2 * time.Minute, 3 * time.Minute, 5 * time.Minute, time.Hour, 1000 * time.Hour} {
+	for _, after := range []time.Duration{time.Second, time.Minute, 3 * time.Minute,
+		4 * time.Minute} {
+		for _, by := range []time.Duration{time.Second, 30 * time.Second, 2 * time.Minute,
+			3 * time.Minute, 5 * time.Minute, time.Hour, 1000 * time.Hour} {
 			t.Run(fmt.Sprintf("by %v after %v", by, after), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					l, c := bubbleStarted(t, jwks.Config{})
@@ -113,7 +118,9 @@ func TestSystemClockSetBack(t *testing.T) {
 						t.Fatal(err)
 					}
 					time.Sleep(time.Hour)
-					if n := l.fetches.Load(); n > 20 { // one in 4 minutes, and some for the unknown key and the clock
+					// one in 4 minutes, and some for the unknown key and the
+					// clock
+					if n := l.fetches.Load(); n > 20 {
 						t.Errorf("%d fetches", n)
 					}
 				})
@@ -122,8 +129,8 @@ func TestSystemClockSetBack(t *testing.T) {
 	}
 }
 
-// The clock is set back while Para is down: keys of which nobody knows how old they are last no longer than
-// StaleLimit from then on.
+// The clock is set back while Para is down: keys of which nobody knows how old
+// they are last no longer than StaleLimit from then on.
 func TestStaleLimitWhenTheClockIsSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, c := bubbleStarted(t, jwks.Config{})
@@ -137,7 +144,8 @@ func TestStaleLimitWhenTheClockIsSetBack(t *testing.T) {
 	})
 }
 
-// A timer by the system's clock that finds the cache's own clock elsewhere waits on.
+// A timer by the system's clock that finds the cache's own clock elsewhere
+// waits on.
 func TestTimerAndOwnClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)

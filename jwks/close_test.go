@@ -55,22 +55,29 @@ func TestCloseLeavesNothing(t *testing.T) {
 		},
 		"in a stalled body": func(t *testing.T, l *lab) *jwks.Cache {
 			entered := make(chan struct{})
-			l.does(func(w http.ResponseWriter, r *http.Request) { close(entered); stall(setOf(keyA()))(w, r) })
+			l.does(func(w http.ResponseWriter,
+				r *http.Request) {
+				close(entered)
+				stall(setOf(keyA()))(w, r)
+			})
 			c := l.cache(t, jwks.Config{FetchTimeout: time.Minute})
 			go c.Warm(context.Background())
 			<-entered
 			return c
 		},
 		"in a TLS handshake that hangs": func(t *testing.T, _ *lab) *jwks.Cache {
-			c := (&lab{url: "https://" + silent.Addr().String()}).cache(t, jwks.Config{FetchTimeout: time.Minute})
+			c := (&lab{url: "https://" + silent.Addr().String()}).cache(t,
+				jwks.Config{FetchTimeout: time.Minute})
 			go c.Warm(context.Background())
 			eventually(t, "connected", func() bool { return silent.connections() == 1 })
 			return c
 		},
 		"after a TLS handshake that hung": func(t *testing.T, _ *lab) *jwks.Cache {
-			c := (&lab{url: "https://" + silent.Addr().String()}).cache(t, jwks.Config{FetchTimeout: 10 * time.Millisecond})
+			c := (&lab{url: "https://" + silent.Addr().String()}).cache(t,
+				jwks.Config{FetchTimeout: 10 * time.Millisecond})
 			refused(t, c, "a", jwks.ErrUnavailable)
-			eventually(t, "disconnected", func() bool { return silent.connections() == 0 }) // even before Close
+			// even before Close
+			eventually(t, "disconnected", func() bool { return silent.connections() == 0 })
 			return c
 		},
 		"offline": func(t *testing.T, l *lab) *jwks.Cache {
@@ -95,19 +102,25 @@ func TestCloseLeavesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			eventually(t, "without connections", func() bool { return l.connections()+silent.connections() == 0 })
-			eventually(t, "without goroutines", func() bool { return runtime.NumGoroutine() <= before })
+			eventually(t, "without connections",
+				func() bool { return l.connections()+silent.connections() == 0 })
+			eventually(t, "without goroutines",
+				func() bool { return runtime.NumGoroutine() <= before })
 		})
 	}
 }
 
-// A timer that is left would hold on to the cache, so a closed one that can be collected left none.
+// A timer that is left would hold on to the cache, so a closed one that can be
+// collected left none.
 func TestClosedCacheIsCollected(t *testing.T) {
-	for name, answer := range map[string]http.HandlerFunc{"idle": body(setOf(keyA())), "in a hanging fetch": hang} {
+	for name, answer := range map[string]http.HandlerFunc{"idle": body(setOf(keyA())),
+		"in a hanging fetch": hang} {
 		l := newLab(t)
 		l.does(answer)
 		closed := func() weak.Pointer[jwks.Cache] {
-			c, err := jwks.New(jwks.Environment{Name: "lab", URL: l.url}, jwks.Config{FetchTimeout: time.Minute}, jwks.WithLogger(slog.New(slog.DiscardHandler)))
+			c, err := jwks.New(jwks.Environment{Name: "lab", URL: l.url},
+				jwks.Config{FetchTimeout: time.Minute},
+				jwks.WithLogger(slog.New(slog.DiscardHandler)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -123,7 +136,8 @@ func TestClosedCacheIsCollected(t *testing.T) {
 			}
 			return weak.Make(c)
 		}()
-		eventually(t, "collected when "+name, func() bool { runtime.GC(); return closed.Value() == nil })
+		eventually(t, "collected when "+name,
+			func() bool { runtime.GC(); return closed.Value() == nil })
 	}
 }
 
@@ -163,13 +177,15 @@ func newSilentServer(t *testing.T) *silentServer {
 
 func (s *silentServer) connections() int { return int(s.open.Load()) }
 
-// A closed cache fetches no more, by timer or by look-up; what it has is good until it goes stale.
+// A closed cache fetches no more, by timer or by look-up; what it has is good
+// until it goes stale.
 func TestClosedCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
 		l.serves(keyA())
 		var readings atomic.Int64
-		c := l.cache(t, jwks.Config{}, jwks.WithClock(func() time.Time { readings.Add(1); return time.Now() }))
+		c := l.cache(t, jwks.Config{},
+			jwks.WithClock(func() time.Time { readings.Add(1); return time.Now() }))
 		found(t, c, "a")
 		c.Close()
 		if next := c.Status().NextFetch; !next.IsZero() {
@@ -186,7 +202,9 @@ func TestClosedCache(t *testing.T) {
 			time.Sleep(time.Hour)
 		}
 		var ue *jwks.UnavailableError
-		if _, err := c.Key(t.Context(), "a"); !errors.As(err, &ue) || ue.RetryAfter != time.Second || ue.Cause == nil || !strings.Contains(ue.Cause.Error(), "closed") {
+		if _, err := c.Key(t.Context(), "a"); !errors.As(err, &ue) ||
+			ue.RetryAfter != time.Second || ue.Cause == nil ||
+			!strings.Contains(ue.Cause.Error(), "closed") {
 			t.Errorf("after StaleLimit: %v", err)
 		}
 		if err := c.Warm(t.Context()); !errors.Is(err, jwks.ErrUnavailable) {
@@ -203,7 +221,8 @@ func TestCloseWhileLookingUp(t *testing.T) {
 		l.does(hang)
 		var log logbook
 		var readings atomic.Int64
-		c := l.cache(t, jwks.Config{}, jwks.WithLogger(log.logger()), jwks.WithClock(func() time.Time { readings.Add(1); return time.Now() }))
+		c := l.cache(t, jwks.Config{}, jwks.WithLogger(log.logger()),
+			jwks.WithClock(func() time.Time { readings.Add(1); return time.Now() }))
 		var wg sync.WaitGroup
 		for range 10 {
 			wg.Go(func() { refused(t, c, "a", jwks.ErrUnavailable) })
@@ -222,13 +241,15 @@ func TestCloseWhileLookingUp(t *testing.T) {
 	})
 }
 
-// The timer comes while a fetch that a look-up began is under way: that fetch is the refresh.
+// The timer comes while a fetch that a look-up began is under way: that fetch
+// is the refresh.
 func TestTimerDuringFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
 		l.serves(keyA())
 		var readings atomic.Int64
-		c := l.cache(t, jwks.Config{}, jwks.WithClock(func() time.Time { readings.Add(1); return time.Now() }))
+		c := l.cache(t, jwks.Config{},
+			jwks.WithClock(func() time.Time { readings.Add(1); return time.Now() }))
 		found(t, c, "a")
 		time.Sleep(time.Until(c.Status().NextFetch) - time.Second)
 		l.does(hang)

@@ -34,16 +34,16 @@ type Config struct {
 	// never go stale. A key that Para withdraws stays trusted until you replace
 	// Initial.
 	Offline bool
-	// HTTPClient fetches the key set. Its redirect policy and cookie jar are not
-	// used. Its transport must obey the context of a request, and you close its
-	// idle connections. Default: a client with Go's TLS settings and the proxy
-	// of the environment, which keeps no connection open.
+	// HTTPClient fetches the key set. Its redirect policy and cookie jar are
+	// not used. Its transport must obey the context of a request, and you close
+	// its idle connections. Default: a client with Go's TLS settings and the
+	// proxy of the environment, which keeps no connection open.
 	HTTPClient *http.Client
 	// OnChange is called with a snapshot after Para's first answer, and after
 	// each change of the key set. Use it to save the snapshot for the next
-	// start. Calls do not overlap and delay no look-up. If the set changes again
-	// during a call, the next call gets the latest set. Close waits for a call,
-	// so OnChange must not call it.
+	// start. Calls do not overlap and delay no look-up. If the set changes
+	// again during a call, the next call gets the latest set. Close waits for a
+	// call, so OnChange must not call it.
 	OnChange func(snapshot []byte)
 }
 
@@ -93,8 +93,9 @@ func (cfg Config) withDefaults() (Config, []error) {
 			*d = def
 		}
 		if *d < low || *d > high {
-			errs = append(errs, fmt.Errorf("jwks: %s is %v: use %v to %v, or 0 for the default of %v",
-				name, *d, low, high, def))
+			errs = append(errs,
+				fmt.Errorf("jwks: %s is %v: use %v to %v, or 0 for the default of %v",
+					name, *d, low, high, def))
 		}
 	}
 	duration("RefreshInterval", &cfg.RefreshInterval, 5*time.Minute, time.Second, time.Hour)
@@ -108,8 +109,9 @@ func (cfg Config) withDefaults() (Config, []error) {
 func checkAlgorithms(algs []string) (errs []error) {
 	for _, alg := range algs {
 		if !slices.Contains(jose.Algorithms(), alg) {
-			errs = append(errs, fmt.Errorf("jwks: algorithm %.20q cannot be allowed: use some of %v",
-				alg, jose.Algorithms()))
+			errs = append(errs,
+				fmt.Errorf("jwks: algorithm %.20q cannot be allowed: use some of %v",
+					alg, jose.Algorithms()))
 		}
 	}
 	return errs

@@ -27,7 +27,8 @@ func TestEveryMistakeAtOnce(t *testing.T) {
 	if c != nil || err == nil {
 		t.Fatalf("got %v, %v", c, err)
 	}
-	for _, part := range []string{"not https", "RefreshInterval is 2h", "Cooldown is 1ms", "StaleLimit is 744h", "FetchTimeout is 1h", `"HS256"`, `"none"`, "Initial"} {
+	for _, part := range []string{"not https", "RefreshInterval is 2h", "Cooldown is 1ms",
+		"StaleLimit is 744h", "FetchTimeout is 1h", `"HS256"`, `"none"`, "Initial"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("nothing about %s", part)
 		}
@@ -43,12 +44,17 @@ func TestLimits(t *testing.T) {
 		low, high time.Duration
 		set       func(*jwks.Config, time.Duration)
 	}{
-		{"RefreshInterval", time.Second, time.Hour, func(c *jwks.Config, d time.Duration) { c.RefreshInterval = d }},
-		{"Cooldown", time.Second, 10 * time.Minute, func(c *jwks.Config, d time.Duration) { c.Cooldown = d }},
-		{"StaleLimit", 5 * time.Minute, 30 * 24 * time.Hour, func(c *jwks.Config, d time.Duration) { c.StaleLimit = d }},
-		{"FetchTimeout", 10 * time.Millisecond, time.Minute, func(c *jwks.Config, d time.Duration) { c.FetchTimeout = d }},
+		{"RefreshInterval", time.Second, time.Hour,
+			func(c *jwks.Config, d time.Duration) { c.RefreshInterval = d }},
+		{"Cooldown", time.Second, 10 * time.Minute,
+			func(c *jwks.Config, d time.Duration) { c.Cooldown = d }},
+		{"StaleLimit", 5 * time.Minute, 30 * 24 * time.Hour,
+			func(c *jwks.Config, d time.Duration) { c.StaleLimit = d }},
+		{"FetchTimeout", 10 * time.Millisecond, time.Minute,
+			func(c *jwks.Config, d time.Duration) { c.FetchTimeout = d }},
 	} {
-		for d, valid := range map[time.Duration]bool{0: true, test.low: true, test.high: true, test.low - 1: false, test.high + 1: false, -1: false} {
+		for d, valid := range map[time.Duration]bool{0: true, test.low: true, test.high: true,
+			test.low - 1: false, test.high + 1: false, -1: false} {
 			var cfg jwks.Config
 			test.set(&cfg, d)
 			c, err := jwks.New(jwks.Prod, cfg)
@@ -65,7 +71,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// New touches no network and starts nothing, for Para's own environments neither.
+// New touches no network and starts nothing, for Para's own environments
+// neither.
 func TestNewDoesNothing(t *testing.T) {
 	idle := runtime.NumGoroutine()
 	offNetwork := &http.Client{Transport: noNetwork{t}}
@@ -103,7 +110,8 @@ func TestConfigIsCopied(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	algorithms, data := []string{"ES256"}, []byte(setOf(keyB()))
-	c := l.cache(t, jwks.Config{Initial: jwks.FromKeySet(l.env(), data)}, jwks.WithAlgorithms(algorithms...))
+	c := l.cache(t, jwks.Config{Initial: jwks.FromKeySet(l.env(), data)},
+		jwks.WithAlgorithms(algorithms...))
 	initial := jwks.FromKeySet(l.env(), data)
 	algorithms[0] = "RS256"
 	clear(data)
@@ -165,7 +173,8 @@ func TestVerify(t *testing.T) {
 	for _, holder := range signers {
 		key := found(t, c, holder.id)
 		for _, signer := range signers {
-			if err := key.Verify([]byte(input), signer.sign(input)); (err == nil) != (signer.id == holder.id) {
+			if err := key.Verify([]byte(input),
+				signer.sign(input)); (err == nil) != (signer.id == holder.id) {
 				t.Errorf("%s's signature under the key %s: %v", signer.id, holder.id, err)
 			}
 		}
@@ -181,7 +190,8 @@ func TestKeyAt(t *testing.T) {
 	l.serves(keyA())
 	now := newClock()
 	readings := 0
-	c := l.cache(t, jwks.Config{}, jwks.WithClock(func() time.Time { readings++; return now.Now() }))
+	c := l.cache(t, jwks.Config{},
+		jwks.WithClock(func() time.Time { readings++; return now.Now() }))
 	found(t, c, "a")
 	before := readings
 	for range 10 {
@@ -203,7 +213,8 @@ func TestKeyAt(t *testing.T) {
 	l.fetched(t, 2)
 }
 
-// Keys that are there before Para answers are used without waiting, and until Para answers.
+// Keys that are there before Para answers are used without waiting, and until
+// Para answers.
 func TestInitial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
@@ -238,7 +249,8 @@ func TestInitial(t *testing.T) {
 		var log logbook
 		l := newLab(t)
 		text := []byte(set(`{"kid":"x","kty":"LWE"}`, keyA().jwk()))
-		l.cache(t, jwks.Config{Initial: jwks.FromKeySet(l.env(), text)}, jwks.WithLogger(log.logger()))
+		l.cache(t, jwks.Config{Initial: jwks.FromKeySet(l.env(), text)},
+			jwks.WithLogger(log.logger()))
 		if lines := log.with("is not used"); len(lines) != 1 || lines[0].attrs["kid"] != "x" {
 			t.Errorf("logged: %+v", log.lines)
 		}
@@ -313,7 +325,8 @@ func TestOffline(t *testing.T) {
 	c.Close()
 	found(t, c, "a")
 
-	if c, err := jwks.New(jwks.Prod, jwks.Config{Offline: true}); err == nil || c != nil || !strings.Contains(err.Error(), "Offline without Initial") {
+	if c, err := jwks.New(jwks.Prod, jwks.Config{Offline: true}); err == nil || c != nil ||
+		!strings.Contains(err.Error(), "Offline without Initial") {
 		t.Errorf("Offline without keys: %v", err)
 	}
 }
@@ -332,7 +345,8 @@ func TestDefaultLogger(t *testing.T) {
 	}
 	refused(t, c, "a", jwks.ErrUnavailable)
 	c.Close()
-	if !strings.Contains(out.String(), "parajwt: no keys") || !strings.Contains(out.String(), "environment=lab") {
+	if !strings.Contains(out.String(), "parajwt: no keys") ||
+		!strings.Contains(out.String(), "environment=lab") {
 		t.Error(out.String())
 	}
 }
@@ -340,11 +354,13 @@ func TestDefaultLogger(t *testing.T) {
 func TestUnavailableError(t *testing.T) {
 	cause := errors.New("cause")
 	var err error = &jwks.UnavailableError{RetryAfter: time.Second, Cause: cause}
-	if !errors.Is(err, jwks.ErrUnavailable) || !errors.Is(err, cause) || errors.Is(err, jwks.ErrUnknownKey) || err.Error() != "jwks: keys are unavailable: cause" {
+	if !errors.Is(err, jwks.ErrUnavailable) || !errors.Is(err, cause) ||
+		errors.Is(err, jwks.ErrUnknownKey) || err.Error() != "jwks: keys are unavailable: cause" {
 		t.Errorf("%v", err)
 	}
 	err = &jwks.UnavailableError{}
-	if !errors.Is(err, jwks.ErrUnavailable) || errors.Is(err, cause) || err.Error() != "jwks: keys are unavailable" {
+	if !errors.Is(err, jwks.ErrUnavailable) || errors.Is(err, cause) ||
+		err.Error() != "jwks: keys are unavailable" {
 		t.Errorf("%v", err)
 	}
 }

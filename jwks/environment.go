@@ -32,8 +32,11 @@ var (
 	Sandbox = Environment{Name: "sandbox", URL: "https://api.sandbox.getpara.com" + wellKnown}
 )
 
-// ParseEnvironment parses a configured environment: prod, beta or sandbox in any
-// case, or the URL of another key set. The host of the URL becomes the name.
+const environmentHint = "use prod, beta, sandbox or the URL of a key set"
+
+// ParseEnvironment parses a configured environment: prod, beta or sandbox in
+// any case, or the URL of another key set. The host of the URL becomes the
+// name.
 func ParseEnvironment(s string) (Environment, error) {
 	switch strings.ToLower(s) {
 	case "prod":
@@ -43,10 +46,10 @@ func ParseEnvironment(s string) (Environment, error) {
 	case "sandbox":
 		return Sandbox, nil
 	case "":
-		return Environment{}, errors.New("jwks: no environment given: use prod, beta, sandbox or the URL of a key set")
+		return Environment{}, errors.New("jwks: no environment given: " + environmentHint)
 	}
 	if !strings.Contains(s, "://") {
-		return Environment{}, fmt.Errorf("jwks: unknown environment %.40q: use prod, beta, sandbox or the URL of a key set", s)
+		return Environment{}, fmt.Errorf("jwks: unknown environment %.40q: %s", s, environmentHint)
 	}
 	return Environment{URL: s}.normalize()
 }
@@ -58,7 +61,8 @@ func (e Environment) normalize() (Environment, error) {
 	}
 	u, err := url.Parse(e.URL)
 	if err != nil {
-		return e, fmt.Errorf("jwks: environment %q: URL is malformed", e.Name) // the cause would quote it
+		// The cause would quote the URL.
+		return e, fmt.Errorf("jwks: environment %q: URL is malformed", e.Name)
 	}
 	switch {
 	case u.Hostname() == "":
@@ -83,9 +87,9 @@ func (e Environment) normalize() (Environment, error) {
 	return e, nil
 }
 
-// APIBase returns the base URL of the environment's REST API: the scheme and host
-// of URL, such as https://api.getpara.com. It returns an error if [New] would
-// refuse the environment.
+// APIBase returns the base URL of the environment's REST API: the scheme and
+// host of URL, such as https://api.getpara.com. It returns an error if [New]
+// would refuse the environment.
 func (e Environment) APIBase() (string, error) {
 	e, err := e.normalize()
 	if err != nil {

@@ -16,7 +16,8 @@ func TestParaEnvironments(t *testing.T) {
 		if env.Name != want[0] || env.URL != want[1] {
 			t.Errorf("%+v", env)
 		}
-		for _, name := range []string{want[0], strings.ToUpper(want[0]), strings.ToUpper(want[0][:1]) + want[0][1:]} {
+		for _, name := range []string{want[0], strings.ToUpper(want[0]),
+			strings.ToUpper(want[0][:1]) + want[0][1:]} {
 			if got, err := jwks.ParseEnvironment(name); got != env || err != nil {
 				t.Errorf("%s: %+v, %v", name, got, err)
 			}
@@ -27,9 +28,12 @@ func TestParaEnvironments(t *testing.T) {
 // Which URLs are taken, and as what. ParseEnvironment and New agree about them.
 func TestEnvironmentURL(t *testing.T) {
 	for _, test := range []struct{ url, name, want string }{
-		{"https://keys.example.com", "keys.example.com", "https://keys.example.com/.well-known/jwks.json"},
-		{"https://keys.example.com/", "keys.example.com", "https://keys.example.com/.well-known/jwks.json"},
-		{"HTTPS://keys.example.com:8443/para/keys?v=1#x", "keys.example.com:8443", "https://keys.example.com:8443/para/keys?v=1"},
+		{"https://keys.example.com", "keys.example.com",
+			"https://keys.example.com/.well-known/jwks.json"},
+		{"https://keys.example.com/", "keys.example.com",
+			"https://keys.example.com/.well-known/jwks.json"},
+		{"HTTPS://keys.example.com:8443/para/keys?v=1#x", "keys.example.com:8443",
+			"https://keys.example.com:8443/para/keys?v=1"},
 		{"http://localhost:8080", "localhost:8080", "http://localhost:8080/.well-known/jwks.json"},
 		{"http://127.0.0.1", "127.0.0.1", "http://127.0.0.1/.well-known/jwks.json"},
 		{"http://127.8.9.10:1/keys", "127.8.9.10:1", "http://127.8.9.10:1/keys"},
@@ -72,9 +76,15 @@ func TestEnvironmentURL(t *testing.T) {
 	} {
 		for what, err := range map[string]error{
 			"ParseEnvironment": func() error { _, err := jwks.ParseEnvironment(url); return err }(),
-			"New":              func() error { _, err := jwks.New(jwks.Environment{Name: "mine", URL: url}, jwks.Config{}); return err }(),
+			"New": func() error {
+				_,
+					err := jwks.New(jwks.Environment{Name: "mine", URL: url},
+					jwks.Config{})
+				return err
+			}(),
 		} {
-			if err == nil || !strings.Contains(err.Error(), reason) || strings.Contains(err.Error(), "canary") {
+			if err == nil || !strings.Contains(err.Error(), reason) ||
+				strings.Contains(err.Error(), "canary") {
 				t.Errorf("%s: %s: %v", what, url, err)
 			}
 		}
@@ -83,17 +93,20 @@ func TestEnvironmentURL(t *testing.T) {
 
 // There is no default environment, and no guessing at what is meant.
 func TestNoEnvironment(t *testing.T) {
-	for _, s := range []string{"", " ", "prod ", "production", "live", "dev", "api.getpara.com", "localhost:8080", "PROD\n", "https"} {
+	for _, s := range []string{"", " ", "prod ", "production", "live", "dev", "api.getpara.com",
+		"localhost:8080", "PROD\n", "https"} {
 		if env, err := jwks.ParseEnvironment(s); err == nil || env != (jwks.Environment{}) {
 			t.Errorf("%q: %+v, %v", s, env, err)
 		} else if !strings.Contains(err.Error(), "use prod, beta, sandbox") {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
-	if _, err := jwks.New(jwks.Environment{}, jwks.Config{}); err == nil || !strings.Contains(err.Error(), "there is no default") {
+	if _, err := jwks.New(jwks.Environment{}, jwks.Config{}); err == nil ||
+		!strings.Contains(err.Error(), "there is no default") {
 		t.Errorf("the zero Environment: %v", err)
 	}
-	if _, err := jwks.New(jwks.Environment{Name: "prod"}, jwks.Config{}); err == nil || !strings.Contains(err.Error(), "no host") {
+	if _, err := jwks.New(jwks.Environment{Name: "prod"}, jwks.Config{}); err == nil ||
+		!strings.Contains(err.Error(), "no host") {
 		t.Errorf("a name is not a URL: %v", err)
 	}
 }
@@ -109,8 +122,10 @@ func TestAPIBase(t *testing.T) {
 			t.Errorf("%+v: %q, %v", env, base, err)
 		}
 	}
-	for _, env := range []jwks.Environment{{}, {Name: "prod"}, {URL: "http://api.getpara.com"}, {URL: "https://user:canary@example.com"}} {
-		if base, err := env.APIBase(); base != "" || err == nil || strings.Contains(err.Error(), "canary") {
+	for _, env := range []jwks.Environment{{}, {Name: "prod"}, {URL: "http://api.getpara.com"},
+		{URL: "https://user:canary@example.com"}} {
+		if base, err := env.APIBase(); base != "" || err == nil ||
+			strings.Contains(err.Error(), "canary") {
 			t.Errorf("%+v: %q, %v", env, base, err)
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// exampleSet is the answer of a key server: a JWK Set (RFC 7517 §5) with the key
-// of the RFC's appendix A.1.
+// exampleSet is the answer of a key server: a JWK Set (RFC 7517 §5) with the
+// key of the RFC's appendix A.1.
 const exampleSet = `{"keys": [{"kid": "2026-01", "kty": "EC", "crv": "P-256", "use": "sig",
 	"x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
 	"y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`
@@ -88,10 +88,11 @@ func ExampleCache_Snapshot() {
 	}
 	keys.Close()
 
-	// The next run starts while Para is down. At the very first start there is no
-	// file: leave Initial out.
+	// The next run starts while Para is down. At the very first start there is
+	// no file: leave Initial out.
 	para.Close()
-	keys, err = jwks.New(mine, jwks.Config{Initial: jwks.FromFile(os.DirFS(folder), "para-keys.json")})
+	keys, err = jwks.New(mine, jwks.Config{Initial: jwks.FromFile(os.DirFS(folder),
+		"para-keys.json")})
 	if err != nil {
 		panic(err)
 	}
@@ -102,7 +103,8 @@ func ExampleCache_Snapshot() {
 }
 
 func ExampleParseEnvironment() {
-	for _, s := range []string{"BETA", "https://keys.example.com", "http://localhost:8080", "production"} {
+	for _, s := range []string{"BETA", "https://keys.example.com", "http://localhost:8080",
+		"production"} {
 		env, err := jwks.ParseEnvironment(s) // os.Getenv("PARA_ENVIRONMENT"), say
 		if err != nil {
 			fmt.Println(err)

@@ -2,13 +2,15 @@ package jwks
 
 import "time"
 
-// SetBack makes it as if the system's clock had been set back. A bubble's cannot be, so everything that the
-// cache remembers of the clock moves ahead instead.
+// SetBack makes it as if the system's clock had been set back. A bubble's
+// cannot be, so everything that the cache remembers of the clock moves ahead
+// instead.
 func (c *Cache) SetBack(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ns := int64(d)
-	c.attemptAt, c.nextAt, c.askedAt, c.emptyAt = c.attemptAt+ns, c.nextAt+ns, c.askedAt+ns, c.emptyAt+ns
+	c.attemptAt, c.nextAt, c.askedAt, c.emptyAt = c.attemptAt+ns, c.nextAt+ns, c.askedAt+ns,
+		c.emptyAt+ns
 	s := *c.set.Load()
 	s.fetchedAt = s.fetchedAt.Add(d)
 	s.since, s.until, s.overdueAt, s.staleAt = s.since+ns, s.until+ns, s.overdueAt+ns, s.staleAt+ns

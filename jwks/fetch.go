@@ -45,7 +45,9 @@ func newClient(from *http.Client) (client *http.Client, owned bool) {
 		}
 	}
 	client.Jar = nil
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client.CheckRedirect = func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}
 	return client, owned
 }
 
@@ -53,7 +55,8 @@ func newClient(from *http.Client) (client *http.Client, owned bool) {
 // (RFC 9110 §13.1.2). Last-Modified is not used: it has a resolution of a
 // second, so a second change within that second would be missed. get returns
 // errNoUsableKey together with the answer.
-func get(ctx context.Context, client *http.Client, target, etag string, algorithms []string) (answer, error) {
+func get(ctx context.Context, client *http.Client, target, etag string,
+	algorithms []string) (answer, error) {
 	a := answer{fresh: -1}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
@@ -80,7 +83,8 @@ func get(ctx context.Context, client *http.Client, target, etag string, algorith
 		a.notModified = true
 		return a, nil
 	case res.StatusCode >= 300 && res.StatusCode < 400 && res.StatusCode != http.StatusNotModified:
-		return a, fmt.Errorf("key set's server answered %d: redirects are not followed", res.StatusCode)
+		return a, fmt.Errorf("key set's server answered %d: redirects are not followed",
+			res.StatusCode)
 	case res.StatusCode != http.StatusOK:
 		return a, fmt.Errorf("key set's server answered %d", res.StatusCode)
 	}

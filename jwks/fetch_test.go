@@ -23,8 +23,8 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Where keys come from is the configuration's to say, and nobody else's: no redirect is followed, not
-// even by a client that follows them.
+// Where keys come from is the configuration's to say, and nobody else's: no
+// redirect is followed, not even by a client that follows them.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	eager := func(client *http.Client) *http.Client {
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return nil }
@@ -56,7 +56,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 			}
 			c := l.cache(t, jwks.Config{})
 			_, err := c.Key(t.Context(), "a")
-			if !errors.Is(err, jwks.ErrUnavailable) || !strings.Contains(err.Error(), "redirects are not followed") {
+			if !errors.Is(err, jwks.ErrUnavailable) ||
+				!strings.Contains(err.Error(), "redirects are not followed") {
 				t.Errorf("%s, %d: %v", name, code, err)
 			}
 			other.fetched(t, 0)
@@ -64,8 +65,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// 100 MiB are not read: the fetch ends at 256 KiB, and what the server could write is that and what
-// lies in buffers.
+// 100 MiB are not read: the fetch ends at 256 KiB, and what the server could
+// write is that and what lies in buffers.
 func TestTooLargeBody(t *testing.T) {
 	t.Run("over pipes, which buffer nothing", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -124,7 +125,8 @@ func TestTooLargeBody(t *testing.T) {
 	})
 }
 
-// A slow sender is cut off too: every byte counts towards the one time-out of the fetch.
+// A slow sender is cut off too: every byte counts towards the one time-out of
+// the fetch.
 func TestDrippingBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
@@ -143,7 +145,8 @@ func TestDrippingBody(t *testing.T) {
 
 // What is in the body counts, not what the header calls it.
 func TestContentTypeIsIgnored(t *testing.T) {
-	for _, kind := range []string{"", "text/html", "application/octet-stream", "application/jwk-set+json; charset=utf-8"} {
+	for _, kind := range []string{"", "text/html", "application/octet-stream",
+		"application/jwk-set+json; charset=utf-8"} {
 		l := newLab(t)
 		l.does(func(w http.ResponseWriter, r *http.Request) {
 			w.Header()["Content-Type"] = []string{kind}
@@ -178,7 +181,8 @@ func TestRequest(t *testing.T) {
 			t.Errorf("%s: %q", name, v)
 		}
 	}
-	if first.Get("Accept") != "application/jwk-set+json, application/json" || first.Get("User-Agent") != "parajwt" {
+	if first.Get("Accept") != "application/jwk-set+json, application/json" ||
+		first.Get("User-Agent") != "parajwt" {
 		t.Errorf("%v", first)
 	}
 
@@ -186,7 +190,8 @@ func TestRequest(t *testing.T) {
 	settle(c)
 	l.fetched(t, 2)
 	second := l.sent()
-	if second.Get("If-None-Match") != `"1"` || second.Get("If-Modified-Since") != "" || second.Get("Cookie") != "" {
+	if second.Get("If-None-Match") != `"1"` || second.Get("If-Modified-Since") != "" ||
+		second.Get("Cookie") != "" {
 		t.Errorf("%v", second)
 	}
 	target, _ := url.Parse(l.url)
@@ -219,7 +224,8 @@ func TestDefaultClient(t *testing.T) {
 	found(t, (&lab{url: secure.URL, client: secure.Client()}).cache(t, jwks.Config{}), "a")
 }
 
-// Every body is closed, whatever it says, so that a transport of the caller's leaks nothing either.
+// Every body is closed, whatever it says, so that a transport of the caller's
+// leaks nothing either.
 func TestBodiesAreClosed(t *testing.T) {
 	l := newLab(t)
 	for name, answer := range map[string]http.HandlerFunc{
@@ -282,7 +288,8 @@ func TestErrorsDoNotQuoteTheURL(t *testing.T) {
 	} {
 		l.does(test.answer)
 		var log logbook
-		c := (&lab{url: test.base + "/canary-path?canary-query"}).cache(t, jwks.Config{}, jwks.WithLogger(log.logger()))
+		c := (&lab{url: test.base + "/canary-path?canary-query"}).cache(t, jwks.Config{},
+			jwks.WithLogger(log.logger()))
 		_, err := c.Key(t.Context(), "a")
 		if !errors.Is(err, jwks.ErrUnavailable) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", name, err)
@@ -298,7 +305,8 @@ func TestErrorsDoNotQuoteTheURL(t *testing.T) {
 	}
 }
 
-// Go reads the proxy from the environment once in a process, so this takes a process of its own.
+// Go reads the proxy from the environment once in a process, so this takes a
+// process of its own.
 func TestProxyFromEnvironment(t *testing.T) {
 	const inside = "PARAJWT_TEST_BEHIND_PROXY"
 	if os.Getenv(inside) != "" {

@@ -36,7 +36,8 @@ func TestJunkFlood(t *testing.T) {
 	if n := l.fetches.Load() - 1; n > 3 {
 		t.Fatalf("%d fetches", n)
 	}
-	t.Logf("%d unknown key IDs in %v: %d fetches after the first", junk, now.Now().Sub(start), l.fetches.Load()-1)
+	t.Logf("%d unknown key IDs in %v: %d fetches after the first", junk, now.Now().Sub(start),
+		l.fetches.Load()-1)
 }
 
 // An ID that no key can have is worth no fetch, however often it comes.
@@ -51,7 +52,8 @@ func TestEmptyKeyID(t *testing.T) {
 	l.fetched(t, 1)
 }
 
-// Unknown key IDs that come while a fetch is under way wait for it, and do not begin another.
+// Unknown key IDs that come while a fetch is under way wait for it, and do not
+// begin another.
 func TestUnknownKeyJoinsFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, c := bubbleStarted(t, jwks.Config{})
@@ -72,8 +74,9 @@ func TestUnknownKeyJoinsFetch(t *testing.T) {
 	})
 }
 
-// One junk key ID does not delay a real rotation by more than the cooldown, and without the junk
-// rotations are found one after the other: a key that was there refunds the cooldown.
+// One junk key ID does not delay a real rotation by more than the cooldown, and
+// without the junk rotations are found one after the other: a key that was
+// there refunds the cooldown.
 func TestCooldown(t *testing.T) {
 	const cooldown = 10 * time.Second
 	l, now, c := started(t, jwks.Config{Cooldown: cooldown})
@@ -96,7 +99,8 @@ func TestCooldown(t *testing.T) {
 	l.fetched(t, 5)
 }
 
-// It is for unknown keys. A key that went stale unnoticed is fetched, whatever was asked before.
+// It is for unknown keys. A key that went stale unnoticed is fetched, whatever
+// was asked before.
 func TestCooldownDoesNotKeepKeysStale(t *testing.T) {
 	l, now, c := started(t, jwks.Config{Cooldown: 10 * time.Minute, StaleLimit: refresh})
 	refused(t, c, "junk", jwks.ErrUnknownKey)
@@ -105,7 +109,8 @@ func TestCooldownDoesNotKeepKeysStale(t *testing.T) {
 	l.fetched(t, 3)
 }
 
-// The first look-up of all refunds it too: a rotation right after the start is found.
+// The first look-up of all refunds it too: a rotation right after the start is
+// found.
 func TestCooldownAfterStart(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())

@@ -27,15 +27,20 @@ func TestFreshness(t *testing.T) {
 		{"Age", []string{"Cache-Control", "max-age=200", "Age", "80"}, 2 * time.Minute},
 		{"Age beyond max-age", []string{"Cache-Control", "max-age=200", "Age", "900"}, time.Minute},
 		{"Age alone", []string{"Age", "900"}, 5 * time.Minute},
-		{"Age is not a number", []string{"Cache-Control", "max-age=120", "Age", "old"}, 2 * time.Minute},
+		{"Age is not a number", []string{"Cache-Control", "max-age=120", "Age", "old"},
+			2 * time.Minute},
 		{"no-store", []string{"Cache-Control", "no-store, max-age=200"}, time.Minute},
 		{"no-cache", []string{"Cache-Control", "max-age=200, no-cache"}, time.Minute},
-		{"two fields", []string{"Cache-Control", "public", "Cache-Control", "max-age=120"}, 2 * time.Minute},
+		{"two fields", []string{"Cache-Control", "public", "Cache-Control", "max-age=120"},
+			2 * time.Minute},
 		{"not a number", []string{"Cache-Control", "max-age=soon"}, 5 * time.Minute},
 		{"negative", []string{"Cache-Control", "max-age=-1"}, 5 * time.Minute},
-		{"beyond any number", []string{"Cache-Control", "max-age=99999999999999999999"}, 5 * time.Minute},
-		{"more than a duration holds", []string{"Cache-Control", "max-age=9999999999"}, 5 * time.Minute},
-		{"a duration that wraps round to 2 minutes", []string{"Cache-Control", "max-age=36028797018964088"}, 5 * time.Minute},
+		{"beyond any number", []string{"Cache-Control", "max-age=99999999999999999999"},
+			5 * time.Minute},
+		{"more than a duration holds", []string{"Cache-Control", "max-age=9999999999"},
+			5 * time.Minute},
+		{"a duration that wraps round to 2 minutes",
+			[]string{"Cache-Control", "max-age=36028797018964088"}, 5 * time.Minute},
 		{"s-maxage is not for us", []string{"Cache-Control", "s-maxage=60"}, 5 * time.Minute},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -48,7 +53,8 @@ func TestFreshness(t *testing.T) {
 				found(t, c, "a")
 				wait := c.Status().NextFetch.Sub(now.Now())
 				if wait < test.want*8/10 || wait > test.want*9/10 {
-					t.Fatalf("next fetch in %v, want %v to %v", wait, test.want*8/10, test.want*9/10)
+					t.Fatalf("next fetch in %v, want %v to %v", wait, test.want*8/10,
+						test.want*9/10)
 				}
 				early, late = min(cmp.Or(early, wait), wait), max(late, wait)
 				c.Close()
@@ -60,7 +66,8 @@ func TestFreshness(t *testing.T) {
 	}
 }
 
-// A RefreshInterval of less than a minute is the operator's wish, and no header's business.
+// A RefreshInterval of less than a minute is the operator's wish, and no
+// header's business.
 func TestFreshnessWithShortInterval(t *testing.T) {
 	for _, header := range []string{"max-age=10", "max-age=600", "no-store"} {
 		l := newLab(t)
@@ -68,13 +75,15 @@ func TestFreshnessWithShortInterval(t *testing.T) {
 		l.does(body(setOf(keyA()), "Cache-Control", header))
 		c := l.cache(t, jwks.Config{RefreshInterval: 30 * time.Second}, jwks.WithClock(now.Now))
 		found(t, c, "a")
-		if wait := c.Status().NextFetch.Sub(now.Now()); wait < 24*time.Second || wait > 27*time.Second {
+		if wait := c.Status().NextFetch.Sub(now.Now()); wait < 24*time.Second ||
+			wait > 27*time.Second {
 			t.Errorf("%s: next fetch in %v", header, wait)
 		}
 	}
 }
 
-// Not modified: the keys stay, and their time begins anew, for what the new answer says.
+// Not modified: the keys stay, and their time begins anew, for what the new
+// answer says.
 func TestNotModified(t *testing.T) {
 	for _, field := range []string{"ETag", "Last-Modified"} { // the latter is never asked with
 		version := `"v1"`

@@ -7,8 +7,8 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// FuzzSource gives New anything at all. It must not panic, what it takes must have a key, and what it
-// saves it must take back.
+// FuzzSource gives New anything at all. It must not panic, what it takes must
+// have a key, and what it saves it must take back.
 func FuzzSource(f *testing.F) {
 	online, err := offline(jwks.Beta, jwks.FromKeySet(jwks.Beta, []byte(setOf(keyA(), keyB()))))
 	if err != nil {
@@ -25,7 +25,8 @@ func FuzzSource(f *testing.F) {
 		setOf(rsaPairs()[0]),
 		set(`{"kid":"x","kty":"oct","k":"c2VjcmV0"}`, keyA().jwk()),
 		set(`{"kid":"x","kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`),
-		`{"parajwt":{"environment":"beta","url":"` + jwks.Beta.URL + `","fetchedAt":"1066-10-14T09:00:00Z"},` + setOf(keyA())[1:],
+		`{"parajwt":{"environment":"beta","url":"` + jwks.Beta.URL +
+			`","fetchedAt":"1066-10-14T09:00:00Z"},` + setOf(keyA())[1:],
 		`{"parajwt":null,` + setOf(keyA())[1:],
 		`{"parajwt":[],"parajwt":{},"keys":[]}`,
 	} {
@@ -73,7 +74,8 @@ func FuzzSource(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, saved)
 		}
-		if got := again.Status(); !slices.Equal(got.KeyIDs, st.KeyIDs) || !got.FetchedAt.Equal(st.FetchedAt) || len(got.Skipped) != 0 {
+		if got := again.Status(); !slices.Equal(got.KeyIDs, st.KeyIDs) ||
+			!got.FetchedAt.Equal(st.FetchedAt) || len(got.Skipped) != 0 {
 			t.Fatalf("saved %+v\ntook back %+v", st, got)
 		}
 	})

@@ -37,12 +37,14 @@ func TestHangingRefresh(t *testing.T) {
 	})
 }
 
-// The refresh hangs. The server holds it until the look-ups are through; had one waited for it, it
-// would have ended first.
+// The refresh hangs. The server holds it until the look-ups are through; had
+// one waited for it, it would have ended first.
 func TestHangingRefreshOverSockets(t *testing.T) {
 	l, now, c := started(t, jwks.Config{FetchTimeout: 10 * time.Second})
 
-	l.does(status(500)) // so that the clock may run on: no refresh, and no reason to think of a freeze
+	// so that the clock may run on: no refresh, and no reason to think of a
+	// freeze
+	l.does(status(500))
 	now.advance(refresh)
 	settle(c)
 	entered, gone := make(chan struct{}), make(chan struct{})
@@ -76,10 +78,12 @@ func TestHangingRefreshOverSockets(t *testing.T) {
 	<-gone
 }
 
-// A look-up of a known key takes no lock, neither when all is well nor while a refresh hangs. The
-// test holds the lock by way of Config.Now, which Status calls under it.
+// A look-up of a known key takes no lock, neither when all is well nor while a
+// refresh hangs. The test holds the lock by way of Config.Now, which Status
+// calls under it.
 func TestLookUpTakesNoLock(t *testing.T) {
-	for _, phase := range []string{"fresh", "fresh by a clock that was set back a bit", "refreshing", "refreshing after failures", "refreshing a snapshot"} {
+	for _, phase := range []string{"fresh", "fresh by a clock that was set back a bit",
+		"refreshing", "refreshing after failures", "refreshing a snapshot"} {
 		t.Run(phase, func(t *testing.T) {
 			l := newLab(t)
 			l.serves(keyA())
@@ -89,16 +93,18 @@ func TestLookUpTakesNoLock(t *testing.T) {
 			var first jwks.Source
 			if phase == "refreshing a snapshot" {
 				l.does(hang)
-				first = jwks.FromBytes([]byte(`{"parajwt":{"environment":"lab","url":"` + l.url + `/.well-known/jwks.json","fetchedAt":"` +
+				first = jwks.FromBytes([]byte(`{"parajwt":{"environment":"lab","url":"` + l.url +
+					`/.well-known/jwks.json","fetchedAt":"` +
 					now.Now().Add(-24*time.Hour).Format(time.RFC3339) + `"},` + setOf(keyA())[1:]))
 			}
-			c := l.cache(t, jwks.Config{FetchTimeout: time.Minute, Initial: first}, jwks.WithClock(func() time.Time {
-				if block.CompareAndSwap(true, false) {
-					close(locked)
-					<-release
-				}
-				return now.Now()
-			}))
+			c := l.cache(t, jwks.Config{FetchTimeout: time.Minute, Initial: first},
+				jwks.WithClock(func() time.Time {
+					if block.CompareAndSwap(true, false) {
+						close(locked)
+						<-release
+					}
+					return now.Now()
+				}))
 			found(t, c, "a")
 			if phase == "refreshing after failures" {
 				l.does(status(500))
@@ -147,7 +153,8 @@ func TestCallersContext(t *testing.T) {
 				before := time.Now()
 				_, err := c.Key(impatient, "a")
 				var ue *jwks.UnavailableError
-				if !errors.As(err, &ue) || !errors.Is(err, jwks.ErrUnavailable) || !errors.Is(err, cause) || ue.RetryAfter < time.Second {
+				if !errors.As(err, &ue) || !errors.Is(err, jwks.ErrUnavailable) ||
+					!errors.Is(err, cause) || ue.RetryAfter < time.Second {
 					t.Errorf("impatient: %v", err)
 				}
 				if waited := time.Since(before); waited != time.Second {
@@ -156,7 +163,8 @@ func TestCallersContext(t *testing.T) {
 			})
 			wg.Go(func() {
 				before := time.Now()
-				if err := c.Warm(impatient); !errors.Is(err, jwks.ErrUnavailable) || !errors.Is(err, cause) {
+				if err := c.Warm(impatient); !errors.Is(err, jwks.ErrUnavailable) ||
+					!errors.Is(err, cause) {
 					t.Errorf("impatient: %v", err)
 				}
 				if waited := time.Since(before); waited != time.Second {

@@ -17,16 +17,17 @@ import (
 // One bad key never loses the good ones.
 func TestOneBadKeyAmongGoodOnes(t *testing.T) {
 	bad := map[string]string{
-		"no object":     `17`,
-		"unknown kty":   `{"kid":"x","kty":"LWE","n":"AQAB"}`,
-		"no kid":        `{` + keyC().public + `}`,
-		"off the curve": `{"kid":"x","kty":"EC","crv":"P-256","x":"` + b64(make([]byte, 32)) + `","y":"` + b64(make([]byte, 32)) + `"}`,
-		"weak":          `{"kid":"x","kty":"RSA","n":"` + b64(make([]byte, 128)) + `","e":"AQAB"}`,
-		"symmetric":     `{"kid":"x","kty":"oct","k":"c2VjcmV0"}`,
-		"private":       `{"kid":"x",` + keyC().public + `,"d":"AQAB"}`,
-		"encryption":    `{"kid":"x","use":"enc",` + keyC().public + `}`,
-		"duplicate":     `{"kid":"x","kid":"x",` + keyC().public + `}`,
-		"not UTF-8":     "{\"kid\":\"\xff\"," + keyC().public + `}`,
+		"no object":   `17`,
+		"unknown kty": `{"kid":"x","kty":"LWE","n":"AQAB"}`,
+		"no kid":      `{` + keyC().public + `}`,
+		"off the curve": `{"kid":"x","kty":"EC","crv":"P-256","x":"` + b64(make([]byte, 32)) +
+			`","y":"` + b64(make([]byte, 32)) + `"}`,
+		"weak":       `{"kid":"x","kty":"RSA","n":"` + b64(make([]byte, 128)) + `","e":"AQAB"}`,
+		"symmetric":  `{"kid":"x","kty":"oct","k":"c2VjcmV0"}`,
+		"private":    `{"kid":"x",` + keyC().public + `,"d":"AQAB"}`,
+		"encryption": `{"kid":"x","use":"enc",` + keyC().public + `}`,
+		"duplicate":  `{"kid":"x","kid":"x",` + keyC().public + `}`,
+		"not UTF-8":  "{\"kid\":\"\xff\"," + keyC().public + `}`,
 	}
 	for name, jwk := range bad {
 		t.Run(name, func(t *testing.T) {
@@ -38,11 +39,13 @@ func TestOneBadKeyAmongGoodOnes(t *testing.T) {
 			found(t, c, "b")
 			l.fetched(t, 1)
 			skipped := c.Status().Skipped
-			if len(skipped) != 2 || skipped[0].Index != 0 || skipped[1].Index != 2 || skipped[0].Reason == "" {
+			if len(skipped) != 2 || skipped[0].Index != 0 || skipped[1].Index != 2 ||
+				skipped[0].Reason == "" {
 				t.Errorf("skipped: %+v", skipped)
 			}
 			lines := log.with("a key of Para's set is not used")
-			if len(lines) != 2 || lines[0].attrs["reason"] != skipped[0].Reason || lines[0].attrs["index"] != "0" || lines[0].level != slog.LevelWarn {
+			if len(lines) != 2 || lines[0].attrs["reason"] != skipped[0].Reason ||
+				lines[0].attrs["index"] != "0" || lines[0].level != slog.LevelWarn {
 				t.Errorf("logged: %+v", lines)
 			}
 		})
@@ -119,10 +122,12 @@ func TestEmptySets(t *testing.T) {
 			}
 			step(body(text))
 			refused(t, c, "a", jwks.ErrUnavailable)
-			if lines := log.with("no usable key for several refreshes"); len(lines) != 1 || lines[0].level != slog.LevelError {
+			if lines := log.with("no usable key for several refreshes"); len(lines) != 1 ||
+				lines[0].level != slog.LevelError {
 				t.Errorf("logged: %+v", lines)
 			}
-			if st := c.Status(); st.Usable || len(st.KeyIDs) != 0 || len(st.Skipped) != strings.Count(text, `"kid"`) {
+			if st := c.Status(); st.Usable || len(st.KeyIDs) != 0 ||
+				len(st.Skipped) != strings.Count(text, `"kid"`) {
 				t.Errorf("status: %+v", st)
 			}
 			step(body(text))
@@ -157,11 +162,13 @@ func TestEmptySetsInARow(t *testing.T) {
 		if took < 3*time.Minute || took > 6*time.Minute {
 			t.Fatalf("an empty set was believed after %v", took)
 		}
-		t.Logf("an empty set: believed %v after its first fetch, at fetch %d of it", took.Round(time.Second), l.fetches.Load()-1)
+		t.Logf("an empty set: believed %v after its first fetch, at fetch %d of it",
+			took.Round(time.Second), l.fetches.Load()-1)
 	})
 }
 
-// A validator of the set before must not turn the end of the keys into "not modified".
+// A validator of the set before must not turn the end of the keys into "not
+// modified".
 func TestEmptySetForgetsETag(t *testing.T) {
 	l := newLab(t)
 	now := newClock()
@@ -191,11 +198,13 @@ func TestColdStartWithEmptySet(t *testing.T) {
 		t.Fatalf("Warm: %v", err)
 	}
 	refused(t, c, "x", jwks.ErrUnavailable)
-	if st := c.Status(); st.Usable || st.Stale || len(st.Skipped) != 1 || !strings.Contains(st.LastError, "no usable key") {
+	if st := c.Status(); st.Usable || st.Stale || len(st.Skipped) != 1 ||
+		!strings.Contains(st.LastError, "no usable key") {
 		t.Errorf("status: %+v", st)
 	}
 	lines := log.with("no keys: every token is refused")
-	if len(log.with("is not used")) != 1 || len(lines) != 1 || lines[0].level != slog.LevelError || lines[0].attrs["keys_until"] != "" {
+	if len(log.with("is not used")) != 1 || len(lines) != 1 || lines[0].level != slog.LevelError ||
+		lines[0].attrs["keys_until"] != "" {
 		t.Errorf("logged: %+v", log.lines)
 	}
 	l.serves(keyA())

@@ -32,8 +32,8 @@ import (
 )
 
 // The outage laboratory: a key server that can be made to fail in every way a
-// server fails, and that counts the requests. Where minutes pass, they pass on a
-// fake clock: in a synctest bubble, where timers run too, or with WithClock,
+// server fails, and that counts the requests. Where minutes pass, they pass on
+// a fake clock: in a synctest bubble, where timers run too, or with WithClock,
 // where they stand still, as in a process that was suspended.
 
 const (
@@ -54,7 +54,8 @@ var rsaPairs = sync.OnceValue(func() (pairs [2]pair) {
 		if err != nil {
 			panic(err)
 		}
-		pairs[i] = pair{"rsa" + fmt.Sprint(i), private, fmt.Sprintf(`"kty":"RSA","n":%q,"e":"AQAB"`, b64(private.N.Bytes()))}
+		pairs[i] = pair{"rsa" + fmt.Sprint(i), private,
+			fmt.Sprintf(`"kty":"RSA","n":%q,"e":"AQAB"`, b64(private.N.Bytes()))}
 	}
 	return pairs
 })
@@ -70,7 +71,8 @@ var ecPairs = sync.OnceValue(func() (pairs [2]pair) {
 			panic(err)
 		}
 		point := public.Bytes()[1:] // the first byte says: uncompressed
-		pairs[i] = pair{"ec" + fmt.Sprint(i), private, fmt.Sprintf(`"kty":"EC","crv":"P-256","x":%q,"y":%q`, b64(point[:32]), b64(point[32:]))}
+		pairs[i] = pair{"ec" + fmt.Sprint(i), private,
+			fmt.Sprintf(`"kty":"EC","crv":"P-256","x":%q,"y":%q`, b64(point[:32]), b64(point[32:]))}
 	}
 	return pairs
 })
@@ -116,7 +118,8 @@ func setOf(pairs ...pair) string {
 	return set(keys...)
 }
 
-// Three keys for tests that only look them up. P-256, because their sets are parsed often.
+// Three keys for tests that only look them up. P-256, because their sets are
+// parsed often.
 var (
 	keyA = func() pair { return ecPairs()[0].named("a") }
 	keyB = func() pair { return ecPairs()[1].named("b") }
@@ -143,19 +146,21 @@ func newLab(t testing.TB) *lab {
 	l := &lab{open: make(map[net.Conn]bool)}
 	server := httptest.NewUnstartedServer(l)
 	server.Config.ConnState = l.connState
-	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0) // panics that cut answers off
+	// panics that cut answers off
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	server.Start()
 	t.Cleanup(server.Close)
 	l.url = server.URL
 	return l
 }
 
-// bubbleLab starts a server inside a synctest bubble, where time is fake and sockets are pipes. All
-// else is net/http's real client and server.
+// bubbleLab starts a server inside a synctest bubble, where time is fake and
+// sockets are pipes. All else is net/http's real client and server.
 func bubbleLab(t testing.TB) *lab {
 	l := bubble()
 	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	server := &http.Server{Handler: l, ConnState: l.connState, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	server := &http.Server{Handler: l, ConnState: l.connState,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	go server.Serve(listener)
 	t.Cleanup(func() { server.Close() })
 	l.client = &http.Client{Transport: &http.Transport{
@@ -165,7 +170,8 @@ func bubbleLab(t testing.TB) *lab {
 			refuse := l.refuse
 			l.mu.Unlock()
 			if refuse {
-				return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+				return nil, &net.OpError{Op: "dial", Net: network,
+					Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 			}
 			near, far := net.Pipe()
 			select {
@@ -279,7 +285,10 @@ func body(text string, fields ...string) http.HandlerFunc {
 }
 
 func status(code int) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, http.StatusText(code), code) }
+	return func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, http.StatusText(code),
+			code)
+	}
 }
 
 func html(w http.ResponseWriter, _ *http.Request) {
@@ -290,7 +299,8 @@ func html(w http.ResponseWriter, _ *http.Request) {
 // hang never answers. It ends when the client gives up.
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// hangUntil answers only once it is released, unless the client gives up before.
+// hangUntil answers only once it is released, unless the client gives up
+// before.
 func hangUntil(release <-chan struct{}, answer http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -346,7 +356,8 @@ func cutOff(text string) http.HandlerFunc {
 	}
 }
 
-// endless streams up to 100 MiB that begin like a key set, and counts what it could send.
+// endless streams up to 100 MiB that begin like a key set, and counts what it
+// could send.
 func endless(written *atomic.Int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"keys":[`)
@@ -368,10 +379,11 @@ func redirect(code int, to string) http.HandlerFunc {
 	}
 }
 
-// conditional answers 304 to whoever has this version already. Its validator is an ETag or a
-// Last-Modified date.
+// conditional answers 304 to whoever has this version already. Its validator is
+// an ETag or a Last-Modified date.
 func conditional(field, version string, answer http.HandlerFunc) http.HandlerFunc {
-	condition := map[string]string{"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}[field]
+	condition := map[string]string{"ETag": "If-None-Match",
+		"Last-Modified": "If-Modified-Since"}[field]
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(field, version)
 		if r.Header.Get(condition) == version {
@@ -389,7 +401,8 @@ func (l *lab) keySet(pairs ...pair) jwks.Source {
 	return jwks.FromKeySet(l.env(), []byte(setOf(pairs...)))
 }
 
-// cache returns a cache of the lab's keys that is closed at the end of the test.
+// cache returns a cache of the lab's keys that is closed at the end of the
+// test.
 func (l *lab) cache(t testing.TB, cfg jwks.Config, opts ...jwks.Option) *jwks.Cache {
 	t.Helper()
 	if cfg.HTTPClient == nil {
@@ -471,8 +484,8 @@ func (l *lab) fetched(t testing.TB, want int64) {
 	}
 }
 
-// atOnce fails the test if what happens in do takes any time. Only in a bubble, where time passes if
-// and only if everybody waits.
+// atOnce fails the test if what happens in do takes any time. Only in a bubble,
+// where time passes if and only if everybody waits.
 func atOnce(t testing.TB, do func()) {
 	t.Helper()
 	before := time.Now()
@@ -482,8 +495,8 @@ func atOnce(t testing.TB, do func()) {
 	}
 }
 
-// eventually waits for what other goroutines are about to do. The limit is only there to end a test
-// that has failed.
+// eventually waits for what other goroutines are about to do. The limit is only
+// there to end a test that has failed.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for limit := time.Now().Add(20 * time.Second); !is(); runtime.Gosched() {
@@ -547,7 +560,8 @@ func (b *logbook) messages() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// The laboratory itself: pipes are a network to net/http, and time in a bubble is fake.
+// The laboratory itself: pipes are a network to net/http, and time in a bubble
+// is fake.
 func TestBubbleLab(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)

@@ -17,7 +17,8 @@ import (
 
 // Loggers and concurrent use.
 
-// A logger is the user's code: it may be slow, and it may ask the cache how it stands.
+// A logger is the user's code: it may be slow, and it may ask the cache how it
+// stands.
 func TestLoggerThatAsksTheCache(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
@@ -62,10 +63,12 @@ func (f handlerFunc) WithAttrs([]slog.Attr) slog.Handler { return f }
 
 func (f handlerFunc) WithGroup(string) slog.Handler { return f }
 
-// Everything at once, for the race detector: look-ups, rotations, outages, snapshots, Close.
+// Everything at once, for the race detector: look-ups, rotations, outages,
+// snapshots, Close.
 func TestConcurrentUse(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
-	answers := []http.HandlerFunc{body(setOf(keyA())), body(setOf(keyA(), keyB())), status(500), body(`{}`), cutOff(setOf(keyA()))}
+	answers := []http.HandlerFunc{body(setOf(keyA())), body(setOf(keyA(), keyB())), status(500),
+		body(`{}`), cutOff(setOf(keyA()))}
 	var wg sync.WaitGroup
 	for w := range 8 {
 		wg.Go(func() {

@@ -22,9 +22,18 @@ var outages = map[string]func(*lab){
 	"429": func(l *lab) { l.does(status(429)) },
 	"404": func(l *lab) { l.does(status(404)) },
 	"401": func(l *lab) { l.does(status(401)) },
-	"204": func(l *lab) { l.does(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }) },
+	"204": func(l *lab) {
+		l.does(func(w http.ResponseWriter,
+			_ *http.Request) {
+			w.WriteHeader(204)
+		})
+	},
 	"206": func(l *lab) {
-		l.does(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(206); fmt.Fprint(w, setOf(keyC())) })
+		l.does(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(206)
+			fmt.Fprint(w,
+				setOf(keyC()))
+		})
 	},
 	"304 unasked":      func(l *lab) { l.does(status(304)) },
 	"refused":          (*lab).refuses,
@@ -44,8 +53,8 @@ var outages = map[string]func(*lab){
 	"101 keys":         func(l *lab) { l.does(body(set(strings.Split(strings.Repeat(keyC().jwk()+"\n", 101), "\n")[:101]...))) },
 }
 
-// A day of every outage, with timers: nobody whose key is known notices, Para is not run over, and
-// the first good answer ends it.
+// A day of every outage, with timers: nobody whose key is known notices, Para
+// is not run over, and the first good answer ends it.
 func TestOutageOfADay(t *testing.T) {
 	for name, begin := range outages {
 		t.Run(name, func(t *testing.T) {
@@ -63,7 +72,8 @@ func TestOutageOfADay(t *testing.T) {
 				if st.Fetches-1 > 300 || st.Fetches-1 < 200 {
 					t.Errorf("%d fetches in a day", st.Fetches-1)
 				}
-				if !st.Usable || !st.Stale || st.LastError == "" || st.Failures != int(st.Fetches-1) {
+				if !st.Usable || !st.Stale || st.LastError == "" ||
+					st.Failures != int(st.Fetches-1) {
 					t.Errorf("status: %+v", st)
 				}
 				refused(t, c, "b", jwks.ErrUnavailable)
@@ -75,7 +85,8 @@ func TestOutageOfADay(t *testing.T) {
 				if st := c.Status(); st.Failures != 0 || st.Stale || st.LastError != "" {
 					t.Errorf("status once it is over: %+v", st)
 				}
-				t.Logf("24 h of %s: 0 of %d look-ups refused, %d fetches", name, lookups, st.Fetches-1)
+				t.Logf("24 h of %s: 0 of %d look-ups refused, %d fetches", name, lookups,
+					st.Fetches-1)
 			})
 		})
 	}
@@ -97,8 +108,9 @@ func TestOutageOfADayWithoutTimers(t *testing.T) {
 	t.Logf("24 h of 500, driven by look-ups alone: 0 of %d refused, %d fetches", 24*60*4, n)
 }
 
-// Failures back off on a schedule of their own: doubling from a second to five minutes, each a bit
-// late at random, and from the beginning again after a success.
+// Failures back off on a schedule of their own: doubling from a second to five
+// minutes, each a bit late at random, and from the beginning again after a
+// success.
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
@@ -112,7 +124,8 @@ func TestBackoff(t *testing.T) {
 			for len(l.times())-from < 13 {
 				wait := time.Until(c.Status().NextFetch)
 				var ue *jwks.UnavailableError
-				if _, err := c.Key(t.Context(), "b"); !errors.As(err, &ue) || ue.RetryAfter != max(wait, time.Second) {
+				if _, err := c.Key(t.Context(), "b"); !errors.As(err, &ue) ||
+					ue.RetryAfter != max(wait, time.Second) {
 					t.Errorf("RetryAfter: %v with %v to go", err, wait)
 				}
 				time.Sleep(wait)
@@ -123,7 +136,8 @@ func TestBackoff(t *testing.T) {
 				gap := times[i+1].Sub(times[i])
 				least := min(time.Second<<i, 5*time.Minute)
 				if most := least + min(least/10, timeout); gap < least || gap > most {
-					t.Errorf("round %d: failure %d was followed after %v, want %v to %v", round, i+1, gap, least, most)
+					t.Errorf("round %d: failure %d was followed after %v, want %v to %v", round,
+						i+1, gap, least, most)
 				}
 				jittered = jittered || gap != least
 				gaps = append(gaps, gap.Round(time.Millisecond))
@@ -189,7 +203,8 @@ func TestUnknownKeyWhileParaIsDown(t *testing.T) {
 	l.fetched(t, 3)
 }
 
-// Para is well again just after an attempt: a key that it has withdrawn meanwhile is refused as soon as at any other time.
+// Para is well again just after an attempt: a key that it has withdrawn
+// meanwhile is refused as soon as at any other time.
 func TestWithdrawnKeyAfterAnOutage(t *testing.T) {
 	for _, interval := range []time.Duration{time.Minute, refresh, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -222,7 +237,8 @@ func TestStaleLimit(t *testing.T) {
 		}
 		refused(t, c, "a", jwks.ErrUnavailable)
 		var ue *jwks.UnavailableError
-		if _, err := c.Key(t.Context(), "a"); !errors.As(err, &ue) || ue.RetryAfter < time.Second || ue.RetryAfter > 330*time.Second ||
+		if _, err := c.Key(t.Context(), "a"); !errors.As(err, &ue) || ue.RetryAfter < time.Second ||
+			ue.RetryAfter > 330*time.Second ||
 			ue.Cause == nil || !strings.Contains(ue.Cause.Error(), "503") {
 			t.Errorf("%#v", ue)
 		}
@@ -251,10 +267,11 @@ func TestStaleLimit(t *testing.T) {
 	})
 }
 
-// The limit holds to the nanosecond, also where a fetch under way, or the plan for the next one,
-// reaches past it.
+// The limit holds to the nanosecond, also where a fetch under way, or the plan
+// for the next one, reaches past it.
 func TestStaleLimitIsExact(t *testing.T) {
-	for name, fail := range map[string]http.HandlerFunc{"fetch under way": hang, "backing off": status(500)} {
+	for name, fail := range map[string]http.HandlerFunc{"fetch under way": hang,
+		"backing off": status(500)} {
 		t.Run(name, func(t *testing.T) {
 			l, now, c := started(t, jwks.Config{StaleLimit: refresh, FetchTimeout: time.Minute})
 			l.does(fail)
@@ -276,7 +293,8 @@ func TestStaleLimitIsExact(t *testing.T) {
 			}
 			if name == "backing off" {
 				now.advance(time.Minute)
-				refused(t, c, "a", jwks.ErrUnavailable) // who waits for a try that fails gets no stale key
+				// who waits for a try that fails gets no stale key
+				refused(t, c, "a", jwks.ErrUnavailable)
 				l.serves(keyA())
 				now.advance(time.Minute)
 				found(t, c, "a") // and who waits for one that succeeds gets a fresh one

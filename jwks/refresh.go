@@ -13,8 +13,8 @@ const (
 	minFresh   = time.Minute
 	minBackoff = time.Second
 	maxBackoff = 5 * time.Minute
-	// maxEmptyAnswers is how many answers in a row, at least minFresh apart, may
-	// have no usable key while the cached keys stay in use.
+	// maxEmptyAnswers is how many answers in a row, at least minFresh apart,
+	// may have no usable key while the cached keys stay in use.
 	maxEmptyAnswers = 3
 	// clockSlack is how far the clock may step back without any effect.
 	clockSlack = int64(time.Minute)
@@ -137,8 +137,9 @@ func (c *Cache) countEmpty(s *keySet, a answer, now int64) {
 	}
 	c.logSkipped(a.skipped)
 	if c.emptyAnswers > maxEmptyAnswers && len(s.keys) > 0 {
-		c.log(slog.LevelError, "parajwt: Para's key set has had no usable key for several refreshes: "+
-			"no token is accepted any more")
+		c.log(slog.LevelError,
+			"parajwt: Para's key set has had no usable key for several refreshes: "+
+				"no token is accepted any more")
 		s.keys = nil
 	}
 	if len(s.keys) == 0 {
@@ -156,13 +157,14 @@ func (c *Cache) failed(s *keySet, err error, at time.Time) {
 	if n := s.failures - 1; n < 9 {
 		backoff = min(minBackoff<<n, backoff)
 	}
-	// Jitter spreads the retries of many servers. It only lengthens the wait, and
-	// by no more than FetchTimeout, so that a key withdrawn during an outage is
-	// gone within RefreshInterval plus FetchTimeout after it.
+	// Jitter spreads the retries of many servers. It only lengthens the wait,
+	// and by no more than FetchTimeout, so that a key withdrawn during an
+	// outage is gone within RefreshInterval plus FetchTimeout after it.
 	jitter := min(backoff/10, c.cfg.FetchTimeout)
 	c.nextAt = now + int64(backoff) + rand.Int64N(int64(jitter)+1)
 	if s.fetchedAt.After(at) {
-		// The clock was set back. The age of the keys is unknown and counts from now.
+		// The clock was set back. The age of the keys is unknown and counts
+		// from now.
 		s.fetchedAt = at
 		s.since = min(s.since, now-clockSlack)
 		s.overdueAt = min(s.overdueAt, now+int64(c.cfg.RefreshInterval+c.cfg.FetchTimeout))
@@ -188,7 +190,8 @@ func (c *Cache) succeeded(s *keySet, r *refresh, began int64, a answer) {
 	s.since = began - clockSlack
 	s.overdueAt = began + int64(fresh+c.cfg.FetchTimeout)
 	s.staleAt = began + int64(c.cfg.StaleLimit)
-	// The refresh starts at 80 to 90 % of the time, so that it ends before 100 %.
+	// The refresh starts after 80 to 90 % of the interval, so that it ends
+	// within it.
 	c.nextAt = began + int64(fresh)*8/10 + rand.Int64N(int64(fresh)/10+1)
 	if _, found := s.keys[r.keyID]; found {
 		c.askedAt = 0 // a new key does not use up the cooldown
@@ -245,7 +248,8 @@ func (c *Cache) callOnChange() {
 		c.notifyAgain = false
 		s := c.set.Load()
 		c.mu.Unlock()
-		if data, err := snapshot(s.keys, origin{c.env.Name, c.env.URL, s.fetchedAt}); err == nil && len(s.keys) > 0 {
+		data, err := snapshot(s.keys, origin{c.env.Name, c.env.URL, s.fetchedAt})
+		if err == nil && len(s.keys) > 0 {
 			c.cfg.OnChange(data)
 		}
 		c.mu.Lock()

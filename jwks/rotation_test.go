@@ -72,7 +72,8 @@ func TestNewKeyWithoutTraffic(t *testing.T) {
 func TestWithdrawnKey(t *testing.T) {
 	slow := func(answer http.HandlerFunc) http.HandlerFunc { return after(4*time.Second, answer) }
 	quick := func(answer http.HandlerFunc) http.HandlerFunc { return answer }
-	for name, pace := range map[string]func(http.HandlerFunc) http.HandlerFunc{"quick": quick, "slow": slow} {
+	for name, pace := range map[string]func(http.HandlerFunc) http.HandlerFunc{"quick": quick,
+		"slow": slow} {
 		for _, every := range []time.Duration{time.Second, time.Minute, 299 * time.Second} {
 			t.Run(fmt.Sprint(name, " server, used every ", every), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -102,8 +103,9 @@ func TestWithdrawnKey(t *testing.T) {
 	}
 }
 
-// A refresh replaces the set. A key that is still there is still the same value, one whose kid was
-// given to another key is not, and neither is one that was gone meanwhile.
+// A refresh replaces the set. A key that is still there is still the same
+// value, one whose kid was given to another key is not, and neither is one that
+// was gone meanwhile.
 func TestRefreshReplacesTheSet(t *testing.T) {
 	l := newLab(t)
 	now := newClock()
@@ -137,11 +139,13 @@ func TestRefreshReplacesTheSet(t *testing.T) {
 		t.Error("another key of the same kid counts as the same")
 	}
 	const input = "header.payload"
-	if replaced.Verify([]byte(input), keyA().sign(input)) == nil || replaced.Verify([]byte(input), keyB().sign(input)) != nil {
+	if replaced.Verify([]byte(input), keyA().sign(input)) == nil ||
+		replaced.Verify([]byte(input), keyB().sign(input)) != nil {
 		t.Error("the key of before still verifies")
 	}
 	lines := log.with("key set changed")
-	if len(lines) != 2 || lines[1].attrs["kids"] != "[a b]" || lines[1].attrs["replaced"] != "[a]" || lines[1].level != slog.LevelInfo {
+	if len(lines) != 2 || lines[1].attrs["kids"] != "[a b]" ||
+		lines[1].attrs["replaced"] != "[a]" || lines[1].level != slog.LevelInfo {
 		t.Errorf("logged: %+v", lines)
 	}
 
@@ -183,10 +187,12 @@ func TestEnvironmentsNeverMix(t *testing.T) {
 			prodKey, betaKey := found(t, prodCache, kid), found(t, betaCache, kid)
 			const input = "header.payload"
 			prodSig, betaSig := pairs[0].sign(input), pairs[1].sign(input)
-			if prodKey.Verify([]byte(input), prodSig) != nil || betaKey.Verify([]byte(input), betaSig) != nil {
+			if prodKey.Verify([]byte(input), prodSig) != nil ||
+				betaKey.Verify([]byte(input), betaSig) != nil {
 				t.Error("a key does not verify its own signature")
 			}
-			if prodKey.Verify([]byte(input), betaSig) == nil || betaKey.Verify([]byte(input), prodSig) == nil || prodKey == betaKey {
+			if prodKey.Verify([]byte(input), betaSig) == nil ||
+				betaKey.Verify([]byte(input), prodSig) == nil || prodKey == betaKey {
 				across.Add(1)
 			}
 		})

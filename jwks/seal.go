@@ -12,10 +12,15 @@ import (
 )
 
 const (
-	// sealPrefix begins a sealed snapshot. The HMAC in base64url, a line feed and
-	// the snapshot follow.
+	// sealPrefix begins a sealed snapshot. The HMAC in base64url, a line feed
+	// and the snapshot follow.
 	sealPrefix     = "parajwt-sealed-v1 "
 	minSecretBytes = 32
+)
+
+var (
+	errNotSealed = errors.New("jwks: snapshot is not sealed: use Seal to make it, or FromBytes")
+	errWrongSeal = errors.New("jwks: sealed snapshot was changed, or was sealed with another secret")
 )
 
 // Seal authenticates a snapshot, so that it can be stored where others can
@@ -39,21 +44,21 @@ func Seal(snapshot, secret []byte) ([]byte, error) {
 	return append([]byte(sealPrefix+mac+"\n"), snapshot...), nil
 }
 
-// Sealed returns the key set of a snapshot that was sealed with the same secret.
-// It retains neither argument. If data was not sealed, was changed, or was
-// sealed with another secret, [New] returns an error.
+// Sealed returns the key set of a snapshot that was sealed with the same
+// secret. It retains neither argument. If data was not sealed, was changed, or
+// was sealed with another secret, [New] returns an error.
 func Sealed(data, secret []byte) Source {
 	if err := checkSecret(secret); err != nil {
 		return Source{err: err}
 	}
 	rest, ok := bytes.CutPrefix(data, []byte(sealPrefix))
 	if !ok {
-		return Source{err: errors.New("jwks: snapshot is not sealed: use Seal to make it, or FromBytes")}
+		return Source{err: errNotSealed}
 	}
 	encoded, snapshot, _ := bytes.Cut(rest, []byte("\n"))
 	mac, err := jose.AppendDecoded(nil, string(encoded))
 	if err != nil || !hmac.Equal(mac, sealMAC(snapshot, secret)) {
-		return Source{err: errors.New("jwks: sealed snapshot was changed, or was sealed with another secret")}
+		return Source{err: errWrongSeal}
 	}
 	return FromBytes(snapshot)
 }

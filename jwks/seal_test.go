@@ -53,7 +53,8 @@ func TestSeal(t *testing.T) {
 		{"another environment", jwks.Sealed(swap(`"beta"`, `"prod"`), secret), changed},
 		{"another URL", jwks.Sealed(swap("api.beta.getpara.com", "evil.example"), secret), changed},
 		{"another time", jwks.Sealed(swap("2026-02-03", "2026-02-04"), secret), changed},
-		{"another key", jwks.Sealed(swap(keyA().jwk(), keyC().named("a").jwk()+" "), secret), changed},
+		{"another key", jwks.Sealed(swap(keyA().jwk(), keyC().named("a").jwk()+" "), secret),
+			changed},
 		{"a key less", jwks.Sealed(swap(keyA().jwk()+",", ""), secret), changed},
 		{"white space at the end", jwks.Sealed(append(bytes.Clone(sealed), '\n'), secret), changed},
 		{"another version", jwks.Sealed(swap("-v1 ", "-v2 "), secret), "is not sealed"},
@@ -67,7 +68,8 @@ func TestSeal(t *testing.T) {
 		if c != nil || err == nil || !strings.Contains(err.Error(), test.reason) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.reason)
 		}
-		if err != nil && (strings.Contains(err.Error(), mac) || strings.Contains(err.Error(), "sss")) {
+		if err != nil && (strings.Contains(err.Error(), mac) ||
+			strings.Contains(err.Error(), "sss")) {
 			t.Errorf("%s: the error quotes a secret: %v", test.name, err)
 		}
 	}

@@ -72,7 +72,8 @@ type origin struct {
 }
 
 // read parses the source. A plain key set has no time.
-func (s Source) read(algorithms []string) (keys map[string]*jose.Key, skipped []jose.Skipped, from origin, err error) {
+func (s Source) read(algorithms []string) (keys map[string]*jose.Key, skipped []jose.Skipped,
+	from origin, err error) {
 	switch {
 	case s.err != nil:
 		return nil, nil, from, s.err
@@ -92,8 +93,9 @@ func (s Source) read(algorithms []string) (keys map[string]*jose.Key, skipped []
 	case isSnapshot && s.env != nil:
 		return nil, nil, from, errors.New("jwks: key set is a snapshot: use FromBytes or FromFile")
 	case !isSnapshot && s.env == nil:
-		return nil, nil, from, errors.New("jwks: key set is not a snapshot and names no environment: " +
-			"use FromKeySet")
+		return nil, nil, from,
+			errors.New("jwks: key set is not a snapshot and names no environment: " +
+				"use FromKeySet")
 	case s.env != nil:
 		from = origin{Environment: s.env.Name, URL: s.env.URL}
 	}
@@ -138,8 +140,8 @@ func sortedIDs(keys map[string]*jose.Key) []string {
 	return ids
 }
 
-// snapshot encodes keys for read, each as Para wrote it. The result is a JWK Set
-// with an additional member, which other readers ignore (RFC 7517 §5).
+// snapshot encodes keys for read, each as Para wrote it. The result is a JWK
+// Set with an additional member, which other readers ignore (RFC 7517 §5).
 func snapshot(keys map[string]*jose.Key, from origin) ([]byte, error) {
 	head, err := json.Marshal(from)
 	if err != nil {

@@ -26,16 +26,19 @@ func snapshotOf(env jwks.Environment, pairs ...pair) []byte {
 
 func TestSources(t *testing.T) {
 	files := fstest.MapFS{
-		"keys.json":  {Data: snapshotOf(jwks.Prod, keyA(), keyB())},
-		"plain":      {Data: []byte(setOf(keyA()))},
-		"empty":      {},
-		"junk":       {Data: []byte("junk")},
-		"no-keys":    {Data: snapshotOf(jwks.Prod)},
-		"huge":       {Data: []byte(string(snapshotOf(jwks.Prod, keyA())) + strings.Repeat(" ", 1<<20))},
+		"keys.json": {Data: snapshotOf(jwks.Prod, keyA(), keyB())},
+		"plain":     {Data: []byte(setOf(keyA()))},
+		"empty":     {},
+		"junk":      {Data: []byte("junk")},
+		"no-keys":   {Data: snapshotOf(jwks.Prod)},
+		"huge": {Data: []byte(string(snapshotOf(jwks.Prod, keyA())) +
+			strings.Repeat(" ", 1<<20))},
 		"dir/x.json": {Data: snapshotOf(jwks.Prod, keyA())},
 		"origin":     {Data: []byte(`{"parajwt":17,` + setOf(keyA())[1:])},
-		"nameless":   {Data: []byte(`{"parajwt":{"fetchedAt":"2026-02-03T04:05:06Z"},` + setOf(keyA())[1:])},
-		"bad-date":   {Data: []byte(`{"parajwt":{"environment":"prod","fetchedAt":"yesterday"},` + setOf(keyA())[1:])},
+		"nameless": {Data: []byte(`{"parajwt":{"fetchedAt":"2026-02-03T04:05:06Z"},` +
+			setOf(keyA())[1:])},
+		"bad-date": {Data: []byte(`{"parajwt":{"environment":"prod","fetchedAt":"yesterday"},` +
+			setOf(keyA())[1:])},
 	}
 	for name, reason := range map[string]string{
 		"keys.json": "",
@@ -63,19 +66,22 @@ func TestSources(t *testing.T) {
 					continue
 				}
 				found(t, c, "a")
-				if environment, ids, err := source.Inspect(); environment != "prod" || !slices.Equal(ids, []string{"a", "b"}) || err != nil {
+				if environment, ids, err := source.Inspect(); environment != "prod" ||
+					!slices.Equal(ids, []string{"a", "b"}) || err != nil {
 					t.Errorf("%s %s: Inspect: %q %q %v", how, name, environment, ids, err)
 				}
 			case c != nil || err == nil || !strings.Contains(err.Error(), reason):
 				t.Errorf("%s %s: %v", how, name, err)
 			}
 			// Not usable is New's finding; a set without keys can be looked at.
-			if _, ids, err := source.Inspect(); reason != "" && name != "no-keys" && (err == nil || ids != nil) {
+			if _, ids, err := source.Inspect(); reason != "" && name != "no-keys" &&
+				(err == nil || ids != nil) {
 				t.Errorf("%s %s: Inspect: %q", how, name, ids)
 			}
 		}
 	}
-	if _, err := offline(jwks.Prod, jwks.FromFile(files, "missing")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := offline(jwks.Prod, jwks.FromFile(files, "missing")); !errors.Is(err,
+		fs.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
 }
@@ -83,7 +89,8 @@ func TestSources(t *testing.T) {
 // An empty file is an error, not an absent source.
 func TestNoBytesAreAMistake(t *testing.T) {
 	for _, data := range [][]byte{nil, {}} {
-		for _, source := range []jwks.Source{jwks.FromBytes(data), jwks.FromKeySet(jwks.Prod, data)} {
+		for _, source := range []jwks.Source{jwks.FromBytes(data),
+			jwks.FromKeySet(jwks.Prod, data)} {
 			if c, err := jwks.New(jwks.Prod, jwks.Config{Initial: source}); err == nil {
 				c.Close()
 				t.Errorf("%#v is accepted", data)
@@ -103,13 +110,18 @@ func TestFromKeySet(t *testing.T) {
 		reason string
 	}{
 		{"a plain set of BETA", jwks.FromKeySet(jwks.Beta, plain), ""},
-		{"without the path of the URL", jwks.FromKeySet(jwks.Environment{Name: "beta", URL: "https://api.beta.getpara.com"}, plain), ""},
-		{"a plain set of PROD", jwks.FromKeySet(jwks.Prod, plain), `of environment "prod", not of "beta"`},
+		{"without the path of the URL", jwks.FromKeySet(jwks.Environment{Name: "beta",
+			URL: "https://api.beta.getpara.com"}, plain), ""},
+		{"a plain set of PROD", jwks.FromKeySet(jwks.Prod, plain),
+			`of environment "prod", not of "beta"`},
 		{"of another URL", jwks.FromKeySet(elsewhere, plain), "of another URL"},
 		{"of no environment", jwks.FromKeySet(jwks.Environment{}, plain), "Environment is not set"},
-		{"of an invalid environment", jwks.FromKeySet(jwks.Environment{URL: "http://a.example"}, plain), "not https"},
-		{"a snapshot", jwks.FromKeySet(jwks.Beta, snapshot), "is a snapshot: use FromBytes or FromFile"},
-		{"a plain set as a snapshot", jwks.FromBytes(plain), "not a snapshot and names no environment: use FromKeySet"},
+		{"of an invalid environment", jwks.FromKeySet(jwks.Environment{URL: "http://a.example"},
+			plain), "not https"},
+		{"a snapshot", jwks.FromKeySet(jwks.Beta, snapshot),
+			"is a snapshot: use FromBytes or FromFile"},
+		{"a plain set as a snapshot", jwks.FromBytes(plain),
+			"not a snapshot and names no environment: use FromKeySet"},
 		{"a snapshot as a snapshot", jwks.FromBytes(snapshot), ""},
 		{"junk", jwks.FromKeySet(jwks.Beta, []byte("junk")), "not a key set"},
 		{"no usable key", jwks.FromKeySet(jwks.Beta, []byte(`{"keys":[]}`)), "no usable key"},
@@ -133,8 +145,10 @@ func TestFileIsReadAtOnceAndClosed(t *testing.T) {
 	if left := file.Len(); left < 700<<10 {
 		t.Errorf("only %d KiB of a MiB are left", left>>10)
 	}
-	broken := jwks.FromFile(oneFile{&countingFile{Reader: strings.NewReader("x"), err: errors.New("disk on fire")}}, "x")
-	if _, err := offline(jwks.Prod, broken); err == nil || !strings.Contains(err.Error(), "disk on fire") {
+	broken := jwks.FromFile(oneFile{&countingFile{Reader: strings.NewReader("x"),
+		err: errors.New("disk on fire")}}, "x")
+	if _, err := offline(jwks.Prod, broken); err == nil ||
+		!strings.Contains(err.Error(), "disk on fire") {
 		t.Errorf("a file that cannot be read: %v", err)
 	}
 }
@@ -179,7 +193,8 @@ func TestSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	for _, canary := range []string{`"d"`, `"k"`, "private", "symmetric", b64([]byte("canary-private")), b64([]byte("canary-symmetric"))} {
+	for _, canary := range []string{`"d"`, `"k"`, "private", "symmetric",
+		b64([]byte("canary-private")), b64([]byte("canary-symmetric"))} {
 		if strings.Contains(string(data), canary) {
 			t.Errorf("%s is in the snapshot", canary)
 		}
@@ -201,7 +216,8 @@ func TestSnapshot(t *testing.T) {
 	// The next start has no network.
 	l.does(status(503))
 	now.advance(time.Hour)
-	second := l.cache(t, jwks.Config{Initial: jwks.FromFile(fstest.MapFS{"keys.json": {Data: data}}, "keys.json")}, jwks.WithClock(now.Now))
+	second := l.cache(t, jwks.Config{Initial: jwks.FromFile(fstest.MapFS{"keys.json": {Data: data}},
+		"keys.json")}, jwks.WithClock(now.Now))
 	const input = "header.payload"
 	for _, p := range []pair{pairs[0], pairs[1].named("named"), keyA()} {
 		if err := found(t, second, p.id).Verify([]byte(input), p.sign(input)); err != nil {
@@ -237,20 +253,28 @@ func TestSnapshotAge(t *testing.T) {
 		want            time.Time
 	}{
 		{"fresh", now.Now().Format(time.RFC3339Nano), true, now.Now()},
-		{"old", now.Now().Add(-71 * time.Hour).In(time.FixedZone("", 2*3600)).Format(time.RFC3339Nano), true, now.Now().Add(-71 * time.Hour)},
-		{"stale", now.Now().Add(-72 * time.Hour).Format(time.RFC3339Nano), false, now.Now().Add(-72 * time.Hour)},
-		{"older than nanoseconds can say", "1066-10-14T09:00:00Z", false, time.Date(1066, 10, 14, 9, 0, 0, 0, time.UTC)},
-		{"from the future", now.Now().Add(24 * time.Hour).Format(time.RFC3339Nano), true, now.Now()}, // gains no time
+		{"old", now.Now().Add(-71 * time.Hour).In(time.FixedZone("",
+			2*3600)).Format(time.RFC3339Nano), true, now.Now().Add(-71 * time.Hour)},
+		{"stale", now.Now().Add(-72 * time.Hour).Format(time.RFC3339Nano), false,
+			now.Now().Add(-72 * time.Hour)},
+		{"older than nanoseconds can say", "1066-10-14T09:00:00Z", false,
+			time.Date(1066, 10, 14, 9, 0, 0, 0, time.UTC)},
+		// gains no time
+		{"from the future", now.Now().Add(24 * time.Hour).Format(time.RFC3339Nano), true,
+			now.Now()},
 		{"undated", "0001-01-01T00:00:00Z", true, now.Now()},
 	} {
-		c := (&lab{url: "http://127.0.0.1:1"}).cache(t, jwks.Config{Initial: fetchedAt(test.fetchedAt)}, jwks.WithClock(now.Now))
-		if st := c.Status(); st.Usable != test.usable || st.Stale == test.usable || !st.FetchedAt.Equal(test.want) || st.FetchedAt.Location() != time.UTC {
+		c := (&lab{url: "http://127.0.0.1:1"}).cache(t,
+			jwks.Config{Initial: fetchedAt(test.fetchedAt)}, jwks.WithClock(now.Now))
+		if st := c.Status(); st.Usable != test.usable || st.Stale == test.usable ||
+			!st.FetchedAt.Equal(test.want) || st.FetchedAt.Location() != time.UTC {
 			t.Errorf("%s: %+v", test.name, st)
 		}
 	}
 }
 
-// A snapshot is of one environment and one URL. It is not for another, whatever the key IDs are.
+// A snapshot is of one environment and one URL. It is not for another, whatever
+// the key IDs are.
 func TestSnapshotOfAnotherEnvironment(t *testing.T) {
 	prod, err := offline(jwks.Prod, jwks.FromKeySet(jwks.Prod, []byte(setOf(keyA()))))
 	if err != nil {
@@ -267,11 +291,14 @@ func TestSnapshotOfAnotherEnvironment(t *testing.T) {
 		{jwks.Prod, ""},
 		{jwks.Beta, `of environment "prod", not of "beta"`},
 		{jwks.Environment{Name: "prod", URL: jwks.Beta.URL}, "of another URL"},
-		{jwks.Environment{Name: "beta", URL: jwks.Prod.URL}, `of environment "prod", not of "beta"`},
+		{jwks.Environment{Name: "beta", URL: jwks.Prod.URL},
+			`of environment "prod", not of "beta"`},
 	} {
 		for _, isOffline := range []bool{true, false} {
-			c, err := jwks.New(test.env, jwks.Config{Offline: isOffline, Initial: jwks.FromBytes(data)})
-			if test.reason == "" && err != nil || test.reason != "" && (c != nil || err == nil || !strings.Contains(err.Error(), test.reason)) {
+			c, err := jwks.New(test.env, jwks.Config{Offline: isOffline,
+				Initial: jwks.FromBytes(data)})
+			if test.reason == "" && err != nil || test.reason != "" &&
+				(c != nil || err == nil || !strings.Contains(err.Error(), test.reason)) {
 				t.Errorf("for %+v: %v", test.env, err)
 			}
 		}
@@ -283,7 +310,8 @@ func TestLargestSnapshot(t *testing.T) {
 	pad := func(n int) string {
 		return `{"kid":"a","x5c":["` + strings.Repeat("<", n) + `"],` + keyA().public + `}`
 	}
-	odd := strings.TrimSuffix(keyB().jwk(), "}") + `,"other":[` + strings.Repeat("0,", 70<<10) + `0]}`
+	odd := strings.TrimSuffix(keyB().jwk(), "}") + `,"other":[` + strings.Repeat("0,", 70<<10) +
+		`0]}`
 	text := set(pad(256<<10-len(set(pad(0), odd))), odd)
 	if len(text) != 256<<10 {
 		t.Fatalf("%d bytes", len(text))
@@ -297,6 +325,7 @@ func TestLargestSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, ids, err := jwks.FromBytes(data).Inspect(); err != nil || len(ids) != 2 {
-		t.Errorf("%d KiB of keys became a snapshot of %d KiB: %v", len(text)>>10, len(data)>>10, err)
+		t.Errorf("%d KiB of keys became a snapshot of %d KiB: %v", len(text)>>10, len(data)>>10,
+			err)
 	}
 }

@@ -38,7 +38,8 @@ func TestColdStartStampede(t *testing.T) {
 	if n := failures.Load(); n != 0 {
 		t.Fatalf("%d of %d failed", n, callers)
 	}
-	t.Logf("%d concurrent first look-ups: %d fetch, %d failures", callers, l.fetches.Load(), failures.Load())
+	t.Logf("%d concurrent first look-ups: %d fetch, %d failures", callers, l.fetches.Load(),
+		failures.Load())
 }
 
 func TestFailureAtStart(t *testing.T) {
@@ -102,7 +103,8 @@ func TestHangAtStart(t *testing.T) {
 	})
 }
 
-// Warm says whether tokens can be verified, also to a caller that does not wait for Para.
+// Warm says whether tokens can be verified, also to a caller that does not wait
+// for Para.
 func TestWarmWithInitialAndAHangingPara(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)

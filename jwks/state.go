@@ -25,14 +25,14 @@ const (
 	// StateStale means that the keys are older than promised, because fetches
 	// fail. They are used until Config.StaleLimit.
 	StateStale State = "stale"
-	// StateOverdue means that the keys are older than promised although no fetch
-	// failed. The process was suspended past a refresh.
+	// StateOverdue means that the keys are older than promised although no
+	// fetch failed. The process was suspended past a refresh.
 	StateOverdue State = "overdue"
-	// StateUnavailable means that there are no keys, or that they are older than
-	// Config.StaleLimit.
+	// StateUnavailable means that there are no keys, or that they are older
+	// than Config.StaleLimit.
 	StateUnavailable State = "unavailable"
-	// StateOffline means that the keys of Config.Initial are used and nothing is
-	// fetched.
+	// StateOffline means that the keys of Config.Initial are used and nothing
+	// is fetched.
 	StateOffline State = "offline"
 )
 

@@ -126,7 +126,8 @@ func TestStates(t *testing.T) {
 		for _, answer := range []http.HandlerFunc{body(setOf(keyA())), status(500)} {
 			l, now := newLab(t), newClock()
 			l.does(answer)
-			c := l.cache(t, jwks.Config{Initial: l.keySet(keyA()), StaleLimit: stale}, jwks.WithClock(now.Now))
+			c := l.cache(t, jwks.Config{Initial: l.keySet(keyA()), StaleLimit: stale},
+				jwks.WithClock(now.Now))
 			inState(t, c, jwks.StateInitial)
 			settle(c)
 			if c.Status().Failures == 0 {
@@ -140,7 +141,8 @@ func TestStates(t *testing.T) {
 	})
 	t.Run("initial, unavailable", func(t *testing.T) {
 		l, now := newLab(t), newClock()
-		c := l.cache(t, jwks.Config{Initial: l.keySet(keyA()), StaleLimit: stale}, jwks.WithClock(now.Now))
+		c := l.cache(t, jwks.Config{Initial: l.keySet(keyA()), StaleLimit: stale},
+			jwks.WithClock(now.Now))
 		now.advance(stale - 1)
 		inState(t, c, jwks.StateInitial) // nothing was promised yet
 		now.advance(1)
@@ -150,7 +152,8 @@ func TestStates(t *testing.T) {
 		l, now, c := start(t, jwks.Config{})
 		settle(c)
 		l.does(body(`{"keys":[]}`))
-		for _, wait := range []time.Duration{5 * time.Minute, 90 * time.Second, 90 * time.Second, 90 * time.Second} {
+		for _, wait := range []time.Duration{5 * time.Minute, 90 * time.Second, 90 * time.Second,
+			90 * time.Second} {
 			now.advance(wait)
 			settle(c)
 		}
@@ -201,7 +204,8 @@ func TestClockIsReadAfterTheWait(t *testing.T) {
 		"the fetch ends the wait": func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return ctx, func() {}
 		},
-		"the context ends the wait": func(ctx context.Context) (context.Context, context.CancelFunc) {
+		"the context ends the wait": func(ctx context.Context) (context.Context,
+			context.CancelFunc) {
 			return context.WithTimeout(ctx, 3*time.Second)
 		},
 	} {

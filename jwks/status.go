@@ -9,7 +9,8 @@ type Status struct {
 	URL         string `json:"url"`
 
 	State State `json:"state"`
-	// Usable reports whether tokens can be verified. Use it for readiness checks.
+	// Usable reports whether tokens can be verified. Use it for readiness
+	// checks.
 	Usable bool `json:"usable"`
 	// Stale reports whether the keys are older than promised because they could
 	// not be refreshed. Use it for alerts: Usable becomes false at StaleAt.

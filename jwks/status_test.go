@@ -28,11 +28,13 @@ func TestStatusJSON(t *testing.T) {
 	}
 
 	l := newLab(t)
-	l.does(body(set(keyB().jwk(), keyA().jwk(), `{"kid":"x","kty":"LWE"}`), "Cache-Control", "max-age=60"))
+	l.does(body(set(keyB().jwk(), keyA().jwk(), `{"kid":"x","kty":"LWE"}`), "Cache-Control",
+		"max-age=60"))
 	c = l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 	next := c.Status().NextFetch.Format(time.RFC3339Nano)
-	warm := `{"environment":"lab","url":"` + l.url + `/.well-known/jwks.json","state":"fresh","usable":true,"stale":false,"kids":["a","b"],` +
+	warm := `{"environment":"lab","url":"` + l.url +
+		`/.well-known/jwks.json","state":"fresh","usable":true,"stale":false,"kids":["a","b"],` +
 		`"skipped":[{"index":2,"kid":"x","reason":"unknown kty"}],"fetchedAt":"2026-02-03T04:05:06Z","nextFetch":"` + next + `",` +
 		`"staleAt":"2026-02-06T04:05:06Z","fetches":1,"failures":0}`
 	if got := marshal(); got != warm {
@@ -44,15 +46,18 @@ func TestStatusJSON(t *testing.T) {
 	settle(c)
 	found(t, c, "a")
 	next = c.Status().NextFetch.Format(time.RFC3339Nano)
-	stale := strings.NewReplacer(`"state":"fresh"`, `"state":"stale"`, `"stale":false`, `"stale":true`, `"fetches":1,"failures":0`,
+	stale := strings.NewReplacer(`"state":"fresh"`, `"state":"stale"`, `"stale":false`,
+		`"stale":true`, `"fetches":1,"failures":0`,
 		`"fetches":2,"failures":1,"lastError":"key set's server answered 503","errorAt":"2026-02-03T04:06:11Z"`,
-		warm[strings.Index(warm, `"nextFetch"`):strings.Index(warm, `"staleAt"`)], `"nextFetch":"`+next+`",`).Replace(warm)
+		warm[strings.Index(warm, `"nextFetch"`):strings.Index(warm, `"staleAt"`)],
+		`"nextFetch":"`+next+`",`).Replace(warm)
 	if got := marshal(); got != stale {
 		t.Errorf("stale:\n%s\n%s", got, stale)
 	}
 }
 
-// Stale is about the age of the keys, not about a failure that is being retried in time.
+// Stale is about the age of the keys, not about a failure that is being retried
+// in time.
 func TestStatusStale(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
 	start := now.Now()
@@ -72,7 +77,8 @@ func TestStatusStale(t *testing.T) {
 	if st := c.Status(); st.Stale || st.Failures != 0 || st.LastError != "" || st.ErrorAt.IsZero() {
 		t.Errorf("after it: %+v", st)
 	}
-	for _, at := range []time.Time{c.Status().FetchedAt, c.Status().NextFetch, c.Status().StaleAt, c.Status().ErrorAt} {
+	for _, at := range []time.Time{c.Status().FetchedAt, c.Status().NextFetch, c.Status().StaleAt,
+		c.Status().ErrorAt} {
 		if at.Location() != time.UTC {
 			t.Errorf("not in UTC: %v", at)
 		}
@@ -83,7 +89,8 @@ func TestStatusStale(t *testing.T) {
 	}
 }
 
-// docs/outages.md names every line of the log, word by word, so that one can alert on it.
+// docs/outages.md names every line of the log, word by word, so that one can
+// alert on it.
 func TestEveryLogLineIsDocumented(t *testing.T) {
 	page, err := os.ReadFile("../docs/outages.md")
 	if err != nil {
@@ -93,7 +100,8 @@ func TestEveryLogLineIsDocumented(t *testing.T) {
 	now := newClock()
 	var log logbook
 	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
-	for _, text := range []string{`{}`, setOf(keyA()), `{"keys":[]}`, `{"keys":[]}`, `{"keys":[]}`, `{"keys":[]}`, set(keyB().jwk(), `{}`)} {
+	for _, text := range []string{`{}`, setOf(keyA()), `{"keys":[]}`, `{"keys":[]}`, `{"keys":[]}`,
+		`{"keys":[]}`, set(keyB().jwk(), `{}`)} {
 		l.does(body(text))
 		now.advance(6 * time.Minute)
 		settle(c)

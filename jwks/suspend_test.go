@@ -16,8 +16,9 @@ import (
 
 // The process was suspended.
 
-// A process that was suspended has timers that did not run. What Para did meanwhile counts from the
-// first look-up on, for all who come while that is being found out.
+// A process that was suspended has timers that did not run. What Para did
+// meanwhile counts from the first look-up on, for all who come while that is
+// being found out.
 func TestWithdrawnKeyInFrozenProcess(t *testing.T) {
 	const callers = 100
 	l := newLab(t)
@@ -54,7 +55,8 @@ func TestWithdrawnKeyInFrozenProcess(t *testing.T) {
 }
 
 func TestFrozenProcess(t *testing.T) {
-	// freezable returns a warm cache whose clock can be moved ahead of its timers.
+	// freezable returns a warm cache whose clock can be moved ahead of its
+	// timers.
 	freezable := func(t *testing.T, first jwks.Source) (*lab, *jwks.Cache, *atomic.Int64) {
 		l := bubbleLab(t)
 		l.serves(keyA(), keyB())
@@ -134,8 +136,9 @@ func TestFrozenProcess(t *testing.T) {
 			refused(t, c, "a", jwks.ErrUnknownKey)
 		})
 	})
-	// The freeze comes in the middle of a refresh: the usual place in a function that is stopped as
-	// soon as it has answered. What the fetch brings afterwards is old, or a broken connection.
+	// The freeze comes in the middle of a refresh: the usual place in a
+	// function that is stopped as soon as it has answered. What the fetch
+	// brings afterwards is old, or a broken connection.
 	for name, answer := range map[string]http.HandlerFunc{
 		"an old answer arrives":      body(setOf(keyA(), keyB())),
 		"a broken answer arrives":    cutOff(setOf(keyA(), keyB())),
@@ -157,7 +160,8 @@ func TestFrozenProcess(t *testing.T) {
 					}
 					refused(t, c, "a", jwks.ErrUnknownKey)
 					found(t, c, "b")
-					if st := c.Status(); st.Failures != 0 || st.Fetches > 4 || int64(st.Fetches) != l.fetches.Load() {
+					if st := c.Status(); st.Failures != 0 || st.Fetches > 4 ||
+						int64(st.Fetches) != l.fetches.Load() {
 						t.Errorf("%d fetches, status: %+v", l.fetches.Load(), st)
 					}
 				}
@@ -170,7 +174,8 @@ func TestFrozenProcess(t *testing.T) {
 			l := bubbleLab(t)
 			l.does(after(slow, body(setOf(keyA()))))
 			var ahead atomic.Int64
-			c := l.cache(t, jwks.Config{}, jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }))
+			c := l.cache(t, jwks.Config{},
+				jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }))
 			asked := time.Now()
 			found(t, c, "a")
 			st := c.Status()
@@ -189,7 +194,8 @@ func TestFrozenProcess(t *testing.T) {
 			}
 
 			ahead.Store(0)
-			c = l.cache(t, jwks.Config{}, jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }))
+			c = l.cache(t, jwks.Config{},
+				jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }))
 			found(t, c, "a")
 			ahead.Store(int64(refresh + timeout - slow))
 			before := time.Now()
@@ -204,7 +210,8 @@ func TestFrozenProcess(t *testing.T) {
 			l := bubbleLab(t)
 			l.does(hang)
 			var late atomic.Int64
-			c := l.cache(t, jwks.Config{}, jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(late.Load())) }))
+			c := l.cache(t, jwks.Config{},
+				jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(late.Load())) }))
 			time.AfterFunc(time.Second, func() { late.Store(int64(time.Second / 2)) })
 			refused(t, c, "a", jwks.ErrUnavailable)
 			l.fetched(t, 1)
@@ -226,9 +233,11 @@ func TestFrozenProcess(t *testing.T) {
 	})
 }
 
-// The network goes, a refresh fails, the machine sleeps for two days: the next look-up waits for what Para says by now.
+// The network goes, a refresh fails, the machine sleeps for two days: the next
+// look-up waits for what Para says by now.
 func TestSuspendedAfterAFailure(t *testing.T) {
-	for _, answer := range []http.HandlerFunc{after(time.Second, body(setOf(keyB()))), after(time.Second, status(500))} {
+	for _, answer := range []http.HandlerFunc{after(time.Second, body(setOf(keyB()))),
+		after(time.Second, status(500))} {
 		synctest.Test(t, func(t *testing.T) {
 			l, c := bubbleStarted(t, jwks.Config{})
 			l.does(status(503))
@@ -244,7 +253,8 @@ func TestSuspendedAfterAFailure(t *testing.T) {
 					if waited := time.Since(start); waited != time.Second {
 						t.Errorf("waited %v", waited)
 					}
-					if well := c.Status().Failures == 0; well && !errors.Is(err, jwks.ErrUnknownKey) || !well && err != nil {
+					if well := c.Status().Failures == 0; well &&
+						!errors.Is(err, jwks.ErrUnknownKey) || !well && err != nil {
 						t.Errorf("got %v", err)
 					}
 				})

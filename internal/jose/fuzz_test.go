@@ -19,8 +19,8 @@ import (
 	"unicode/utf8"
 )
 
-// members reads an object with encoding/json, and refuses what that would let pass: a name twice in
-// any object, more than 16 levels, what is not UTF-8.
+// members reads an object with encoding/json, and refuses what that would let
+// pass: a name twice in any object, more than 16 levels, what is not UTF-8.
 func members(text string) (map[string]any, error) {
 	if !utf8.ValidString(text) {
 		return nil, errors.New("not UTF-8")
@@ -92,7 +92,8 @@ func slowHeader(text string) (Header, error) {
 				return Header{}, fmt.Errorf("%s is not supported", name)
 			}
 		}
-		for _, known := range []string{"alg", "kid", "typ", "jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256"} {
+		for _, known := range []string{"alg", "kid", "typ", "jwk", "jku", "x5u", "x5c", "x5t",
+			"x5t#S256"} {
 			if name != known && strings.EqualFold(name, known) {
 				return Header{}, fmt.Errorf("%q is not %q", name, known)
 			}
@@ -106,7 +107,8 @@ func slowHeader(text string) (Header, error) {
 		return Header{}, errors.New("no alg or no kid")
 	case len(kid) > 256:
 		return Header{}, errors.New("kid too long")
-	case m["typ"] != nil && (!isText || strings.ToLower(typ) != "jwt" && strings.ToLower(typ) != "application/jwt"):
+	case m["typ"] != nil && (!isText || strings.ToLower(typ) != "jwt" &&
+		strings.ToLower(typ) != "application/jwt"):
 		return Header{}, errors.New("typ")
 	}
 	return Header{alg, kid}, nil
@@ -140,7 +142,8 @@ func FuzzParseHeader(f *testing.F) {
 		case err != nil && !errors.Is(err, ErrHeader) && !errors.Is(err, ErrAlgorithm):
 			t.Fatalf("%q: an error of no kind: %v", text, err)
 		}
-		// encoding/json makes U+FFFD of half a surrogate pair, which is refused here.
+		// encoding/json makes U+FFFD of half a surrogate pair, which is refused
+		// here.
 		if err != nil && slow == nil && !strings.Contains(fmt.Sprint(members(text)), "\ufffd") {
 			t.Fatalf("%q is refused for nothing: %v", text, err)
 		}
@@ -151,7 +154,8 @@ func FuzzToken(f *testing.F) {
 	for _, v := range vectors(f) {
 		f.Add(v.Token)
 	}
-	for _, token := range []string{"a.b.c", "YQ.YWI.YWJj", "YQ==.YWI=.YWJj", "YR.YWJ.--__", "YQ.Y\nWI.YWJj", "..", "YQ..YQ", "YQ.YQ.YQ.YQ.YQ", strings.Repeat(".", 100)} {
+	for _, token := range []string{"a.b.c", "YQ.YWI.YWJj", "YQ==.YWI=.YWJj", "YR.YWJ.--__",
+		"YQ.Y\nWI.YWJj", "..", "YQ..YQ", "YQ.YQ.YQ.YQ.YQ", strings.Repeat(".", 100)} {
 		f.Add(token)
 	}
 	f.Fuzz(func(t *testing.T, token string) {
@@ -179,8 +183,10 @@ func FuzzToken(f *testing.F) {
 				if !errors.Is(err, ErrBase64) || len(decoded) > 0 {
 					t.Fatalf("%q: %q with %v", part, decoded, err)
 				}
-				// Go's own decoder takes no more than this, but for line breaks and unused bits.
-				if plain, err := base64.RawURLEncoding.DecodeString(part); err == nil && b64(plain) == part {
+				// Go's own decoder takes no more than this, but for line breaks
+				// and unused bits.
+				if plain, err := base64.RawURLEncoding.DecodeString(part); err == nil &&
+					b64(plain) == part {
 					t.Fatalf("%q is refused for nothing", part)
 				}
 				continue
@@ -240,8 +246,8 @@ func jwkMembersOf(text string) (map[string]any, error) {
 	return m, nil
 }
 
-// recheck finds out for itself whether a key may be used, from its JWK, by means of the standard
-// library and of RFC 7517 and RFC 7518 alone.
+// recheck finds out for itself whether a key may be used, from its JWK, by
+// means of the standard library and of RFC 7517 and RFC 7518 alone.
 func recheck(k *Key, allowed []string) error {
 	m, err := jwkMembersOf(k.JSON)
 	if err != nil {
@@ -281,10 +287,12 @@ func recheck(k *Key, allowed []string) error {
 		e, errE := number64(m, "e")
 		N, E := new(big.Int).SetBytes(n), new(big.Int).SetBytes(e)
 		public, ok := k.Public.(*rsa.PublicKey)
-		if !ok || errN != nil || errE != nil || public.N.Cmp(N) != 0 || big.NewInt(int64(public.E)).Cmp(E) != 0 {
+		if !ok || errN != nil || errE != nil || public.N.Cmp(N) != 0 ||
+			big.NewInt(int64(public.E)).Cmp(E) != 0 {
 			return fmt.Errorf("%#v is not the key of %s", k.Public, k.JSON)
 		}
-		if N.BitLen() < 2048 || N.BitLen() > 8192 || N.Bit(0) == 0 || E.Bit(0) == 0 || E.Cmp(big.NewInt(3)) < 0 || E.BitLen() > 31 {
+		if N.BitLen() < 2048 || N.BitLen() > 8192 || N.Bit(0) == 0 || E.Bit(0) == 0 ||
+			E.Cmp(big.NewInt(3)) < 0 || E.BitLen() > 31 {
 			return fmt.Errorf("RSA of %d bits with exponent %v", N.BitLen(), E)
 		}
 		fits = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
@@ -304,7 +312,8 @@ func recheck(k *Key, allowed []string) error {
 			return errors.New("a coordinate is not reduced")
 		}
 		point, err := public.Bytes()
-		if err != nil || !bytes.Equal(point, append([]byte{4}, raw(public.Curve, X, Y)...)) || len(point) != 1+2*size {
+		if err != nil || !bytes.Equal(point, append([]byte{4}, raw(public.Curve, X, Y)...)) ||
+			len(point) != 1+2*size {
 			return fmt.Errorf("%#v is not the key of %s", k.Public, k.JSON)
 		}
 		// y² = x³ - 3x + b
@@ -313,7 +322,8 @@ func recheck(k *Key, allowed []string) error {
 		if new(big.Int).Exp(Y, big.NewInt(2), p.P).Cmp(right) != 0 {
 			return errors.New("the point is not on its curve")
 		}
-		fits = map[string][]string{"P-256": {"ES256"}, "P-384": {"ES384"}, "P-521": {"ES512"}}[p.Name]
+		fits = map[string][]string{"P-256": {"ES256"}, "P-384": {"ES384"},
+			"P-521": {"ES512"}}[p.Name]
 	case "OKP":
 		x, errX := number64(m, "x")
 		public, ok := k.Public.(ed25519.PublicKey)
@@ -342,8 +352,10 @@ func FuzzParseSet(f *testing.F) {
 	}
 	r, p256, ed := realJWK(rsaKey()), realJWK(p256Key()), realJWK(edKey())
 	f.Add(set(r.String(), p256.with("kid", "e").String(), ed.with("kid", "o").String()))
-	f.Add(set(r.with("alg", "RS256").with("use", "sig").with("key_ops", []string{"verify"}).String(), r.String()))
-	f.Add(set(p256.with("d", "AQAB").String(), realJWK(p384Key()).String(), realJWK(p521Key()).with("alg", "ES512").with("kid", "5").String()))
+	f.Add(set(r.with("alg", "RS256").with("use", "sig").with("key_ops",
+		[]string{"verify"}).String(), r.String()))
+	f.Add(set(p256.with("d", "AQAB").String(), realJWK(p384Key()).String(),
+		realJWK(p521Key()).with("alg", "ES512").with("kid", "5").String()))
 	f.Add(set(`null`, `1`, `{"kty":"oct","kid":"k","k":"AA"}`, `{"kid":1,"kid":2}`, `[[[]]]`))
 	f.Add(set(rsaJWK(modulus(2048), new(big.Int).SetBit(big.NewInt(3), 64, 1)).String()))
 	f.Add(set(strings.TrimSuffix(r.String(), "}") + `,"Kty":"EC","crv":"P-256","x":"AQ","y":"AQ"}`))
@@ -376,7 +388,8 @@ func FuzzParseSet(f *testing.F) {
 			}
 		}
 		slices.Sort(places)
-		if distinct := len(slices.Compact(places)); distinct != len(skipped) || distinct+len(keys) != len(whole.Keys) || len(whole.Keys) > 100 {
+		if distinct := len(slices.Compact(places)); distinct != len(skipped) ||
+			distinct+len(keys) != len(whole.Keys) || len(whole.Keys) > 100 {
 			t.Fatalf("%d keys and %d skipped of %d", len(keys), len(skipped), len(whole.Keys))
 		}
 		for id, k := range keys {
@@ -386,14 +399,16 @@ func FuzzParseSet(f *testing.F) {
 			if err := recheck(k, allowed); err != nil {
 				t.Fatalf("a key that must not be used: %v", err)
 			}
-			if !slices.ContainsFunc(whole.Keys, func(raw json.RawMessage) bool { return string(raw) == k.JSON }) {
+			if !slices.ContainsFunc(whole.Keys,
+				func(raw json.RawMessage) bool { return string(raw) == k.JSON }) {
 				t.Fatalf("%s is not in the set", k.JSON)
 			}
 			if err := k.Verify([]byte("a.b"), make([]byte, k.size)); err == nil {
 				t.Fatal("a signature of zeros passes")
 			}
 			again, _, err := ParseSet(set(k.JSON), allowed)
-			if err != nil || again[id] == nil || !again[id].Same(k) || !reflect.DeepEqual(again[id].Public, k.Public) {
+			if err != nil || again[id] == nil || !again[id].Same(k) ||
+				!reflect.DeepEqual(again[id].Public, k.Public) {
 				t.Fatalf("read twice, %s is two keys: %v", k.JSON, err)
 			}
 		}
@@ -403,9 +418,11 @@ func FuzzParseSet(f *testing.F) {
 // FuzzKeyNumbers compares the verdict on a JWK's numbers, and the key that is
 // read, with an independent decoding by math/big.
 func FuzzKeyNumbers(f *testing.F) {
-	r, p256, p384, p521 := realJWK(rsaKey()), realJWK(p256Key()), realJWK(p384Key()), realJWK(p521Key())
+	r, p256, p384, p521 := realJWK(rsaKey()), realJWK(p256Key()), realJWK(p384Key()),
+		realJWK(p521Key())
 	add := func(kty string, crv, a, b any) { f.Add(kty, crv.(string), a.(string), b.(string)) }
-	for _, key := range []fields{r, r.with("e", "Aw"), r.with("e", "AAEAAQ"), r.with("e", "AQAAAAE"),
+	for _, key := range []fields{r, r.with("e", "Aw"), r.with("e", "AAEAAQ"),
+		r.with("e", "AQAAAAE"),
 		rsaJWK(modulus(2047), e65537), rsaJWK(modulus(8193), e65537)} {
 		add("RSA", "", key["n"], key["e"])
 	}
@@ -431,7 +448,8 @@ func FuzzKeyNumbers(f *testing.F) {
 		}
 		good, err := goodNumbers(kty, crv, a, b)
 		if (keys["k"] != nil) != good {
-			t.Fatalf("%s: kept is %t, want %t (%v); skipped %+v", key, keys["k"] != nil, good, err, skipped)
+			t.Fatalf("%s: kept is %t, want %t (%v); skipped %+v", key, keys["k"] != nil, good, err,
+				skipped)
 		}
 		if good {
 			if err := recheck(keys["k"], Algorithms()); err != nil {
@@ -470,7 +488,8 @@ func goodNumbers(kty, crv, a, b string) (bool, error) {
 		return len(first) == size && len(second) == size && x.Cmp(p.P) < 0 && y.Cmp(p.P) < 0 &&
 			new(big.Int).Exp(y, big.NewInt(2), p.P).Cmp(right) == 0, nil
 	case "OKP":
-		return crv == "Ed25519" && len(first) == 32 && !slices.Contains(smallOrder(), string(first)), nil
+		return crv == "Ed25519" && len(first) == 32 &&
+			!slices.Contains(smallOrder(), string(first)), nil
 	}
 	return false, nil
 }

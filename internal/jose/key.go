@@ -32,7 +32,8 @@ var (
 // Algorithms returns the names of all supported signature algorithms (RFC 7518
 // §3.1, RFC 8037 §3.1). They exclude "none" and the symmetric ones.
 func Algorithms() []string {
-	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
+		"EdDSA"}
 }
 
 // Key is a public key bound to one algorithm (RFC 8725 §3.1). It is immutable

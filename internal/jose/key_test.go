@@ -36,11 +36,14 @@ var (
 			}
 		}
 	})
-	otherRSA = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
-	p256Key  = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
-	p384Key  = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)) })
-	p521Key  = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)) })
-	edKey    = sync.OnceValue(func() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(random(ed25519.SeedSize)) })
+	otherRSA = sync.OnceValue(func() *rsa.PrivateKey {
+		return must(rsa.GenerateKey(rand.Reader,
+			2048))
+	})
+	p256Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
+	p384Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)) })
+	p521Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)) })
+	edKey   = sync.OnceValue(func() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(random(ed25519.SeedSize)) })
 )
 
 func must[T any](v T, err error) T {
@@ -79,7 +82,8 @@ func rsaJWK(n, e *big.Int) fields {
 func ecJWK(crv string, public *ecdsa.PublicKey) fields {
 	point := must(public.Bytes())[1:] // behind the 4 that says uncompressed
 	half := len(point) / 2
-	return fields{"kty": "EC", "kid": "k", "crv": crv, "x": b64(point[:half]), "y": b64(point[half:])}
+	return fields{"kty": "EC", "kid": "k", "crv": crv, "x": b64(point[:half]),
+		"y": b64(point[half:])}
 }
 
 // realJWK returns the public half of a private key as a JWK without alg.
@@ -114,7 +118,8 @@ func parseOne(t *testing.T, key fields, allowed ...string) *Key {
 	return nil
 }
 
-// modulus returns an odd number of so many bits. ParseSet does not ask for its factors.
+// modulus returns an odd number of so many bits. ParseSet does not ask for its
+// factors.
 func modulus(bits int) *big.Int {
 	n := new(big.Int).SetBit(big.NewInt(1), bits-1, 1)
 	return n.SetBit(n, bits/2, 1)
@@ -123,7 +128,8 @@ func modulus(bits int) *big.Int {
 var e65537 = big.NewInt(65537)
 
 func TestAlgorithms(t *testing.T) {
-	want := []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+	want := []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384",
+		"ES512", "EdDSA"}
 	got := Algorithms()
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -141,7 +147,8 @@ func TestAlgorithms(t *testing.T) {
 
 func TestParseSetKeeps(t *testing.T) {
 	r, all := rsaJWK(modulus(2048), e65537), Algorithms()
-	p256, p384, p521, ed := realJWK(p256Key()), realJWK(p384Key()), realJWK(p521Key()), realJWK(edKey())
+	p256, p384, p521, ed := realJWK(p256Key()), realJWK(p384Key()), realJWK(p521Key()),
+		realJWK(edKey())
 	long := strings.Repeat("k", 256)
 	for _, tt := range []struct {
 		name    string
@@ -164,28 +171,37 @@ func TestParseSetKeeps(t *testing.T) {
 
 		{"use sig", r.with("use", "sig"), all, "RS256", 256},
 		{"key_ops verify", r.with("key_ops", []string{"verify"}), all, "RS256", 256},
-		{"key_ops sign and verify", r.with("key_ops", []string{"sign", "verify"}), all, "RS256", 256},
-		{"key_ops verify and sign", r.with("key_ops", []string{"verify", "sign"}), all, "RS256", 256},
+		{"key_ops sign and verify", r.with("key_ops", []string{"sign", "verify"}), all, "RS256",
+			256},
+		{"key_ops verify and sign", r.with("key_ops", []string{"verify", "sign"}), all, "RS256",
+			256},
 		{"kid of 256 bytes", r.with("kid", long), all, "RS256", 256},
-		{"unknown members", r.with("x", []any{1, fields{"y": nil}}).with("iat", 1), all, "RS256", 256},
-		{"a modulus with a leading zero", r.with("n", b64(append([]byte{0}, modulus(2048).Bytes()...))), all, "RS256", 256},
+		{"unknown members", r.with("x", []any{1, fields{"y": nil}}).with("iat", 1), all, "RS256",
+			256},
+		{"a modulus with a leading zero", r.with("n",
+			b64(append([]byte{0}, modulus(2048).Bytes()...))), all, "RS256", 256},
 		{"an exponent with a leading zero", r.with("e", "AAEAAQ"), all, "RS256", 256},
-		{"certificates, which are not read", r.with("x5u", "https://127.0.0.1:1/").with("x5t", "AA").with("x5c", []string{"AAAA"}), all, "RS256", 256},
+		{"certificates, which are not read", r.with("x5u", "https://127.0.0.1:1/").with("x5t",
+			"AA").with("x5c", []string{"AAAA"}), all, "RS256", 256},
 
 		{"alg RS256", r.with("alg", "RS256"), all, "RS256", 256},
 		{"alg PS512", r.with("alg", "PS512"), all, "PS512", 256},
 		{"alg ES256", p256.with("alg", "ES256"), all, "ES256", 64},
 		{"alg ES512", p521.with("alg", "ES512"), all, "ES512", 132},
 		{"alg EdDSA", ed.with("alg", "EdDSA"), all, "EdDSA", 64},
-		{"alg is not the first allowed", r.with("alg", "RS256"), []string{"ES256", "PS256", "RS256"}, "RS256", 256},
-		{"no alg: the first allowed that fits", r, []string{"ES256", "EdDSA", "PS384", "RS256", "PS256"}, "PS384", 256},
+		{"alg is not the first allowed", r.with("alg", "RS256"),
+			[]string{"ES256", "PS256", "RS256"}, "RS256", 256},
+		{"no alg: the first allowed that fits", r,
+			[]string{"ES256", "EdDSA", "PS384", "RS256", "PS256"}, "PS384", 256},
 		{"no alg: the only one that fits", p384, []string{"RS256", "ES256", "ES384"}, "ES384", 96},
-		{"what is allowed cannot make it symmetric", r, []string{"HS256", "none", "", "RS384"}, "RS384", 256},
+		{"what is allowed cannot make it symmetric", r, []string{"HS256", "none", "", "RS384"},
+			"RS384", 256},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			k := parseOne(t, tt.key, tt.allowed...)
 			if k.ID != tt.key["kid"] || k.Algorithm != tt.alg || k.size != tt.size {
-				t.Errorf("ID %q, algorithm %s, signatures of %d bytes, want %q, %s, %d", k.ID, k.Algorithm, k.size, tt.key["kid"], tt.alg, tt.size)
+				t.Errorf("ID %q, algorithm %s, signatures of %d bytes, want %q, %s, %d", k.ID,
+					k.Algorithm, k.size, tt.key["kid"], tt.alg, tt.size)
 			}
 			if k.JSON != tt.key.String() {
 				t.Errorf("JSON = %s, want %s", k.JSON, tt.key)
@@ -200,13 +216,16 @@ func TestParseSetKeeps(t *testing.T) {
 // A set with one key of every kind that is skipped, between two good ones.
 func TestParseSetSkips(t *testing.T) {
 	r, all := rsaJWK(modulus(2048), e65537), Algorithms()
-	p256, p384, p521, ed := realJWK(p256Key()), realJWK(p384Key()), realJWK(p521Key()), realJWK(edKey())
+	p256, p384, p521, ed := realJWK(p256Key()), realJWK(p384Key()), realJWK(p521Key()),
+		realJWK(edKey())
 	k1x, _ := new(big.Int).SetString("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", 16)
 	k1y, _ := new(big.Int).SetString("483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8", 16)
-	secp256k1 := p256.with("crv", "secp256k1").with("x", b64(k1x.Bytes())).with("y", b64(k1y.Bytes()))
+	secp256k1 := p256.with("crv", "secp256k1").with("x", b64(k1x.Bytes())).with("y",
+		b64(k1y.Bytes()))
 	x, _ := base64.RawURLEncoding.DecodeString(p256["x"].(string))
 	x521, _ := base64.RawURLEncoding.DecodeString(p521["x"].(string))
-	x521PlusP := new(big.Int).Add(new(big.Int).SetBytes(x521), elliptic.P521().Params().P).FillBytes(make([]byte, 66))
+	x521PlusP := new(big.Int).Add(new(big.Int).SetBytes(x521),
+		elliptic.P521().Params().P).FillBytes(make([]byte, 66))
 	xPlusP := new(big.Int).Add(new(big.Int).SetBytes(x), elliptic.P256().Params().P)
 	pow := func(bits uint, plus int64) *big.Int {
 		n := new(big.Int).Lsh(big.NewInt(1), bits)
@@ -214,7 +233,10 @@ func TestParseSetSkips(t *testing.T) {
 	}
 	even := modulus(2048)
 	even.SetBit(even, 0, 0)
-	double := func(member string) string { return strings.TrimSuffix(r.String(), "}") + "," + member + "}" }
+	double := func(member string) string {
+		return strings.TrimSuffix(r.String(), "}") + "," +
+			member + "}"
+	}
 
 	const (
 		exponent = "RSA exponent is not odd, at least 3 and below 2^31"
@@ -235,12 +257,18 @@ func TestParseSetSkips(t *testing.T) {
 		reason    string
 	}
 	tests := []row{
-		{"RSA of 2047 bits", rsaJWK(modulus(2047), e65537).String(), all, "k", "RSA key of less than 2048 bits"},
-		{"RSA of 1024 bits", rsaJWK(modulus(1024), e65537).String(), all, "k", "RSA key of less than 2048 bits"},
-		{"RSA of 8 bits", rsaJWK(modulus(8), e65537).String(), all, "k", "RSA key of less than 2048 bits"},
-		{"RSA of 8193 bits", rsaJWK(modulus(8193), e65537).String(), all, "k", "RSA key of more than 8192 bits"},
-		{"RSA of 16384 bits", rsaJWK(modulus(16384), e65537).String(), all, "k", "RSA key of more than 8192 bits"},
-		{"RSA of a million bits", rsaJWK(modulus(1_000_000), e65537).String(), all, "k", "RSA key of more than 8192 bits"},
+		{"RSA of 2047 bits", rsaJWK(modulus(2047), e65537).String(), all, "k",
+			"RSA key of less than 2048 bits"},
+		{"RSA of 1024 bits", rsaJWK(modulus(1024), e65537).String(), all, "k",
+			"RSA key of less than 2048 bits"},
+		{"RSA of 8 bits", rsaJWK(modulus(8), e65537).String(), all, "k",
+			"RSA key of less than 2048 bits"},
+		{"RSA of 8193 bits", rsaJWK(modulus(8193), e65537).String(), all, "k",
+			"RSA key of more than 8192 bits"},
+		{"RSA of 16384 bits", rsaJWK(modulus(16384), e65537).String(), all, "k",
+			"RSA key of more than 8192 bits"},
+		{"RSA of a million bits", rsaJWK(modulus(1_000_000), e65537).String(), all, "k",
+			"RSA key of more than 8192 bits"},
 		{"modulus zero", r.with("n", "AA").String(), all, "k", "RSA key of less than 2048 bits"},
 		{"modulus empty", r.with("n", "").String(), all, "k", "RSA key of less than 2048 bits"},
 		{"modulus even", rsaJWK(even, e65537).String(), all, "k", "RSA modulus is even"},
@@ -250,16 +278,21 @@ func TestParseSetSkips(t *testing.T) {
 		{"modulus padded", r.with("n", r["n"].(string)+"=").String(), all, "k", numbersN},
 		{"modulus with an LF", r.with("n", r["n"].(string)+"\n").String(), all, "k", numbersN},
 		{"modulus with a CR", r.with("n", r["n"].(string)+"\r").String(), all, "k", numbersN},
-		{"modulus with an LF inside", r.with("n", "\n"+r["n"].(string)).String(), all, "k", numbersN},
-		{"modulus with unused bits", r.with("n", r["n"].(string)[:341]+"R").String(), all, "k", numbersN},
-		{"modulus in the standard alphabet", r.with("n", "+/"+r["n"].(string)[2:]).String(), all, "k", numbersN},
+		{"modulus with an LF inside", r.with("n", "\n"+r["n"].(string)).String(), all, "k",
+			numbersN},
+		{"modulus with unused bits", r.with("n", r["n"].(string)[:341]+"R").String(), all, "k",
+			numbersN},
+		{"modulus in the standard alphabet", r.with("n", "+/"+r["n"].(string)[2:]).String(), all,
+			"k", numbersN},
 		{"exponent padded", r.with("e", "AQAB====").String(), all, "k", numbersN},
 		{"exponent with unused bits", r.with("e", "Ax").String(), all, "k", numbersN},
 		{"x padded", p256.with("x", p256["x"].(string)+"=").String(), all, "k", numbersX},
 		{"x with an LF", p256.with("x", p256["x"].(string)+"\n").String(), all, "k", numbersX},
 		{"y with a CR", p256.with("y", "\r"+p256["y"].(string)).String(), all, "k", numbersX},
-		{"Ed25519 padded", ed.with("x", ed["x"].(string)+"=").String(), all, "k", "x is missing or not canonical base64url"},
-		{"Ed25519 without x", ed.with("x", nil).String(), all, "k", "x is missing or not canonical base64url"},
+		{"Ed25519 padded", ed.with("x", ed["x"].(string)+"=").String(), all, "k",
+			"x is missing or not canonical base64url"},
+		{"Ed25519 without x", ed.with("x", nil).String(), all, "k",
+			"x is missing or not canonical base64url"},
 		{"exponent missing", r.with("e", nil).String(), all, "k", numbersN},
 		{"exponent a number", r.with("e", 65537).String(), all, "k", numbersN},
 		{"exponent empty", r.with("e", "").String(), all, "k", exponent},
@@ -274,13 +307,17 @@ func TestParseSetSkips(t *testing.T) {
 		// Of these, the last 64 bits alone would be a good exponent.
 		{"exponent 2^64+3", rsaJWK(modulus(2048), pow(64, 3)).String(), all, "k", exponent},
 		{"exponent 2^64+65537", rsaJWK(modulus(2048), pow(64, 65537)).String(), all, "k", exponent},
-		{"exponent 2^2000+65537", rsaJWK(modulus(2048), pow(2000, 65537)).String(), all, "k", exponent},
+		{"exponent 2^2000+65537", rsaJWK(modulus(2048), pow(2000, 65537)).String(), all, "k",
+			exponent},
 
 		{"point not on the curve", p256.with("y", p256["x"]).String(), all, "k", curve},
-		{"point zero, 32 bytes each", p256.with("x", b64(make([]byte, 32))).with("y", b64(make([]byte, 32))).String(), all, "k", curve},
+		{"point zero, 32 bytes each", p256.with("x", b64(make([]byte, 32))).with("y",
+			b64(make([]byte, 32))).String(), all, "k", curve},
 		{"point zero", p256.with("x", "AA").with("y", "AA").String(), all, "k", length},
-		{"x with the field's prime added, in 66 bytes", p521.with("x", b64(x521PlusP)).String(), all, "k", curve},
-		{"x with a leading zero", p256.with("x", b64(append([]byte{0}, x...))).String(), all, "k", length},
+		{"x with the field's prime added, in 66 bytes", p521.with("x", b64(x521PlusP)).String(),
+			all, "k", curve},
+		{"x with a leading zero", p256.with("x", b64(append([]byte{0}, x...))).String(), all, "k",
+			length},
 		{"x not reduced", p256.with("x", b64(xPlusP.Bytes())).String(), all, "k", length},
 		{"x cut off", p256.with("x", b64(x[:31])).String(), all, "k", length},
 		{"x empty", p256.with("x", "").String(), all, "k", length},
@@ -288,31 +325,43 @@ func TestParseSetSkips(t *testing.T) {
 		{"y missing", p256.with("y", nil).String(), all, "k", numbersX},
 		{"x a number", p256.with("x", 1).String(), all, "k", numbersX},
 		{"point of P-384 on P-256", p384.with("crv", "P-256").String(), all, "k", length},
-		{"point of P-256 on P-384", p256.with("crv", "P-384").String(), all, "k", strings.Replace(length, "32", "48", 1)},
+		{"point of P-256 on P-384", p256.with("crv", "P-384").String(), all, "k",
+			strings.Replace(length, "32", "48", 1)},
 		{"secp256k1", secp256k1.String(), all, "k", wrongCrv},
-		{"secp256k1 with alg", secp256k1.with("alg", "ES256K").String(), append(all, "ES256K"), "k", wrongCrv},
+		{"secp256k1 with alg", secp256k1.with("alg", "ES256K").String(), append(all, "ES256K"), "k",
+			wrongCrv},
 		{"point of secp256k1 on P-256", secp256k1.with("crv", "P-256").String(), all, "k", curve},
 		{"P-224", p256.with("crv", "P-224").String(), all, "k", wrongCrv},
 		{"no crv", p256.with("crv", nil).String(), all, "k", wrongCrv},
 		{"crv a number", p256.with("crv", 256).String(), all, "k", wrongCrv},
-		{"Ed25519 as EC", p256.with("crv", "Ed25519").with("x", ed["x"]).with("y", nil).String(), all, "k", numbersX},
+		{"Ed25519 as EC", p256.with("crv", "Ed25519").with("x", ed["x"]).with("y", nil).String(),
+			all, "k", numbersX},
 		{"crv Ed25519 for EC", p256.with("crv", "Ed25519").String(), all, "k", wrongCrv},
 
-		{"Ed25519 of 31 bytes", ed.with("x", b64(random(31))).String(), all, "k", "x does not have 32 bytes, as Ed25519 demands"},
-		{"Ed25519 of 33 bytes", ed.with("x", b64(random(33))).String(), all, "k", "x does not have 32 bytes, as Ed25519 demands"},
-		{"Ed25519 of no bytes", ed.with("x", "").String(), all, "k", "x does not have 32 bytes, as Ed25519 demands"},
+		{"Ed25519 of 31 bytes", ed.with("x", b64(random(31))).String(), all, "k",
+			"x does not have 32 bytes, as Ed25519 demands"},
+		{"Ed25519 of 33 bytes", ed.with("x", b64(random(33))).String(), all, "k",
+			"x does not have 32 bytes, as Ed25519 demands"},
+		{"Ed25519 of no bytes", ed.with("x", "").String(), all, "k",
+			"x does not have 32 bytes, as Ed25519 demands"},
 		{"Ed25519 that is not allowed", ed.String(), []string{"RS256", "ES256"}, "k", refused},
 		{"Ed448", ed.with("crv", "Ed448").with("x", b64(random(57))).String(), all, "k", wrongCrv},
 		{"X25519", ed.with("crv", "X25519").String(), all, "k", wrongCrv},
-		{"X25519 with alg", ed.with("crv", "X25519").with("alg", "EdDSA").String(), all, "k", wrongCrv},
+		{"X25519 with alg", ed.with("crv", "X25519").with("alg", "EdDSA").String(), all, "k",
+			wrongCrv},
 		{"P-256 as OKP", ed.with("crv", "P-256").String(), all, "k", wrongCrv},
 
-		{"oct", `{"kty":"oct","kid":"k","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}`, all, "k", "symmetric key"},
+		{"oct", `{"kty":"oct","kid":"k","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}`, all, "k",
+			"symmetric key"},
 		{"oct with alg", `{"kty":"oct","kid":"k","alg":"HS256","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}`, append(all, "HS256"), "k", "symmetric key"},
-		{"oct that says RS256", `{"kty":"oct","kid":"k","alg":"RS256","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}`, all, "k", "symmetric key"},
-		{"RSA that says HS256", r.with("alg", "HS256").String(), append(all, "HS256"), "k", wrongAlg},
+		{"oct that says RS256",
+			`{"kty":"oct","kid":"k","alg":"RS256","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}`, all,
+			"k", "symmetric key"},
+		{"RSA that says HS256", r.with("alg", "HS256").String(), append(all, "HS256"), "k",
+			wrongAlg},
 		{"RSA that says none", r.with("alg", "none").String(), append(all, "none"), "k", wrongAlg},
-		{"RSA that says rs256", r.with("alg", "rs256").String(), append(all, "rs256"), "k", wrongAlg},
+		{"RSA that says rs256", r.with("alg", "rs256").String(), append(all, "rs256"), "k",
+			wrongAlg},
 		{"RSA that says ES256", r.with("alg", "ES256").String(), all, "k", wrongAlg},
 		{"RSA for encryption", r.with("alg", "RSA-OAEP").String(), all, "k", wrongAlg},
 		{"P-256 that says RS256", p256.with("alg", "RS256").String(), all, "k", wrongAlg},
@@ -322,7 +371,8 @@ func TestParseSetSkips(t *testing.T) {
 		{"alg a number", r.with("alg", 256).String(), all, "", anything},
 		{"alg empty", r.with("alg", "").String(), all, "", anything},
 		{"alg null", `{"alg":null,` + r.String()[1:], all, "", anything},
-		{"RSA that says RS384, RS256 allowed", r.with("alg", "RS384").String(), []string{"RS256", "ES256"}, "k", refused},
+		{"RSA that says RS384, RS256 allowed", r.with("alg", "RS384").String(),
+			[]string{"RS256", "ES256"}, "k", refused},
 		{"RSA, ES256 allowed", r.String(), []string{"ES256"}, "k", refused},
 		{"P-384, ES256 allowed", p384.String(), []string{"ES256"}, "k", refused},
 		{"RSA, only HS256 and none allowed", r.String(), []string{"HS256", "none"}, "k", refused},
@@ -334,20 +384,25 @@ func TestParseSetSkips(t *testing.T) {
 		{"use empty", r.with("use", "").String(), all, "k", "use is not sig"},
 		{"use null", `{"use":null,` + r.String()[1:], all, "", anything},
 		{"use an array", r.with("use", []string{"sig"}).String(), all, "", anything},
-		{"key_ops sign", r.with("key_ops", []string{"sign"}).String(), all, "k", "key_ops lacks verify"},
+		{"key_ops sign", r.with("key_ops", []string{"sign"}).String(), all, "k",
+			"key_ops lacks verify"},
 		{"key_ops empty", r.with("key_ops", []string{}).String(), all, "k", "key_ops lacks verify"},
-		{"key_ops Verify", r.with("key_ops", []string{"Verify"}).String(), all, "k", "key_ops lacks verify"},
-		{"key_ops for encryption", r.with("key_ops", []string{"encrypt", "wrapKey"}).String(), all, "k", "key_ops lacks verify"},
+		{"key_ops Verify", r.with("key_ops", []string{"Verify"}).String(), all, "k",
+			"key_ops lacks verify"},
+		{"key_ops for encryption", r.with("key_ops", []string{"encrypt", "wrapKey"}).String(), all,
+			"k", "key_ops lacks verify"},
 		{"key_ops a string", r.with("key_ops", "verify").String(), all, "", anything},
 		{"key_ops null", `{"key_ops":null,` + r.String()[1:], all, "", anything},
-		{"key_ops with a number", r.with("key_ops", []any{"verify", 1}).String(), all, "", anything},
+		{"key_ops with a number", r.with("key_ops", []any{"verify", 1}).String(), all, "",
+			anything},
 
 		{"no kid", r.with("kid", nil).String(), all, "", "no kid"},
 		{"kid empty", r.with("kid", "").String(), all, "", "no kid"},
 		{"kid null", `{"kid":null,` + r.with("kid", nil).String()[1:], all, "", anything},
 		{"kid a number", r.with("kid", 1).String(), all, "", anything},
 		{"kid an array", r.with("kid", []string{"k"}).String(), all, "", anything},
-		{"kid of 257 bytes", r.with("kid", strings.Repeat("k", 257)).String(), all, "", "kid longer than 256 bytes"},
+		{"kid of 257 bytes", r.with("kid", strings.Repeat("k", 257)).String(), all, "",
+			"kid longer than 256 bytes"},
 		{"no kty", r.with("kty", nil).String(), all, "k", "unknown kty"},
 		{"kty in another case", r.with("kty", "rsa").String(), all, "k", "unknown kty"},
 		{"kty of the future", r.with("kty", "AKP").String(), all, "k", "unknown kty"},
@@ -367,39 +422,48 @@ func TestParseSetSkips(t *testing.T) {
 		{"duplicate n", double(`"n":"AQAB"`), all, "", anything},
 		{"duplicate use", double(`"use":"enc","use":"sig"`), all, "", anything},
 		// The library below finds kty in any case.
-		{"kty and Kty", double(`"Kty":"EC","crv":"P-256","x":"` + p256["x"].(string) + `","y":"` + p256["y"].(string) + `"`), all, "", anything},
+		{"kty and Kty", double(`"Kty":"EC","crv":"P-256","x":"` + p256["x"].(string) + `","y":"` +
+			p256["y"].(string) + `"`), all, "", anything},
 		{"kty and KTY", double(`"KTY":"oct","k":"AAAA"`), all, "", anything},
 		{"kty with the Kelvin sign", double(`"\u212aty":"oct","k":"AAAA"`), all, "", anything},
-		{"invalid UTF-8 in kid", `{"kid":"` + "\xc3\x28" + `",` + r.with("kid", nil).String()[1:], all, "", anything},
+		{"invalid UTF-8 in kid", `{"kid":"` + "\xc3\x28" + `",` + r.with("kid", nil).String()[1:],
+			all, "", anything},
 	}
 	// A private member is one whatever its value and whatever the key's type.
 	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth"} {
 		for _, key := range []fields{r, p256, ed} {
-			tests = append(tests, row{fmt.Sprintf("%s with %s", key["kty"], name), key.with(name, "AQAB").String(), all, "k", private})
+			tests = append(tests, row{fmt.Sprintf("%s with %s", key["kty"], name),
+				key.with(name, "AQAB").String(), all, "k", private})
 		}
 		tests = append(tests,
 			row{name + " null", double(`"` + name + `":null`), all, "k", private},
 			row{name + " empty", double(`"` + name + `":""`), all, "k", private})
 	}
 	for _, point := range smallOrder() {
-		tests = append(tests, row{"Ed25519 of small order " + b64([]byte(point)), ed.with("x", b64([]byte(point))).String(), all, "k", "Ed25519 key of small order"})
+		tests = append(tests, row{"Ed25519 of small order " + b64([]byte(point)),
+			ed.with("x", b64([]byte(point))).String(), all, "k", "Ed25519 key of small order"})
 	}
 	rk := rsaKey()
 	tests = append(tests,
-		row{"RSA private", realJWK(rk).with("d", b64(rk.D.Bytes())).with("p", b64(rk.Primes[0].Bytes())).with("q", b64(rk.Primes[1].Bytes())).String(), all, "k", private},
+		row{"RSA private", realJWK(rk).with("d", b64(rk.D.Bytes())).with("p",
+			b64(rk.Primes[0].Bytes())).with("q", b64(rk.Primes[1].Bytes())).String(), all, "k",
+			private},
 		row{"EC private", p256.with("d", b64(must(p256Key().Bytes()))).String(), all, "k", private},
 		row{"OKP private", ed.with("d", b64(edKey().Seed())).String(), all, "k", private},
 	)
 
-	good := []fields{realJWK(rsaKey()).with("kid", "good 1"), realJWK(otherRSA()).with("kid", "good 2")}
+	good := []fields{realJWK(rsaKey()).with("kid", "good 1"),
+		realJWK(otherRSA()).with("kid", "good 2")}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			// Alone, for the verdict: the good ones need what the row may not allow.
+			// Alone, for the verdict: the good ones need what the row may not
+			// allow.
 			keys, skipped, err := ParseSet(set(tt.key), tt.allowed)
 			if err != nil || len(keys) != 0 || len(skipped) != 1 {
 				t.Fatalf("%d keys, %d skipped, %v, want one skipped", len(keys), len(skipped), err)
 			}
-			if s := skipped[0]; s.Index != 0 || s.KeyID != tt.id || s.Reason == "" || tt.reason != anything && s.Reason != tt.reason {
+			if s := skipped[0]; s.Index != 0 || s.KeyID != tt.id || s.Reason == "" ||
+				tt.reason != anything && s.Reason != tt.reason {
 				t.Errorf("skipped = %+v, want ID %q, reason %q", s, tt.id, tt.reason)
 			}
 			for _, value := range leaks(tt.key) {
@@ -408,12 +472,14 @@ func TestParseSetSkips(t *testing.T) {
 				}
 			}
 
-			keys, skipped, err = ParseSet(set(good[0].String(), tt.key, good[1].String()), append([]string{"RS256"}, tt.allowed...))
+			keys, skipped, err = ParseSet(set(good[0].String(), tt.key, good[1].String()),
+				append([]string{"RS256"}, tt.allowed...))
 			if err != nil || keys["good 1"] == nil || keys["good 2"] == nil {
 				t.Fatalf("a bad key lost the good ones: %v, %+v, %v", keys, skipped, err)
 			}
 			// An algorithm that was not allowed before may be now.
-			if tt.reason != refused && (len(keys) != 2 || len(skipped) != 1 || skipped[0].Index != 1) {
+			if tt.reason != refused && (len(keys) != 2 || len(skipped) != 1 ||
+				skipped[0].Index != 1) {
 				t.Errorf("%d keys, skipped %+v", len(keys), skipped)
 			}
 		})
@@ -454,9 +520,12 @@ func leaks(key string) (values []string) {
 func TestParseSetReasonsQuoteNothing(t *testing.T) {
 	const canary = "cAnArY"
 	r := rsaJWK(modulus(2048), e65537)
-	keys := []string{`"` + canary + `"`, `{"` + canary + `":1,"` + canary + `":2}`, `["` + canary + `"]`}
-	for _, name := range []string{"kty", "use", "alg", "crv", "n", "e", "x", "y", "d", "k", "x5c", "x5t", "key_ops"} {
-		for _, value := range []any{canary, canary + "!", []string{canary}, fields{canary: canary}} {
+	keys := []string{`"` + canary + `"`, `{"` + canary + `":1,"` + canary + `":2}`, `["` + canary +
+		`"]`}
+	for _, name := range []string{"kty", "use", "alg", "crv", "n", "e", "x", "y", "d", "k", "x5c",
+		"x5t", "key_ops"} {
+		for _, value := range []any{canary, canary + "!", []string{canary},
+			fields{canary: canary}} {
 			for _, key := range []fields{r, realJWK(p256Key()), realJWK(edKey())} {
 				keys = append(keys, key.with(name, value).String())
 			}
@@ -468,9 +537,12 @@ func TestParseSetReasonsQuoteNothing(t *testing.T) {
 			t.Errorf("%s: %s", key, all)
 		}
 	}
-	for _, text := range []string{canary, `"` + canary + `"`, `{"keys":"` + canary + `"}`, `{"keys":[` + canary + `]}`, `{"` + canary + `":1}`,
-		`{"keys":[]}` + canary, `{"` + canary + `":1,"` + canary + `":1,"keys":[]}`, `{"keys":[{"` + canary + `"}]}`} {
-		if _, _, err := ParseSet(text, Algorithms()); err == nil || strings.Contains(err.Error(), canary) {
+	for _, text := range []string{canary, `"` + canary + `"`, `{"keys":"` + canary + `"}`,
+		`{"keys":[` + canary + `]}`, `{"` + canary + `":1}`,
+		`{"keys":[]}` + canary, `{"` + canary + `":1,"` + canary + `":1,"keys":[]}`, `{"keys":[{"` +
+			canary + `"}]}`} {
+		if _, _, err := ParseSet(text, Algorithms()); err == nil ||
+			strings.Contains(err.Error(), canary) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -522,7 +594,8 @@ func TestParseSetText(t *testing.T) {
 		{"keys twice", `{"keys":[` + r.String() + `],"keys":[]}`},
 		{"101 keys", many(101)},
 		{"101 times null", set(strings.Split(strings.Repeat("null ", 101), " ")[:101]...)},
-		{"100,000 times null", set(strings.Split(strings.Repeat("null ", 100_000), " ")[:100_000]...)},
+		{"100,000 times null", set(strings.Split(strings.Repeat("null ", 100_000),
+			" ")[:100_000]...)},
 		{"trailing brace", set(r.String()) + "}"},
 		{"trailing text", set(r.String()) + " x"},
 		{"two sets", set(r.String()) + set(r.String())},
@@ -536,7 +609,8 @@ func TestParseSetText(t *testing.T) {
 		{"a control character in a key", set(r.String(), "{\"kid\":\"\n\"}")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if keys, skipped, err := ParseSet(tt.text, Algorithms()); err == nil || keys != nil || skipped != nil {
+			if keys, skipped, err := ParseSet(tt.text, Algorithms()); err == nil || keys != nil ||
+				skipped != nil {
 				t.Errorf("%d keys, skipped %+v, %v, want an error alone", len(keys), skipped, err)
 			}
 		})
@@ -582,7 +656,8 @@ func TestParseSetIgnoresUnneededMembers(t *testing.T) {
 		"n of an RSA key null":  strings.Replace(r.String(), `"n":"`, `"n":null,"n2":"`, 1),
 		"y of an EC key absent": p256.with("y", nil).String(),
 	} {
-		if keys, skipped, err := ParseSet(set(key), Algorithms()); err != nil || len(keys) > 0 || len(skipped) != 1 {
+		if keys, skipped, err := ParseSet(set(key), Algorithms()); err != nil || len(keys) > 0 ||
+			len(skipped) != 1 {
 			t.Errorf("%s: %d keys, skipped %+v, %v", name, len(keys), skipped, err)
 		}
 	}
@@ -650,23 +725,38 @@ func TestParseSetOneIDTwice(t *testing.T) {
 		skipped []Skipped
 	}{
 		{"two", []string{a.String(), b.String()}, nil, []Skipped{{0, "k", twice}, {1, "k", twice}}},
-		{"two and another", []string{other, a.String(), b.String()}, []string{"other"}, []Skipped{{1, "k", twice}, {2, "k", twice}}},
-		{"another between two", []string{a.String(), other, b.String()}, []string{"other"}, []Skipped{{0, "k", twice}, {2, "k", twice}}},
-		{"three", []string{a.String(), b.String(), a.String()}, nil, []Skipped{{0, "k", twice}, {1, "k", twice}, {2, "k", twice}}},
-		{"four", []string{a.String(), b.String(), a.String(), b.String()}, nil, []Skipped{{0, "k", twice}, {1, "k", twice}, {2, "k", twice}, {3, "k", twice}}},
-		{"the same key twice", []string{a.String(), a.String()}, nil, []Skipped{{0, "k", twice}, {1, "k", twice}}},
-		{"one key for two algorithms", []string{a.with("alg", "RS256").String(), a.with("alg", "PS256").String()}, nil, []Skipped{{0, "k", twice}, {1, "k", twice}}},
-		{"keys of two types", []string{a.String(), realJWK(p256Key()).String()}, nil, []Skipped{{0, "k", twice}, {1, "k", twice}}},
-		{"one ID, one written with an escape", []string{a.String(), strings.Replace(b.String(), `"kid":"k"`, `"kid":"\u006b"`, 1)}, nil, []Skipped{{0, "k", twice}, {1, "k", twice}}},
-		{"a weak one first", []string{weak, a.String()}, []string{"k"}, []Skipped{{0, "k", "RSA key of less than 2048 bits"}}},
-		{"a weak one last", []string{a.String(), weak}, []string{"k"}, []Skipped{{1, "k", "RSA key of less than 2048 bits"}}},
-		{"IDs that differ in case", []string{a.String(), b.with("kid", "K").String()}, []string{"K", "k"}, nil},
-		{"two without an ID", []string{none, none, other}, []string{"other"}, []Skipped{{0, "", "no kid"}, {1, "", "no kid"}}},
+		{"two and another", []string{other, a.String(), b.String()}, []string{"other"},
+			[]Skipped{{1, "k", twice}, {2, "k", twice}}},
+		{"another between two", []string{a.String(), other, b.String()}, []string{"other"},
+			[]Skipped{{0, "k", twice}, {2, "k", twice}}},
+		{"three", []string{a.String(), b.String(), a.String()}, nil,
+			[]Skipped{{0, "k", twice}, {1, "k", twice}, {2, "k", twice}}},
+		{"four", []string{a.String(), b.String(), a.String(), b.String()}, nil,
+			[]Skipped{{0, "k", twice}, {1, "k", twice}, {2, "k", twice}, {3, "k", twice}}},
+		{"the same key twice", []string{a.String(), a.String()}, nil,
+			[]Skipped{{0, "k", twice}, {1, "k", twice}}},
+		{"one key for two algorithms", []string{a.with("alg", "RS256").String(),
+			a.with("alg", "PS256").String()}, nil, []Skipped{{0, "k", twice}, {1, "k", twice}}},
+		{"keys of two types", []string{a.String(), realJWK(p256Key()).String()}, nil,
+			[]Skipped{{0, "k", twice}, {1, "k", twice}}},
+		{"one ID, one written with an escape",
+			[]string{a.String(), strings.Replace(b.String(), `"kid":"k"`, `"kid":"\u006b"`, 1)},
+			nil, []Skipped{{0, "k", twice}, {1, "k", twice}}},
+		{"a weak one first", []string{weak, a.String()}, []string{"k"},
+			[]Skipped{{0, "k", "RSA key of less than 2048 bits"}}},
+		{"a weak one last", []string{a.String(), weak}, []string{"k"},
+			[]Skipped{{1, "k", "RSA key of less than 2048 bits"}}},
+		{"IDs that differ in case", []string{a.String(), b.with("kid", "K").String()},
+			[]string{"K", "k"}, nil},
+		{"two without an ID", []string{none, none, other}, []string{"other"},
+			[]Skipped{{0, "", "no kid"}, {1, "", "no kid"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			keys, skipped, err := ParseSet(set(tt.keys...), Algorithms())
-			if err != nil || !slices.Equal(skipped, tt.skipped) || !slices.Equal(slices.Sorted(maps.Keys(keys)), tt.want) {
-				t.Errorf("keys %v, skipped %+v, %v, want %v, %+v", slices.Sorted(maps.Keys(keys)), skipped, err, tt.want, tt.skipped)
+			if err != nil || !slices.Equal(skipped, tt.skipped) ||
+				!slices.Equal(slices.Sorted(maps.Keys(keys)), tt.want) {
+				t.Errorf("keys %v, skipped %+v, %v, want %v, %+v", slices.Sorted(maps.Keys(keys)),
+					skipped, err, tt.want, tt.skipped)
 			}
 		})
 	}

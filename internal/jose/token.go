@@ -36,7 +36,8 @@ type Token struct {
 func Split(token string) (Token, error) {
 	header, rest, ok := strings.Cut(token, ".")
 	payload, signature, ok2 := strings.Cut(rest, ".")
-	if !ok || !ok2 || strings.IndexByte(signature, '.') >= 0 || header == "" || payload == "" || signature == "" {
+	if !ok || !ok2 || strings.IndexByte(signature, '.') >= 0 || header == "" || payload == "" ||
+		signature == "" {
 		return Token{}, ErrSegments
 	}
 	if len(header) > maxHeader {
@@ -86,7 +87,8 @@ func ParseHeader(text string) (Header, error) {
 				d.Fail("kid longer than 256 bytes")
 			}
 		case "typ":
-			if typ := d.String(); !strings.EqualFold(typ, "JWT") && !strings.EqualFold(typ, "application/jwt") {
+			if typ := d.String(); !strings.EqualFold(typ, "JWT") &&
+				!strings.EqualFold(typ, "application/jwt") {
 				d.Fail("typ is not JWT")
 			}
 		case "crit", "b64", "zip", "enc", "cty":

@@ -16,7 +16,8 @@ func TestSplit(t *testing.T) {
 		want        error
 	}{
 		{"three parts", "h.p.s", nil},
-		{"three long parts", strings.Repeat("h", 100) + "." + strings.Repeat("p", 100) + "." + strings.Repeat("s", 100), nil},
+		{"three long parts", strings.Repeat("h", 100) + "." + strings.Repeat("p", 100) + "." +
+			strings.Repeat("s", 100), nil},
 		{"empty", "", ErrSegments},
 		{"no dot", "hps", ErrSegments},
 		{"one dot", "h.ps", ErrSegments},
@@ -53,7 +54,8 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// Whatever a client sends is cut in constant space: nothing is allocated for a dot.
+// Whatever a client sends is cut in constant space: nothing is allocated for a
+// dot.
 func TestSplitAllocatesNothing(t *testing.T) {
 	const million = 1_000_000
 	for name, token := range map[string]string{
@@ -136,8 +138,9 @@ func TestAppendDecoded(t *testing.T) {
 	}
 }
 
-// Every byte at every place of segments of all lengths up to 20 gets the verdict that follows from the
-// standard library's, which is too lenient with line breaks and nothing else.
+// Every byte at every place of segments of all lengths up to 20 gets the
+// verdict that follows from the standard library's, which is too lenient with
+// line breaks and nothing else.
 func TestAppendDecodedEveryByteEverywhere(t *testing.T) {
 	const text = "AQ-_zZ09aBcDeFgHiJkL"
 	for length := range len(text) + 1 {
@@ -184,7 +187,10 @@ func TestAppendDecodedAllocates(t *testing.T) {
 		"no room":                 {segment, nil, 1},
 		"a line break at the end": {segment + "\n", dst, 0},
 	} {
-		if n := testing.AllocsPerRun(10, func() { _, _ = AppendDecoded(tt.dst, tt.segment) }); n != tt.want {
+		if n := testing.AllocsPerRun(10, func() {
+			_,
+				_ = AppendDecoded(tt.dst, tt.segment)
+		}); n != tt.want {
 			t.Errorf("%s: %v allocations, want %v", name, n, tt.want)
 		}
 	}
@@ -194,7 +200,8 @@ func TestParseHeader(t *testing.T) {
 	ok := Header{Algorithm: "RS256", KeyID: "k"}
 	kid256 := strings.Repeat("k", 256)
 	nest := func(levels int) string { // the header's own object is the first level
-		return `{"alg":"RS256","kid":"k","x":` + strings.Repeat("[", levels-1) + strings.Repeat("]", levels-1) + `}`
+		return `{"alg":"RS256","kid":"k","x":` + strings.Repeat("[", levels-1) +
+			strings.Repeat("]", levels-1) + `}`
 	}
 	type row struct {
 		name, text string
@@ -205,7 +212,8 @@ func TestParseHeader(t *testing.T) {
 		{"white space", " {\r\n\t\"alg\" : \"RS256\" ,\n \"kid\":\"k\" } \n", ok},
 		{"escapes", `{"\u0061lg":"RS\u003256","kid":"\u006b"}`, ok},
 		{"another algorithm", `{"kid":"k","alg":"ES256"}`, Header{"ES256", "k"}},
-		{"an algorithm that the allow-list will refuse", `{"kid":"k","alg":"none"}`, Header{"none", "k"}},
+		{"an algorithm that the allow-list will refuse", `{"kid":"k","alg":"none"}`,
+			Header{"none", "k"}},
 		{"kid that is not ASCII", `{"alg":"RS256","kid":"clé"}`, Header{"RS256", "clé"}},
 		{"kid in another case is another kid", `{"alg":"RS256","kid":"K"}`, Header{"RS256", "K"}},
 
@@ -225,8 +233,10 @@ func TestParseHeader(t *testing.T) {
 		{"kid an object", `{"alg":"RS256","kid":{}}`, Header{}},
 		{"kid of 256 bytes", `{"alg":"RS256","kid":"` + kid256 + `"}`, Header{"RS256", kid256}},
 		{"kid of 257 bytes", `{"alg":"RS256","kid":"` + kid256 + `k"}`, Header{}},
-		{"kid of 256 bytes when escapes are read", `{"alg":"RS256","kid":"\u006b` + kid256[1:] + `"}`, Header{"RS256", kid256}},
-		{"kid of 129 characters in 258 bytes", `{"alg":"RS256","kid":"` + strings.Repeat("é", 129) + `"}`, Header{}},
+		{"kid of 256 bytes when escapes are read", `{"alg":"RS256","kid":"\u006b` + kid256[1:] +
+			`"}`, Header{"RS256", kid256}},
+		{"kid of 129 characters in 258 bytes", `{"alg":"RS256","kid":"` + strings.Repeat("é", 129) +
+			`"}`, Header{}},
 
 		{"typ JWT", `{"alg":"RS256","kid":"k","typ":"JWT"}`, ok},
 		{"typ jwt", `{"alg":"RS256","kid":"k","typ":"jwt"}`, ok},
@@ -235,7 +245,8 @@ func TestParseHeader(t *testing.T) {
 		{"typ Application/JWT", `{"alg":"RS256","kid":"k","typ":"Application/JWT"}`, ok},
 		{"typ with an escaped slash", `{"alg":"RS256","kid":"k","typ":"application\/jwt"}`, ok},
 		{"typ at+jwt", `{"alg":"RS256","kid":"k","typ":"at+jwt"}`, Header{}},
-		{"typ application/at+jwt", `{"alg":"RS256","kid":"k","typ":"application/at+jwt"}`, Header{}},
+		{"typ application/at+jwt", `{"alg":"RS256","kid":"k","typ":"application/at+jwt"}`,
+			Header{}},
 		{"typ JOSE", `{"alg":"RS256","kid":"k","typ":"JOSE"}`, Header{}},
 		{"typ empty", `{"alg":"RS256","kid":"k","typ":""}`, Header{}},
 		{"typ with a space", `{"alg":"RS256","kid":"k","typ":"JWT "}`, Header{}},
@@ -243,9 +254,13 @@ func TestParseHeader(t *testing.T) {
 		{"typ a number", `{"alg":"RS256","kid":"k","typ":1}`, Header{}},
 		{"typ an array", `{"alg":"RS256","kid":"k","typ":["JWT"]}`, Header{}},
 
-		{"unknown members", `{"alg":"RS256","kid":"k","ver":1,"org":{"a":[1,null,true]},"":""}`, ok},
-		{"names near known ones", `{"alg":"RS256","kid":"k","algo":1,"ki":1,"kids":1,"type":1,"critical":1,"jwks":1}`, ok},
-		{"known names further in", `{"alg":"RS256","kid":"k","x":{"alg":"none","crit":[],"CRIT":[],"kid":1}}`, ok},
+		{"unknown members", `{"alg":"RS256","kid":"k","ver":1,"org":{"a":[1,null,true]},"":""}`,
+			ok},
+		{"names near known ones",
+			`{"alg":"RS256","kid":"k","algo":1,"ki":1,"kids":1,"type":1,"critical":1,"jwks":1}`,
+			ok},
+		{"known names further in",
+			`{"alg":"RS256","kid":"k","x":{"alg":"none","crit":[],"CRIT":[],"kid":1}}`, ok},
 
 		{"duplicate alg", `{"alg":"RS256","kid":"k","alg":"RS256"}`, Header{}},
 		{"duplicate alg, one escaped", `{"alg":"none","kid":"k","\u0061lg":"RS256"}`, Header{}},
@@ -253,7 +268,8 @@ func TestParseHeader(t *testing.T) {
 		{"duplicate unknown name", `{"alg":"RS256","kid":"k","x":1,"x":1}`, Header{}},
 		{"duplicate further in", `{"alg":"RS256","kid":"k","x":[{"y":1,"y":1}]}`, Header{}},
 		{"one name at two levels", `{"alg":"RS256","kid":"k","x":[{"x":1},{"x":1}]}`, ok},
-		{"duplicate in a jwk that nobody reads", `{"alg":"RS256","kid":"k","jwk":{"n":1,"n":2}}`, Header{}},
+		{"duplicate in a jwk that nobody reads", `{"alg":"RS256","kid":"k","jwk":{"n":1,"n":2}}`,
+			Header{}},
 
 		{"trailing brace", `{"alg":"RS256","kid":"k"}}`, Header{}},
 		{"trailing object", `{"alg":"RS256","kid":"k"}{}`, Header{}},
@@ -264,7 +280,8 @@ func TestParseHeader(t *testing.T) {
 		{"17 levels", nest(17), Header{}},
 		{"invalid UTF-8 in kid", `{"alg":"RS256","kid":"` + "\xff" + `"}`, Header{}},
 		{"invalid UTF-8 in alg", `{"alg":"RS256` + "\xc0\x80" + `","kid":"k"}`, Header{}},
-		{"invalid UTF-8 in an unknown member", `{"alg":"RS256","kid":"k","x":"` + "\xed\xa0\x80" + `"}`, Header{}},
+		{"invalid UTF-8 in an unknown member", `{"alg":"RS256","kid":"k","x":"` + "\xed\xa0\x80" +
+			`"}`, Header{}},
 		{"invalid UTF-8 in a name", `{"alg":"RS256","kid":"k","` + "\xff" + `":1}`, Header{}},
 		{"half of a surrogate pair", `{"alg":"RS256","kid":"\ud800"}`, Header{}},
 		{"a surrogate pair", `{"alg":"RS256","kid":"\ud83d\ude00"}`, Header{"RS256", "😀"}},
@@ -281,24 +298,31 @@ func TestParseHeader(t *testing.T) {
 		{"a comment", `{"alg":"RS256","kid":"k"/**/}`, Header{}},
 	}
 
-	// What would change how the rest is to be read is refused whatever its value, and its name in
-	// another case too, for readers that fold names.
-	values := []string{`[]`, `null`, `["exp"]`, `["b64"]`, `""`, `"JWT"`, `"DEF"`, `true`, `false`, `0`, `{}`}
+	// What would change how the rest is to be read is refused whatever its
+	// value, and its name in another case too, for readers that fold names.
+	values := []string{`[]`, `null`, `["exp"]`, `["b64"]`, `""`, `"JWT"`, `"DEF"`, `true`, `false`,
+		`0`, `{}`}
 	for _, name := range []string{"crit", "b64", "zip", "enc", "cty"} {
 		for _, value := range values {
-			tests = append(tests, row{name + " " + value, `{"alg":"RS256","kid":"k","` + name + `":` + value + `}`, Header{}})
+			tests = append(tests, row{name + " " + value, `{"alg":"RS256","kid":"k","` + name +
+				`":` + value + `}`, Header{}})
 		}
-		tests = append(tests, row{name + " first", `{"` + name + `":[],"alg":"RS256","kid":"k"}`, Header{}})
+		tests = append(tests, row{name + " first", `{"` + name + `":[],"alg":"RS256","kid":"k"}`,
+			Header{}})
 	}
 	// Keys in the header, and links to them, are no mistake and no key.
 	for _, name := range []string{"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256"} {
-		for _, value := range append(values, `"https://attacker.example/keys"`, `{"kty":"oct","kid":"k","k":"AA"}`) {
-			tests = append(tests, row{name + " " + value, `{"alg":"RS256","kid":"k","` + name + `":` + value + `}`, ok})
+		for _, value := range append(values, `"https://attacker.example/keys"`,
+			`{"kty":"oct","kid":"k","k":"AA"}`) {
+			tests = append(tests, row{name + " " + value, `{"alg":"RS256","kid":"k","` + name +
+				`":` + value + `}`, ok})
 		}
 	}
 	for _, name := range []string{
-		"Alg", "ALG", "aLG", "Kid", "KID", "\u212aid", `\u212aid`, "Typ", "TYP", "Crit", "CRIT", "cRIT", "crIt",
-		"B64", "Zip", "ZIP", "Enc", "ENC", "Cty", "CTY", "Jwk", "JWK", "j\u212a\u0075", "JKU", "X5U", "X5C", "X5T", "x5t#s256", "X5T#S256", "x5t#\u017f256",
+		"Alg", "ALG", "aLG", "Kid", "KID", "\u212aid", `\u212aid`, "Typ", "TYP", "Crit", "CRIT",
+		"cRIT", "crIt",
+		"B64", "Zip", "ZIP", "Enc", "ENC", "Cty", "CTY", "Jwk", "JWK", "j\u212a\u0075", "JKU",
+		"X5U", "X5C", "X5T", "x5t#s256", "X5T#S256", "x5t#\u017f256",
 	} {
 		tests = append(tests,
 			row{name + " alone", `{"alg":"RS256","kid":"k","` + name + `":"RS256"}`, Header{}},
@@ -324,7 +348,8 @@ func TestParseHeader(t *testing.T) {
 	}
 }
 
-// Callers tell apart a header without an algorithm, and one whose only fault is its kid.
+// Callers tell apart a header without an algorithm, and one whose only fault is
+// its kid.
 func TestParseHeaderErrors(t *testing.T) {
 	for _, tt := range []struct {
 		text, message string
@@ -337,16 +362,23 @@ func TestParseHeaderErrors(t *testing.T) {
 		{`{"alg":1,"kid":"k"}`, "header: not a string at byte 8", ErrHeader, ""},
 		{`{"alg":"RS256"}`, "header: kid missing or empty", ErrHeader, "RS256"},
 		{`{"alg":"RS256","kid":""}`, "header: kid missing or empty", ErrHeader, "RS256"},
-		{`{"alg":"RS256","kid":"k","crit":[]}`, "header: crit is not supported at byte 32", ErrHeader, ""},
-		{`{"alg":"RS256","kid":"k","b64":false}`, "header: b64 is not supported at byte 31", ErrHeader, ""},
-		{`{"alg":"RS256","kid":"k","zip":"DEF"}`, "header: zip is not supported at byte 31", ErrHeader, ""},
-		{`{"alg":"RS256","kid":"k","enc":"A128GCM"}`, "header: enc is not supported at byte 31", ErrHeader, ""},
-		{`{"alg":"RS256","kid":"k","cty":"JWT"}`, "header: cty is not supported at byte 31", ErrHeader, ""},
-		{`{"alg":"RS256","kid":"k","Crit":[]}`, "header: a name in another case than crit at byte 32", ErrHeader, ""},
+		{`{"alg":"RS256","kid":"k","crit":[]}`, "header: crit is not supported at byte 32",
+			ErrHeader, ""},
+		{`{"alg":"RS256","kid":"k","b64":false}`, "header: b64 is not supported at byte 31",
+			ErrHeader, ""},
+		{`{"alg":"RS256","kid":"k","zip":"DEF"}`, "header: zip is not supported at byte 31",
+			ErrHeader, ""},
+		{`{"alg":"RS256","kid":"k","enc":"A128GCM"}`, "header: enc is not supported at byte 31",
+			ErrHeader, ""},
+		{`{"alg":"RS256","kid":"k","cty":"JWT"}`, "header: cty is not supported at byte 31",
+			ErrHeader, ""},
+		{`{"alg":"RS256","kid":"k","Crit":[]}`,
+			"header: a name in another case than crit at byte 32", ErrHeader, ""},
 		{`{"alg":"RS256","kid":"k","typ":"x"}`, "header: typ is not JWT at byte 34", ErrHeader, ""},
 	} {
 		got, err := ParseHeader(tt.text)
-		if !errors.Is(err, tt.is) || err.Error() != tt.message || got != (Header{Algorithm: tt.alg}) {
+		if !errors.Is(err, tt.is) || err.Error() != tt.message ||
+			got != (Header{Algorithm: tt.alg}) {
 			t.Errorf("%s: got %+v, %v, want %q", tt.text, got, err, tt.message)
 		}
 	}

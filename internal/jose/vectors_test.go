@@ -12,16 +12,18 @@ import (
 	"testing"
 )
 
-// vector is a published example. Those of testdata/vectors.json are the RFCs' own, character by
-// character, but for two things: private members of keys are left out, and a key without a kid was
-// given one.
+// vector is a published example. Those of testdata/vectors.json are the RFCs'
+// own, character by character, but for two things: private members of keys are
+// left out, and a key without a kid was given one.
 type vector struct {
-	Name    string          `json:"name"`
-	Source  string          `json:"source"`
-	Alg     string          `json:"alg"`
-	JWKS    json.RawMessage `json:"jwks"`
-	Token   string          `json:"token"`
-	Verdict string          `json:"verdict"` // "verified", "no key" (symmetric), "segments" (no compact JWS with a signature)
+	Name   string          `json:"name"`
+	Source string          `json:"source"`
+	Alg    string          `json:"alg"`
+	JWKS   json.RawMessage `json:"jwks"`
+	Token  string          `json:"token"`
+	// "verified", "no key" (symmetric), "segments" (no compact JWS with a
+	// signature)
+	Verdict string `json:"verdict"`
 }
 
 func vectors(tb testing.TB) (vs []vector) {
@@ -61,7 +63,8 @@ func TestVectors(t *testing.T) {
 			if err := json.Unmarshal(header, &h); err != nil || h.Alg != v.Alg {
 				t.Fatalf("header %s, %v, want alg %s", header, err, v.Alg)
 			}
-			// Most of the RFCs' tokens name no key, and are refused for that before anything else.
+			// Most of the RFCs' tokens name no key, and are refused for that
+			// before anything else.
 			got, err := ParseHeader(string(header))
 			if h.Kid == "" {
 				if !errors.Is(err, ErrHeader) || got != (Header{Algorithm: v.Alg}) {
@@ -97,7 +100,8 @@ func TestVectors(t *testing.T) {
 				if len(keys) != 0 || len(skipped) != 1 || skipped[0].Reason != "symmetric key" {
 					t.Errorf("%d keys, skipped %+v", len(keys), skipped)
 				}
-				// The signature is the RFC's all the same: what refuses it is not a slip of the pen.
+				// The signature is the RFC's all the same: what refuses it is
+				// not a slip of the pen.
 				var set struct{ Keys []struct{ K string } }
 				if err := json.Unmarshal(v.JWKS, &set); err != nil {
 					t.Fatal(err)
@@ -126,7 +130,8 @@ func decode(t *testing.T, segment string) []byte {
 	return b
 }
 
-// What is refused for its form alone carries good signatures: as a compact JWS each of them passes.
+// What is refused for its form alone carries good signatures: as a compact JWS
+// each of them passes.
 func TestVectorsOfJSONSerialization(t *testing.T) {
 	signatures := 0
 	for _, v := range vectors(t) {
@@ -157,7 +162,8 @@ func TestVectorsOfJSONSerialization(t *testing.T) {
 			k := keys[s.Header.Kid]
 			if k == nil {
 				t.Errorf("%s: no key %q", v.Source, s.Header.Kid)
-			} else if err := k.Verify([]byte(s.Protected+"."+m.Payload), decode(t, s.Signature)); err != nil {
+			} else if err := k.Verify([]byte(s.Protected+"."+m.Payload),
+				decode(t, s.Signature)); err != nil {
 				t.Errorf("%s, key %q: %v", v.Source, k.ID, err)
 			}
 		}
@@ -177,7 +183,8 @@ func TestVectorsUnsecured(t *testing.T) {
 		header, _, _ := strings.Cut(v.Token, ".")
 		if text, ok := want[v.Source]; ok {
 			delete(want, v.Source)
-			if got, err := base64.RawURLEncoding.DecodeString(header); err != nil || string(got) != text {
+			if got, err := base64.RawURLEncoding.DecodeString(header); err != nil ||
+				string(got) != text {
 				t.Errorf("%s: header %q, %v", v.Source, got, err)
 			}
 			// Nor would a signature help them.

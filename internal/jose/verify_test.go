@@ -21,7 +21,8 @@ import (
 	"testing"
 )
 
-var hashes = map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}
+var hashes = map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384,
+	"512": crypto.SHA512}
 
 // sign is RFC 7518 §3 and RFC 8037 §3.1 by means of the standard library alone.
 func sign(alg string, private crypto.Signer, input []byte) []byte {
@@ -35,7 +36,8 @@ func sign(alg string, private crypto.Signer, input []byte) []byte {
 	case "RS":
 		return must(rsa.SignPKCS1v15(rand.Reader, private.(*rsa.PrivateKey), hash, h.Sum(nil)))
 	case "PS":
-		return must(rsa.SignPSS(rand.Reader, private.(*rsa.PrivateKey), hash, h.Sum(nil), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}))
+		return must(rsa.SignPSS(rand.Reader, private.(*rsa.PrivateKey), hash, h.Sum(nil),
+			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}))
 	default:
 		key := private.(*ecdsa.PrivateKey)
 		r, s, err := ecdsa.Sign(rand.Reader, key, h.Sum(nil))
@@ -107,10 +109,12 @@ func TestVerify(t *testing.T) {
 				t.Error("Verify has changed its arguments")
 			}
 
-			// With another algorithm of the same key, or another key of the same algorithm.
+			// With another algorithm of the same key, or another key of the
+			// same algorithm.
 			for _, other := range signings() {
 				if other.alg != s.alg {
-					refuse(t, k, "signature of "+other.alg, input, sign(other.alg, other.private, input))
+					refuse(t, k, "signature of "+other.alg, input,
+						sign(other.alg, other.private, input))
 				}
 			}
 			var stranger crypto.Signer
@@ -138,7 +142,8 @@ func TestVerifyECDSANumbers(t *testing.T) {
 		t.Run(s.alg, func(t *testing.T) {
 			k := parseOne(t, realJWK(private), s.alg)
 			good, n := sign(s.alg, private, input), private.Params().N
-			r, sv := new(big.Int).SetBytes(good[:len(good)/2]), new(big.Int).SetBytes(good[len(good)/2:])
+			r, sv := new(big.Int).SetBytes(good[:len(good)/2]),
+				new(big.Int).SetBytes(good[len(good)/2:])
 			if err := k.Verify(input, raw(private.Curve, r, sv)); err != nil {
 				t.Fatalf("a good signature, taken apart and put together: %v", err)
 			}
@@ -159,10 +164,12 @@ func TestVerifyECDSANumbers(t *testing.T) {
 				pairs = append(pairs, []struct {
 					name string
 					r, s *big.Int
-				}{{"r not reduced", plus(r, n), sv}, {"s not reduced", r, plus(sv, n)}, {"neither reduced", plus(r, n), plus(sv, n)}}...)
+				}{{"r not reduced", plus(r, n), sv}, {"s not reduced", r, plus(sv, n)},
+					{"neither reduced", plus(r, n), plus(sv, n)}}...)
 			}
 			for _, pair := range pairs {
-				if err := k.Verify(input, raw(private.Curve, pair.r, pair.s)); !errors.Is(err, ErrSignature) {
+				if err := k.Verify(input, raw(private.Curve, pair.r, pair.s)); !errors.Is(err,
+					ErrSignature) {
 					t.Errorf("%s: %v, want ErrSignature", pair.name, err)
 				}
 			}
@@ -172,11 +179,12 @@ func TestVerifyECDSANumbers(t *testing.T) {
 			der := must(ecdsa.SignASN1(rand.Reader, private, hash.Sum(nil)))
 			// A DER text of just the right length is noise to the raw reading.
 			for name, signature := range map[string][]byte{
-				"DER":               der,
-				"DER of the good":   must(asn1.Marshal(struct{ R, S *big.Int }{r, sv})),
-				"DER, cut to size":  append(der, make([]byte, len(good))...)[:len(good)],
-				"DER of zeros":      must(asn1.Marshal(struct{ R, S *big.Int }{zero, zero})),
-				"numbers too wide":  append(append([]byte{0}, good[:len(good)/2]...), append([]byte{0}, good[len(good)/2:]...)...),
+				"DER":              der,
+				"DER of the good":  must(asn1.Marshal(struct{ R, S *big.Int }{r, sv})),
+				"DER, cut to size": append(der, make([]byte, len(good))...)[:len(good)],
+				"DER of zeros":     must(asn1.Marshal(struct{ R, S *big.Int }{zero, zero})),
+				"numbers too wide": append(append([]byte{0}, good[:len(good)/2]...),
+					append([]byte{0}, good[len(good)/2:]...)...),
 				"numbers too short": slices.Concat(good[1:len(good)/2], good[len(good)/2+1:]),
 			} {
 				if err := k.Verify(input, signature); !errors.Is(err, ErrSignature) {
@@ -187,8 +195,8 @@ func TestVerifyECDSANumbers(t *testing.T) {
 	}
 }
 
-// An RSA signature is a number below the modulus (RFC 8017 §5.2.2): the same number plus the
-// modulus is another text for it.
+// An RSA signature is a number below the modulus (RFC 8017 §5.2.2): the same
+// number plus the modulus is another text for it.
 func TestVerifyRSANotReduced(t *testing.T) {
 	private := rsaKey()
 	for _, alg := range []string{"RS256", "PS256"} {
@@ -203,7 +211,8 @@ func TestVerifyRSANotReduced(t *testing.T) {
 			if err := k.Verify(input, good); err != nil {
 				t.Errorf("%s: %v", alg, err)
 			}
-			if err := k.Verify(input, sum.FillBytes(make([]byte, len(good)))); !errors.Is(err, ErrSignature) {
+			if err := k.Verify(input, sum.FillBytes(make([]byte, len(good)))); !errors.Is(err,
+				ErrSignature) {
 				t.Errorf("%s, modulus added: %v, want ErrSignature", alg, err)
 			}
 			break
@@ -211,7 +220,8 @@ func TestVerifyRSANotReduced(t *testing.T) {
 	}
 }
 
-// The second half of an Ed25519 signature is below the group's order (RFC 8032 §5.1.7).
+// The second half of an Ed25519 signature is below the group's order (RFC 8032
+// §5.1.7).
 func TestVerifyEd25519NotReduced(t *testing.T) {
 	k, input := parseOne(t, realJWK(edKey()), "EdDSA"), []byte("header.payload")
 	good := sign("EdDSA", edKey(), input)
@@ -221,12 +231,14 @@ func TestVerifyEd25519NotReduced(t *testing.T) {
 	slices.Reverse(half) // from little-endian
 	sum := new(big.Int).Add(new(big.Int).SetBytes(half), order).FillBytes(make([]byte, 32))
 	slices.Reverse(sum)
-	if err := k.Verify(input, append(slices.Clone(good[:32]), sum...)); !errors.Is(err, ErrSignature) {
+	if err := k.Verify(input, append(slices.Clone(good[:32]), sum...)); !errors.Is(err,
+		ErrSignature) {
 		t.Errorf("order added: %v, want ErrSignature", err)
 	}
 }
 
-// A HMAC under anything public is no signature of any key that can come out of a set.
+// A HMAC under anything public is no signature of any key that can come out of
+// a set.
 func TestVerifyHMACUnderPublicKey(t *testing.T) {
 	input := []byte("header.payload")
 	for _, s := range signings() {
@@ -234,7 +246,8 @@ func TestVerifyHMACUnderPublicKey(t *testing.T) {
 		k := parseOne(t, jwk, s.alg)
 		der := must(x509.MarshalPKIXPublicKey(s.private.Public()))
 		secrets := map[string][]byte{
-			"nothing": nil, "PEM": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), "DER": der, "JWK": []byte(k.JSON),
+			"nothing": nil, "PEM": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}),
+			"DER": der, "JWK": []byte(k.JSON),
 		}
 		if rk, ok := s.private.(*rsa.PrivateKey); ok {
 			secrets["modulus"] = rk.N.Bytes()
@@ -245,9 +258,11 @@ func TestVerifyHMACUnderPublicKey(t *testing.T) {
 				mac := hmac.New(hash.New, secret)
 				mac.Write(input)
 				sum := mac.Sum(nil)
-				for _, signature := range [][]byte{sum, append(slices.Clone(sum), make([]byte, max(0, k.size-len(sum)))...)} {
+				for _, signature := range [][]byte{sum,
+					append(slices.Clone(sum), make([]byte, max(0, k.size-len(sum)))...)} {
 					if err := k.Verify(input, signature); !errors.Is(err, ErrSignature) {
-						t.Errorf("%s key, HS%s under its %s: %v, want ErrSignature", s.alg, bits, name, err)
+						t.Errorf("%s key, HS%s under its %s: %v, want ErrSignature", s.alg, bits,
+							name, err)
 					}
 				}
 			}
@@ -263,8 +278,10 @@ func TestVerifyPSSSaltLength(t *testing.T) {
 		k := parseOne(t, realJWK(rsaKey()), "PS"+bits)
 		h := hash.New()
 		h.Write(input)
-		for _, salt := range []int{1, 20, hash.Size() - 1, hash.Size(), hash.Size() + 1, rsa.PSSSaltLengthAuto} {
-			signature := must(rsa.SignPSS(rand.Reader, rsaKey(), hash, h.Sum(nil), &rsa.PSSOptions{SaltLength: salt}))
+		for _, salt := range []int{1, 20, hash.Size() - 1, hash.Size(), hash.Size() + 1,
+			rsa.PSSSaltLengthAuto} {
+			signature := must(rsa.SignPSS(rand.Reader, rsaKey(), hash, h.Sum(nil),
+				&rsa.PSSOptions{SaltLength: salt}))
 			if err := k.Verify(input, signature); (err == nil) != (salt == hash.Size()) {
 				t.Errorf("PS%s, salt of %d bytes: %v", bits, salt, err)
 			}
@@ -281,8 +298,10 @@ func TestAppendECDSADER(t *testing.T) {
 					number[size-n] = first
 				}
 				other := slices.Repeat([]byte{0x80}, size)
-				want := must(asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(number), new(big.Int).SetBytes(other)}))
-				if got := appendECDSADER(nil, slices.Concat(number, other)); !bytes.Equal(got, want) {
+				want := must(asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(number),
+					new(big.Int).SetBytes(other)}))
+				if got := appendECDSADER(nil, slices.Concat(number, other)); !bytes.Equal(got,
+					want) {
 					t.Fatalf("%x: got %x, want %x", number, got, want)
 				}
 			}

@@ -81,7 +81,8 @@ func (g *wycheproofGroup) key(t *testing.T) (key fields, alg string, fits bool) 
 			"x": b64(point[:half]), "y": b64(point[half:])}
 		return key, "ES" + bits, fits
 	case "EddsaVerify":
-		return fields{"kty": "OKP", "kid": "k", "crv": "Ed25519", "x": b64(g.PublicKey.PK)}, "EdDSA", true
+		return fields{"kty": "OKP", "kid": "k", "crv": "Ed25519", "x": b64(g.PublicKey.PK)},
+			"EdDSA", true
 	}
 	t.Fatalf("unknown type %q", g.Type)
 	return nil, "", false
@@ -108,8 +109,9 @@ func TestWycheproofSignatures(t *testing.T) {
 				key := keys["k"]
 				for _, tt := range g.Tests {
 					total++
-					// Acceptable are PKCS #1 signatures without the NULL in their
-					// AlgorithmIdentifier. RFC 8017 §8.2.2 step 4 leaves them out.
+					// Acceptable are PKCS #1 signatures without the NULL in
+					// their AlgorithmIdentifier. RFC 8017 §8.2.2 step 4 leaves
+					// them out.
 					want := fits && tt.Result == "valid"
 					if name == "rsa_pss_2048_sha256_mgf1_0" && tt.Comment == "s_len changed to 32" {
 						want = true // a group without salt, and this one has PS256's
@@ -117,7 +119,8 @@ func TestWycheproofSignatures(t *testing.T) {
 					if tt.Result == "valid" && !fits {
 						otherParameters++
 					}
-					// Keys that are too weak or have another exponent are skipped.
+					// Keys that are too weak or have another exponent are
+					// skipped.
 					got := key != nil && key.Verify(tt.Msg, tt.Sig) == nil
 					if got != want {
 						t.Errorf("tcId %d %q (%s, salt %d): accepted is %t, want %t; skipped %+v",
@@ -211,7 +214,8 @@ func TestWycheproofTokens(t *testing.T) {
 	t.Logf("%d accepted, %d refused, valid but refused: %v", accepted, refused, reasons)
 	want := map[string]int{
 		"symmetric key": 12,
-		// RFC 7520's figures, with a PS256 key for PS384, and with "ES521" for ES512.
+		// RFC 7520's figures, with a PS256 key for PS384, and with "ES521" for
+		// ES512.
 		"algorithm":                           2,
 		"alg is not one for this type of key": 2,
 		"not three parts between two dots":    6, // an empty payload

@@ -14,17 +14,19 @@ import (
 	. "github.com/parajwt/parajwt/internal/strictjson"
 )
 
-// FuzzSkip holds this package against encoding/json. What is accepted here, encoding/json accepts and
-// reads alike; what encoding/json accepts and is refused here has a fault that the slow check below
-// finds too.
+// FuzzSkip holds this package against encoding/json. What is accepted here,
+// encoding/json accepts and reads alike; what encoding/json accepts and is
+// refused here has a fault that the slow check below finds too.
 func FuzzSkip(f *testing.F) {
 	for _, seed := range []string{
 		`{"alg":"RS256","kid":"k","typ":"JWT"}`,
 		`{"sub":"u","aud":["a","b"],"iat":1745877709,"exp":1.745879509e9,"data":{"userId":"u","wallets":[{"id":"1","type":"EVM","publicKey":""}],"x":null}}`,
 		`{"a":1,"\u0061":2}`, `{"a":1,"A":2}`, `{"σ":1,"ς":2}`, `{"a":{"b":1},"b":2,"a":3}`,
 		`["\ud83d\ude00","\ud83d","\ude00\ud83d","\ud83d\ud83d\ude00","\ufffd"]`, `"\\ud800"`,
-		"[\"\xff\",\"\xed\xa0\x80\",\"\\n\xc3\"]", "\ufeff{}", "{\"\x00\":\"\x7f\"}", `"\"\\\/\b\f\n\r\t\u0041"`,
-		`[0,-0,1.5e-3,1E+9,true,false,null,{},[]]`, `[01]`, `[1.]`, `[-]`, `[1e]`, `[1,]`, `{"a":1,}`, `{} {}`, ` `, ``,
+		"[\"\xff\",\"\xed\xa0\x80\",\"\\n\xc3\"]", "\ufeff{}", "{\"\x00\":\"\x7f\"}",
+		`"\"\\\/\b\f\n\r\t\u0041"`,
+		`[0,-0,1.5e-3,1E+9,true,false,null,{},[]]`, `[01]`, `[1.]`, `[-]`, `[1e]`, `[1,]`,
+		`{"a":1,}`, `{} {}`, ` `, ``,
 		nest("both", 16, `0`), nest("both", 17, `0`), nest("arrays", 513, ``),
 		many(73), manyAnd(73, `"n72":1`), manyAnd(73, `"N0":1`),
 	} {
@@ -37,7 +39,8 @@ func FuzzSkip(f *testing.F) {
 			t.Fatalf("Skip says %v, reading %v", skipped, err)
 		}
 		var e *Error
-		if err != nil && (!errors.As(err, &e) || !e.Syntax || e.Offset < 0 || e.Offset > len(text)) {
+		if err != nil && (!errors.As(err, &e) || !e.Syntax || e.Offset < 0 ||
+			e.Offset > len(text)) {
 			t.Fatalf("a reader that asks for what comes next gets %#v", err)
 		}
 
@@ -107,10 +110,11 @@ var (
 	pair      = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
 )
 
-// ambiguity says why valid JSON has more than one meaning; empty when it has not.
+// ambiguity says why valid JSON has more than one meaning; empty when it has
+// not.
 func ambiguity(text string) string {
-	// Without the escaped backslashes, every \u that is left is an escape; without the pairs, every
-	// surrogate that is left is half of one.
+	// Without the escaped backslashes, every \u that is left is an escape;
+	// without the pairs, every surrogate that is left is half of one.
 	escapes := strings.ReplaceAll(text, `\\`, `..`)
 	switch {
 	case !utf8.ValidString(text):

@@ -49,8 +49,9 @@ type Decoder struct {
 // New returns a decoder for text.
 func New(text string) *Decoder { return &Decoder{text: text} }
 
-// RefuseFoldedNames makes names of one object count as duplicates if they differ
-// only in case. Use it for texts that another reader matches in any case.
+// RefuseFoldedNames makes names of one object count as duplicates if they
+// differ only in case. Use it for texts that another reader matches in any
+// case.
 func (d *Decoder) RefuseFoldedNames() { d.fold = true }
 
 // LimitNames refuses objects of more than n names. The memory and time for more

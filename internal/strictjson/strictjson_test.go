@@ -30,7 +30,8 @@ func build(text string) (any, error) {
 	return v, d.End()
 }
 
-// value reads the next value into what json.Unmarshal makes of it with UseNumber.
+// value reads the next value into what json.Unmarshal makes of it with
+// UseNumber.
 func value(d *Decoder) any {
 	switch d.Peek() {
 	case '{':
@@ -135,7 +136,8 @@ func nest(kind string, n int, text string) string {
 }
 
 func TestATextHasOneMeaningOrNone(t *testing.T) {
-	// Every refused text stands beside an accepted one that differs in nothing else.
+	// Every refused text stands beside an accepted one that differs in nothing
+	// else.
 	tests := []struct {
 		name     string
 		accepted string
@@ -143,59 +145,121 @@ func TestATextHasOneMeaningOrNone(t *testing.T) {
 		reason   string
 	}{
 		{"nothing is no value", `0`, []string{``, ` `, "\t\r\n "}, "unexpected end"},
-		{"one value is the whole text", "{}\r\n\t ", []string{`{}{}`, `{} canary`, `{},`, `{}]`, `{}}`, "{}\x00", "{}\v", "{}\u00a0", "{}\ufeff"}, "data after the value"},
-		{"a scalar ends where it ends", `1`, []string{`1 2`, `01`, `1a`, `1.2.3`, `0x10`, `-0-`}, "data after the value"},
-		{"no byte order mark", `{}`, []string{"\ufeff{}", "\xfe\xff{}", "\xff\xfe{}"}, "unexpected character"},
-		{"no white space but JSON's", " \t\r\n{}", []string{"\v{}", "\f{}", "\u00a0{}", "\u2028{}", "\x00{}", "\x00"}, "unexpected character"},
+		{"one value is the whole text", "{}\r\n\t ",
+			[]string{`{}{}`, `{} canary`, `{},`, `{}]`, `{}}`, "{}\x00", "{}\v", "{}\u00a0",
+				"{}\ufeff"}, "data after the value"},
+		{"a scalar ends where it ends", `1`, []string{`1 2`, `01`, `1a`, `1.2.3`, `0x10`, `-0-`},
+			"data after the value"},
+		{"no byte order mark", `{}`, []string{"\ufeff{}", "\xfe\xff{}", "\xff\xfe{}"},
+			"unexpected character"},
+		{"no white space but JSON's", " \t\r\n{}",
+			[]string{"\v{}", "\f{}", "\u00a0{}", "\u2028{}", "\x00{}", "\x00"},
+			"unexpected character"},
 
-		{"no name twice", `{"a":1,"b":1}`, []string{`{"a":1,"a":1}`, `{"a":1,"b":2,"a":null}`, `{"":1,"":2}`}, "duplicate name"},
-		{"no name twice, however it is spelt", `{"a":1,"\u0062":1}`, []string{`{"a":1,"\u0061":1}`, `{"\u0061":1,"a":1}`, `{"\u0061\u0062":1,"a\u0062":1}`, `{"é":1,"\u00e9":1}`, `{"é":1,"\u00E9":1}`, `{"😀":1,"\ud83d\uDE00":1}`, `{"\/":1,"/":1}`, `{"\n":1,"\u000a":1}`}, "duplicate name"},
-		{"no name twice in an inner object", `{"o":{"a":1,"b":1}}`, []string{`{"o":{"a":1,"a":1}}`, `[[{"a":1,"a":1}]]`, `{"o":[0,{"a":1,"\u0061":1}]}`, `{"o":{"p":{"q":{"a":1,"a":1}}}}`}, "duplicate name"},
-		{"no outer name again after an inner object", `{"a":{"b":1},"b":2,"c":3}`, []string{`{"a":{"b":1},"b":2,"a":3}`, `{"a":[{"a":1}],"a":2}`}, "duplicate name"},
-		{"no name twice among seventy-three", many(73), []string{manyAnd(73, `"n0":1`), manyAnd(73, `"n71":1`), manyAnd(73, `"n72":1`), manyAnd(72, `"n0":1`), manyAnd(71, `"n70":1`), manyAnd(73, `"\u006e40":1`)}, "duplicate name"},
-		{"no name twice among hundreds", many(300), []string{manyAnd(300, `"n0":1`), manyAnd(300, `"n72":1`), manyAnd(300, `"n299":1`), manyAnd(300, `"n\u0032\u0039\u0039":1`)}, "duplicate name"},
-		{"no name twice inside an object of many", manyAnd(90, `"o":{"n0":1,"n50":1}`), []string{manyAnd(90, `"o":{"a":1,"a":1}`), manyAnd(90, `"o":{"a":1,"b":1,"a":1}`), manyAnd(90, `"o":{"n0":1},"n50":1`), manyAnd(71, `"o":{"a":1,"b":1,"c":1,"b":1}`)}, "duplicate name"},
-		{"no name twice around an object of many", `{"a":1,"o":` + many(60) + `,"b":1}`, []string{`{"a":1,"o":` + many(60) + `,"a":1}`, `{"o":` + many(60) + `,"o":1}`}, "duplicate name"},
+		{"no name twice", `{"a":1,"b":1}`, []string{`{"a":1,"a":1}`, `{"a":1,"b":2,"a":null}`,
+			`{"":1,"":2}`}, "duplicate name"},
+		{"no name twice, however it is spelt", `{"a":1,"\u0062":1}`,
+			[]string{`{"a":1,"\u0061":1}`, `{"\u0061":1,"a":1}`, `{"\u0061\u0062":1,"a\u0062":1}`,
+				`{"é":1,"\u00e9":1}`, `{"é":1,"\u00E9":1}`, `{"😀":1,"\ud83d\uDE00":1}`,
+				`{"\/":1,"/":1}`, `{"\n":1,"\u000a":1}`}, "duplicate name"},
+		{"no name twice in an inner object", `{"o":{"a":1,"b":1}}`,
+			[]string{`{"o":{"a":1,"a":1}}`, `[[{"a":1,"a":1}]]`, `{"o":[0,{"a":1,"\u0061":1}]}`,
+				`{"o":{"p":{"q":{"a":1,"a":1}}}}`}, "duplicate name"},
+		{"no outer name again after an inner object", `{"a":{"b":1},"b":2,"c":3}`,
+			[]string{`{"a":{"b":1},"b":2,"a":3}`, `{"a":[{"a":1}],"a":2}`}, "duplicate name"},
+		{"no name twice among seventy-three", many(73),
+			[]string{manyAnd(73, `"n0":1`), manyAnd(73, `"n71":1`), manyAnd(73, `"n72":1`),
+				manyAnd(72, `"n0":1`), manyAnd(71, `"n70":1`), manyAnd(73, `"\u006e40":1`)},
+			"duplicate name"},
+		{"no name twice among hundreds", many(300),
+			[]string{manyAnd(300, `"n0":1`), manyAnd(300, `"n72":1`), manyAnd(300, `"n299":1`),
+				manyAnd(300, `"n\u0032\u0039\u0039":1`)}, "duplicate name"},
+		{"no name twice inside an object of many", manyAnd(90, `"o":{"n0":1,"n50":1}`),
+			[]string{manyAnd(90, `"o":{"a":1,"a":1}`), manyAnd(90, `"o":{"a":1,"b":1,"a":1}`),
+				manyAnd(90, `"o":{"n0":1},"n50":1`), manyAnd(71, `"o":{"a":1,"b":1,"c":1,"b":1}`)},
+			"duplicate name"},
+		{"no name twice around an object of many", `{"a":1,"o":` + many(60) + `,"b":1}`,
+			[]string{`{"a":1,"o":` + many(60) + `,"a":1}`, `{"o":` + many(60) + `,"o":1}`},
+			"duplicate name"},
 
-		{"every level has names of its own", `{"a":{"a":{"a":1}},"b":{"a":1},"c":[{"a":1},{"a":1}]}`, nil, ""},
+		{"every level has names of its own",
+			`{"a":{"a":{"a":1}},"b":{"a":1},"c":[{"a":1},{"a":1}]}`, nil, ""},
 		{"names in another case are other names", `{"a":1,"A":1}`, nil, ""},
 
-		{"sixteen arrays", nest("arrays", 16, `0`), []string{nest("arrays", 17, `0`), nest("arrays", 17, ``), nest("arrays", 5000, ``), strings.Repeat("[", 1<<20)}, "more than 16 levels"},
-		{"sixteen objects", nest("objects", 16, `0`), []string{nest("objects", 17, `0`), nest("objects", 5000, `0`)}, "more than 16 levels"},
-		{"sixteen of both", nest("both", 16, `0`), []string{nest("both", 17, `0`), nest("both", 15, `[[0]]`), nest("both", 15, `[0,[0]]`)}, "more than 16 levels"},
-		{"levels count inside one another, not beside", `[` + strings.Repeat(`[{"a":{}}],`, 30) + nest("both", 15, `0`) + `]`, nil, ""},
+		{"sixteen arrays", nest("arrays", 16, `0`),
+			[]string{nest("arrays", 17, `0`), nest("arrays", 17, ``), nest("arrays", 5000, ``),
+				strings.Repeat("[", 1<<20)}, "more than 16 levels"},
+		{"sixteen objects", nest("objects", 16, `0`),
+			[]string{nest("objects", 17, `0`), nest("objects", 5000, `0`)}, "more than 16 levels"},
+		{"sixteen of both", nest("both", 16, `0`),
+			[]string{nest("both", 17, `0`), nest("both", 15, `[[0]]`), nest("both", 15, `[0,[0]]`)},
+			"more than 16 levels"},
+		{"levels count inside one another, not beside", `[` + strings.Repeat(`[{"a":{}}],`, 30) +
+			nest("both", 15, `0`) + `]`, nil, ""},
 
-		{"no invalid UTF-8", `"é€😀"`, []string{"\"\xff\"", "\"\xc3\"", "\"canary\xc3(\"", "\"\xe2\x82\"", "\"\x80\"", "\"\xf8\x88\x80\x80\x80\""}, "invalid UTF-8"},
-		{"no overlong UTF-8", `"/"`, []string{"\"\xc0\xaf\"", "\"\xe0\x80\xaf\"", "\"\xc0\x80\""}, "invalid UTF-8"},
-		{"no surrogates or beyond in UTF-8", "\"\xef\xbf\xbd\"", []string{"\"\xed\xa0\x80\"", "\"\xed\xa0\xbd\xed\xb8\x80\"", "\"\xf4\x90\x80\x80\""}, "invalid UTF-8"},
-		{"no invalid UTF-8 beside an escape", `"\u00e9é"`, []string{"\"\\u00e9\xff\"", "\"\xff\\u00e9\"", "\"\xc3\\u00a9\"", "\"\\n\xa9\""}, "invalid UTF-8"},
-		{"no invalid UTF-8 in a name", `{"é":1}`, []string{"{\"\xff\":1}", "{\"a\\n\xff\":1}"}, "invalid UTF-8"},
+		{"no invalid UTF-8", `"é€😀"`, []string{"\"\xff\"", "\"\xc3\"", "\"canary\xc3(\"",
+			"\"\xe2\x82\"", "\"\x80\"", "\"\xf8\x88\x80\x80\x80\""}, "invalid UTF-8"},
+		{"no overlong UTF-8", `"/"`, []string{"\"\xc0\xaf\"", "\"\xe0\x80\xaf\"", "\"\xc0\x80\""},
+			"invalid UTF-8"},
+		{"no surrogates or beyond in UTF-8", "\"\xef\xbf\xbd\"",
+			[]string{"\"\xed\xa0\x80\"", "\"\xed\xa0\xbd\xed\xb8\x80\"", "\"\xf4\x90\x80\x80\""},
+			"invalid UTF-8"},
+		{"no invalid UTF-8 beside an escape", `"\u00e9é"`,
+			[]string{"\"\\u00e9\xff\"", "\"\xff\\u00e9\"", "\"\xc3\\u00a9\"", "\"\\n\xa9\""},
+			"invalid UTF-8"},
+		{"no invalid UTF-8 in a name", `{"é":1}`, []string{"{\"\xff\":1}", "{\"a\\n\xff\":1}"},
+			"invalid UTF-8"},
 
-		{"no half of a surrogate pair", `"\ud83d\ude00"`, []string{`"\ud83d"`, `"\ude00"`, `"\ud83dcanary"`, `"\ude00\ud83d"`, `"\ude00\ude00"`, `"\ud83d\ud83d"`, `"\ud83d\ud83d\ude00"`, `"\ud83d\u0041"`, `"\ud83d\n"`, `"\ud83d\ude00\ude00"`, `"\udbff\ue000"`}, "half of a surrogate pair"},
-		{"no half of a surrogate pair in a name", `{"\uD83D\uDE00":1}`, []string{`{"\uD83D":1}`, `{"\udfff":1}`}, "half of a surrogate pair"},
-		{"the neighbours of the surrogates are letters", `["\ud7ff","\ue000","\udbff\udfff","\ud800\udc00","\ufffd","\uffff"]`, nil, ""},
+		{"no half of a surrogate pair", `"\ud83d\ude00"`,
+			[]string{`"\ud83d"`, `"\ude00"`, `"\ud83dcanary"`, `"\ude00\ud83d"`, `"\ude00\ude00"`,
+				`"\ud83d\ud83d"`, `"\ud83d\ud83d\ude00"`, `"\ud83d\u0041"`, `"\ud83d\n"`,
+				`"\ud83d\ude00\ude00"`, `"\udbff\ue000"`}, "half of a surrogate pair"},
+		{"no half of a surrogate pair in a name", `{"\uD83D\uDE00":1}`,
+			[]string{`{"\uD83D":1}`, `{"\udfff":1}`}, "half of a surrogate pair"},
+		{"the neighbours of the surrogates are letters",
+			`["\ud7ff","\ue000","\udbff\udfff","\ud800\udc00","\ufffd","\uffff"]`, nil, ""},
 
-		{"no control character", `"\u0000\u001f"`, []string{"\"\x00\"", "\"\x1f\"", "\"\n\"", "\"\t\"", "\"canary\x00\"", "\"\\n\x00\"", "{\"\x00\":1}"}, "control character in a string"},
+		{"no control character", `"\u0000\u001f"`,
+			[]string{"\"\x00\"", "\"\x1f\"", "\"\n\"", "\"\t\"", "\"canary\x00\"", "\"\\n\x00\"",
+				"{\"\x00\":1}"}, "control character in a string"},
 		{"DEL is no control character to JSON", "\"\x7f\"", nil, ""},
 
-		{"escapes", `"\"\\\/\b\f\n\r\t\u0041\u00Af\u20ac"`, []string{`"\a"`, `"\v"`, `"\0"`, `"\x41"`, `"\'"`, `"\U0041"`, `"\u004"`, `"\u004g"`, `"\u{41}"`, `"\u+041"`, `"\u 041"`, `"\ud83d\uzzzz"`}, "unknown escape"},
-		{"strings end", `"\\"`, []string{`"`, `"canary`, `"\"`, `"\`, `"\u`, `"\u004`, `"\ud83d\u`, `"\ud83d\u00"`, `"\\\"`}, "unexpected end"},
-		{"strings begin with a quotation mark", `["a"]`, []string{`[a]`, `['a']`, "[`a`]", `["a"b"]`, `["a]`}, ""},
+		{"escapes", `"\"\\\/\b\f\n\r\t\u0041\u00Af\u20ac"`,
+			[]string{`"\a"`, `"\v"`, `"\0"`, `"\x41"`, `"\'"`, `"\U0041"`, `"\u004"`, `"\u004g"`,
+				`"\u{41}"`, `"\u+041"`, `"\u 041"`, `"\ud83d\uzzzz"`}, "unknown escape"},
+		{"strings end", `"\\"`, []string{`"`, `"canary`, `"\"`, `"\`, `"\u`, `"\u004`, `"\ud83d\u`,
+			`"\ud83d\u00"`, `"\\\"`}, "unexpected end"},
+		{"strings begin with a quotation mark", `["a"]`,
+			[]string{`[a]`, `['a']`, "[`a`]", `["a"b"]`, `["a]`}, ""},
 
 		{"numbers", `[0,-0,1,10,-1,0.0,-0.10,1e1,1E+1,1e-1,1.5e00,1.0E-05,123456789012345678901234567890]`, []string{`[-]`, `[1.]`, `[-.5]`, `[1e]`, `[1e+]`, `[1.e1]`, `[1.5E-]`, `[--1]`, `[-a]`, `[-Infinity]`}, "not a number"},
-		{"numbers begin and end as numbers do", `[1]`, []string{`[01]`, `[-01]`, `[+1]`, `[.5]`, `[1_000]`, `[0x1]`, `[1e1.5]`, `[NaN]`, `[Infinity]`, `[1,000.]`, `[１]`, `[1a]`}, ""},
-		{"words", `[true,false,null]`, []string{`[True]`, `[TRUE]`, `[tru]`, `[truex]`, `[fals]`, `[nul]`, `[nil]`, `[undefined]`, `[nullnull]`, `[t]`, `[tRUE]`, `[fALSE]`, `[nULL]`}, "unexpected character"},
+		{"numbers begin and end as numbers do", `[1]`,
+			[]string{`[01]`, `[-01]`, `[+1]`, `[.5]`, `[1_000]`, `[0x1]`, `[1e1.5]`, `[NaN]`,
+				`[Infinity]`, `[1,000.]`, `[１]`, `[1a]`}, ""},
+		{"words", `[true,false,null]`, []string{`[True]`, `[TRUE]`, `[tru]`, `[truex]`, `[fals]`,
+			`[nul]`, `[nil]`, `[undefined]`, `[nullnull]`, `[t]`, `[tRUE]`, `[fALSE]`, `[nULL]`},
+			"unexpected character"},
 		{"words end", `null`, []string{`nul`, `n`, `tru`, `fals`, `f`}, "unexpected character"},
 
-		{"one comma between elements", `[1,2]`, []string{`[1 2]`, `[1,,2]`, `[,1]`, `[,]`, `[1;2]`, `[1:2]`}, "unexpected character"},
-		{"no comma after the last element", `[1, 2 ]`, []string{`[1,]`, `[1 , ]`, "[1,\n]"}, "comma before a closing bracket"},
-		{"no comma after the last member", `{"a":1, "b":2 }`, []string{`{"a":1,}`, `{"a":1 , }`}, "comma before a closing bracket"},
-		{"one comma between members", `{"a":1,"b":2}`, []string{`{"a":1 "b":2}`, `{"a":1;"b":2}`, `{"a":1:"b":2}`}, "unexpected character"},
-		{"names are strings", `{"1":1}`, []string{`{1:1}`, `{a:1}`, `{'a':1}`, `{null:1}`, `{,}`, `{"a":1,,"b":2}`, `{:1}`, `{[]:1}`, `{/**/"a":1}`}, "no name"},
-		{"one colon after a name", `{"a" : 1}`, []string{`{"a" 1}`, `{"a"}`, `{"a",1}`, `{"a"=1}`, `{"a"`, `{"a" `}, "no colon after a name"},
-		{"a value after a colon", `{"a":0}`, []string{`{"a":}`, `{"a":,"b":1}`, `{"a"::0}`}, "unexpected character"},
-		{"brackets match", `[{}]`, []string{`[}`, `{]`, `[{]}`, `[1}`, `{"a":1]`, `]`, `}`, `[]]`, `{}}`}, ""},
-		{"brackets close", `[]`, []string{`[`, `{`, `[[]`, `[1`, `[1,`, `{"a":1`, `{"a":`, `{"a":{}`, `[1, `}, "unexpected end"},
+		{"one comma between elements", `[1,2]`,
+			[]string{`[1 2]`, `[1,,2]`, `[,1]`, `[,]`, `[1;2]`, `[1:2]`}, "unexpected character"},
+		{"no comma after the last element", `[1, 2 ]`, []string{`[1,]`, `[1 , ]`, "[1,\n]"},
+			"comma before a closing bracket"},
+		{"no comma after the last member", `{"a":1, "b":2 }`, []string{`{"a":1,}`, `{"a":1 , }`},
+			"comma before a closing bracket"},
+		{"one comma between members", `{"a":1,"b":2}`,
+			[]string{`{"a":1 "b":2}`, `{"a":1;"b":2}`, `{"a":1:"b":2}`}, "unexpected character"},
+		{"names are strings", `{"1":1}`, []string{`{1:1}`, `{a:1}`, `{'a':1}`, `{null:1}`, `{,}`,
+			`{"a":1,,"b":2}`, `{:1}`, `{[]:1}`, `{/**/"a":1}`}, "no name"},
+		{"one colon after a name", `{"a" : 1}`,
+			[]string{`{"a" 1}`, `{"a"}`, `{"a",1}`, `{"a"=1}`, `{"a"`, `{"a" `},
+			"no colon after a name"},
+		{"a value after a colon", `{"a":0}`, []string{`{"a":}`, `{"a":,"b":1}`, `{"a"::0}`},
+			"unexpected character"},
+		{"brackets match", `[{}]`, []string{`[}`, `{]`, `[{]}`, `[1}`, `{"a":1]`, `]`, `}`, `[]]`,
+			`{}}`}, ""},
+		{"brackets close", `[]`, []string{`[`, `{`, `[[]`, `[1`, `[1,`, `{"a":1`, `{"a":`,
+			`{"a":{}`, `[1, `}, "unexpected end"},
 		{"a name after a comma", `{"a":1,"b":2}`, []string{`{"a":1,`, `{"a":1, `}, "no name"},
 		{"no comments", `[1]`, []string{`[1/**/]`, "[1//\n]", "[1#\n]", `/**/[1]`, `[1]//`}, ""},
 	}
@@ -220,19 +284,24 @@ func TestRefuseCaseVariant(t *testing.T) {
 		}
 		return d.End()
 	}
-	for _, name := range []string{"su", "subs", "s", "", "user_id", "userid ", " sub", "publicKe", "keypublic", "süb", "\u0455ub", "userıd"} {
+	for _, name := range []string{"su", "subs", "s", "", "user_id", "userid ", " sub", "publicKe",
+		"keypublic", "süb", "\u0455ub", "userıd"} {
 		if err := read(`{"` + name + `":1}`); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	// The last four are equal to a known name in encoding/json's eyes: ſ folds to s, the Kelvin sign to k.
-	for _, name := range []string{"Sub", "SUB", "sUb", "userid", "USERID", "UserId", "PublicKey", "x5t#s256", "X5T#S256", `\u0053ub`, "ſub", "uſerId", "public\u212Aey", `public\u212aey`} {
+	// The last four are equal to a known name in encoding/json's eyes: ſ folds
+	// to s, the Kelvin sign to k.
+	for _, name := range []string{"Sub", "SUB", "sUb", "userid", "USERID", "UserId", "PublicKey",
+		"x5t#s256", "X5T#S256", `\u0053ub`, "ſub", "uſerId", "public\u212Aey", `public\u212aey`} {
 		err := read(`{"` + name + `":"` + canary + `"}`)
 		var e *Error
 		if !errors.As(err, &e) || !e.Syntax {
 			t.Errorf("%q: got %v, want a mistake of syntax", name, err)
-		} else if known, ok := strings.CutPrefix(e.Reason, "a name in another case than "); !ok || !slices.Contains(names, known) {
-			t.Errorf("%q: got %q, want the name that is known, and none of the text", name, e.Reason)
+		} else if known, ok := strings.CutPrefix(e.Reason, "a name in another case than "); !ok ||
+			!slices.Contains(names, known) {
+			t.Errorf("%q: got %q, want the name that is known, and none of the text", name,
+				e.Reason)
 		}
 	}
 }
@@ -262,7 +331,8 @@ func TestFoldedNamesCountAsDuplicatesWhenAskedFor(t *testing.T) {
 		`{"a":1,"A":1}`, `{"aB":1,"Ab":1}`, `{"a":1,"\u0041":1}`,
 		`{"o":{"a":1,"A":1}}`, `[{"a":1,"A":1}]`,
 		`{"é":1,"É":1}`, `{"s":1,"ſ":1}`, `{"S":1,"ſ":1}`, `{"k":1,"` + "\u212a" + `":1}`,
-		`{"σ":1,"ς":1}`, `{"Σ":1,"ς":1}`, `{"µ":1,"μ":1}`, `{"ß":1,"ẞ":1}`, `{"å":1,"` + "\u212b" + `":1}`,
+		`{"σ":1,"ς":1}`, `{"Σ":1,"ς":1}`, `{"µ":1,"μ":1}`, `{"ß":1,"ẞ":1}`, `{"å":1,"` + "\u212b" +
+			`":1}`,
 		manyAnd(60, `"N0":1`), manyAnd(60, `"N59":1`),
 	} {
 		accepts(t, text) // when not asked for
@@ -277,7 +347,8 @@ func TestFoldedNamesCountAsDuplicatesWhenAskedFor(t *testing.T) {
 }
 
 func TestRawKeepsAValueThatAStrictReaderWouldRefuse(t *testing.T) {
-	// Each would be refused outside Raw, and none may spoil what stands beside it.
+	// Each would be refused outside Raw, and none may spoil what stands beside
+	// it.
 	for _, raw := range []string{
 		`{"a":1,"a":2}`,
 		`{"o":[{"a":1,"\u0061":2}]}`,
@@ -301,7 +372,8 @@ func TestRawKeepsAValueThatAStrictReaderWouldRefuse(t *testing.T) {
 				got = append(got, d.Raw())
 			}
 		}
-		if err, want := d.End(), []string{"1", raw, `"between"`, raw, "2"}; err != nil || !reflect.DeepEqual(got, want) {
+		if err, want := d.End(), []string{"1", raw, `"between"`, raw, "2"}; err != nil ||
+			!reflect.DeepEqual(got, want) {
 			t.Errorf("%.60q: got %.300q, %v", raw, got, err)
 		}
 		if err := skip(got[1]); err == nil {
@@ -311,7 +383,8 @@ func TestRawKeepsAValueThatAStrictReaderWouldRefuse(t *testing.T) {
 }
 
 func TestRawReturnsTheTextOfOneValue(t *testing.T) {
-	for _, raw := range []string{`{}`, `[]`, `{ "a" : [ 1 , "]" ] }`, `"\""`, `-1.5e3`, `true`, `false`, `null`} {
+	for _, raw := range []string{`{}`, `[]`, `{ "a" : [ 1 , "]" ] }`, `"\""`, `-1.5e3`, `true`,
+		`false`, `null`} {
 		d := New(" [ " + raw + " ] ")
 		for range d.Array {
 			if got := d.Raw(); got != raw {
@@ -325,7 +398,8 @@ func TestRawReturnsTheTextOfOneValue(t *testing.T) {
 }
 
 func TestRawChecksSyntax(t *testing.T) {
-	for _, raw := range []string{``, `[1,]`, `{"a":}`, `{"a"}`, `tru`, `01`, `"\x"`, "\"\x00\"", `"\ud800\uzzzz"`, `{"a":1`, `"`, "\ufeff1", `'a'`} {
+	for _, raw := range []string{``, `[1,]`, `{"a":}`, `{"a"}`, `tru`, `01`, `"\x"`, "\"\x00\"",
+		`"\ud800\uzzzz"`, `{"a":1`, `"`, "\ufeff1", `'a'`} {
 		d := New(`[` + raw + `]`)
 		for range d.Array {
 			if got := d.Raw(); got != "" && got != "0" {
@@ -343,7 +417,8 @@ func TestRawChecksSyntax(t *testing.T) {
 }
 
 func TestRawIsStrictAgainAfterwards(t *testing.T) {
-	for _, neighbour := range []string{`{"a":1,"a":2}`, "\"\xff\"", `"\ud800"`, nest("arrays", 16, `0`)} {
+	for _, neighbour := range []string{`{"a":1,"a":2}`, "\"\xff\"", `"\ud800"`,
+		nest("arrays", 16, `0`)} {
 		for _, raw := range []string{`0`, nest("both", 300, `{"a":1,"a":2}`)} {
 			d := New(`[` + raw + `,` + neighbour + `]`)
 			first := true
@@ -368,10 +443,12 @@ func TestRawTakesAnyDepth(t *testing.T) {
 		for range d.Array {
 			got = append(got, d.Raw())
 		}
-		if err := d.End(); err != nil || len(got) != 2 || got[0] != `{"a":[`+raw+`,{"b":`+raw+`}]}` || got[1] != "1" {
+		if err := d.End(); err != nil || len(got) != 2 ||
+			got[0] != `{"a":[`+raw+`,{"b":`+raw+`}]}` || got[1] != "1" {
 			t.Errorf("%s: %v", kind, err)
 		}
-		for _, broken := range []string{raw[:len(raw)-1], raw[:len(raw)-1] + ")", raw + "}", strings.Replace(raw, "0", "0,", 1), strings.Replace(raw, "0", "0 0", 1)} {
+		for _, broken := range []string{raw[:len(raw)-1], raw[:len(raw)-1] + ")", raw + "}",
+			strings.Replace(raw, "0", "0,", 1), strings.Replace(raw, "0", "0 0", 1)} {
 			d := New(`[` + broken + `]`)
 			for range d.Array {
 				d.Raw()
@@ -408,7 +485,8 @@ func TestAValueThatTheBodyDoesNotReadIsSkipped(t *testing.T) {
 }
 
 func TestWhatIsSkippedIsCheckedLikeTheRest(t *testing.T) {
-	for _, skipped := range []string{`{"x":1,"x":2}`, `[{"x":1,"\u0078":2}]`, "\"\xff\"", `"\ud800"`, `01`, `[1,]`, `tru`, nest("arrays", 16, ``)} {
+	for _, skipped := range []string{`{"x":1,"x":2}`, `[{"x":1,"\u0078":2}]`, "\"\xff\"",
+		`"\ud800"`, `01`, `[1,]`, `tru`, nest("arrays", 16, ``)} {
 		for _, text := range []string{`{"a":` + skipped + `}`, `[` + skipped + `]`} {
 			d := New(text)
 			if d.Peek() == '{' {
@@ -537,7 +615,8 @@ func TestAnotherTypeIsNoMistakeOfSyntax(t *testing.T) {
 					t.Errorf("%s: %v", what, err)
 				}
 			case !errors.As(err, &e) || e.Syntax || e.Reason != "not "+wanted:
-				t.Errorf("%s for %s: got %v, want %q, not of syntax", what, wanted, err, "not "+wanted)
+				t.Errorf("%s for %s: got %v, want %q, not of syntax", what, wanted, err,
+					"not "+wanted)
 			case strings.Contains(err.Error(), canary):
 				t.Errorf("the error quotes the text: %v", err)
 			}
@@ -546,7 +625,8 @@ func TestAnotherTypeIsNoMistakeOfSyntax(t *testing.T) {
 }
 
 func TestAValueThatIsNoJSONHasNoTypeToBeWrong(t *testing.T) {
-	for _, text := range []string{``, ` `, "\x00", `nope`, `tru`, `-`, `1.`, `"`, `"\ud800"`, `[`, `{"a":1,"a":2}`, `[1,]`, nest("arrays", 17, ``)} {
+	for _, text := range []string{``, ` `, "\x00", `nope`, `tru`, `-`, `1.`, `"`, `"\ud800"`, `[`,
+		`{"a":1,"a":2}`, `[1,]`, nest("arrays", 17, ``)} {
 		for wanted, read := range readers {
 			alone, inside := New(text), New(`[`+text)
 			read(alone)
@@ -581,11 +661,13 @@ func TestTheFirstMistakeEndsTheReading(t *testing.T) {
 		d.Fail("a later mistake")
 	}
 	var e *Error
-	if err := d.End(); !errors.As(err, &e) || e.Reason != "not a number" || e.Syntax || d.Err() != err {
+	if err := d.End(); !errors.As(err, &e) || e.Reason != "not a number" || e.Syntax ||
+		d.Err() != err {
 		t.Errorf("got %v, want the first mistake", err)
 	}
 
-	for _, text := range []string{`"a\qb"`, `"a\ud800b"`, `"a\u00"`, "\"a\xff\"", "\"\\n\xff\"", "\"a\x00b\"", `"ab`, `"a\nb`} {
+	for _, text := range []string{`"a\qb"`, `"a\ud800b"`, `"a\u00"`, "\"a\xff\"", "\"\\n\xff\"",
+		"\"a\x00b\"", `"ab`, `"a\nb`} {
 		if got := New(text).String(); got != "" {
 			t.Errorf("%q: got %q of a string that is none", text, got)
 		}
@@ -606,7 +688,8 @@ func TestFailRecordsAMistakeOfMeaning(t *testing.T) {
 		d.Fail("not to my taste")
 	}
 	var e *Error
-	if err := d.End(); !errors.As(err, &e) || e.Reason != "not to my taste" || e.Syntax || e.Offset != 9 || n != 1 {
+	if err := d.End(); !errors.As(err, &e) || e.Reason != "not to my taste" || e.Syntax ||
+		e.Offset != 9 || n != 1 {
 		t.Errorf("got %#v after %d elements", err, n)
 	}
 	if got, want := e.Error(), "not to my taste at byte 9"; got != want {
@@ -628,7 +711,8 @@ func TestNullReadsNullAndNothingElse(t *testing.T) {
 	for range d.Array {
 		got = append(got, fmt.Sprint(d.Null(), d.Err() == nil))
 	}
-	if want := []string{"true true", "false true", "false true", "false false"}; !reflect.DeepEqual(got, want) {
+	if want := []string{"true true", "false true", "false true",
+		"false false"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -660,7 +744,8 @@ func TestStringsAndNumbersAreTakenFromTheText(t *testing.T) {
 			t.Errorf("%s: got %q, %v, want %q", text, got, d.Err(), want)
 		}
 	}
-	for _, number := range []string{"0", "-0", "10", "1.50", "1E+05", "123456789012345678901234567890", "1e400"} {
+	for _, number := range []string{"0", "-0", "10", "1.50", "1E+05",
+		"123456789012345678901234567890", "1e400"} {
 		d := New(" " + number + " ")
 		if got := d.Number(); got != number || d.End() != nil {
 			t.Errorf("got %q, %v, want %q", got, d.Err(), number)
