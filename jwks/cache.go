@@ -25,12 +25,13 @@ func (k Key) ID() string { return k.key.ID }
 // Algorithm returns the algorithm that the key verifies with, such as RS256.
 func (k Key) Algorithm() string { return k.key.Algorithm }
 
-// Thumbprint returns the JWK Thumbprint of the key (RFC 7638), which tells it
-// from another key with the same ID.
+// Thumbprint returns the JWK Thumbprint of the key (RFC 7638). It differs from
+// that of another key with the same ID.
 func (k Key) Thumbprint() string { return k.key.Thumbprint }
 
-// Verify returns nil if the signature is this key's over the bytes that were signed, and else an error that
-// says no more than that it is not. It keeps neither. The zero Key has nothing to verify with, and panics.
+// Verify returns nil if signature is this key's signature of input. Otherwise
+// it returns an error that gives no details. It retains neither argument. The
+// zero Key panics.
 func (k Key) Verify(input, signature []byte) error { return k.key.Verify(input, signature) }
 
 // Cache holds the key set of one environment. It fetches the set on the first
@@ -173,12 +174,12 @@ func (c *Cache) KeyAt(ctx context.Context, id string, now time.Time) (Key, error
 	if key, ok := c.Fresh(id, now); ok {
 		return key, nil
 	}
-	return c.key(ctx, id, now.UnixNano())
+	return c.slowKey(ctx, id, now.UnixNano())
 }
 
-// Fresh returns the key with this ID if the key set is fresh, so that looking it
-// up needs no refresh and does not wait. It is the first thing that a hot path
-// asks; the next is [Cache.KeyAt].
+// Fresh returns the key with this ID if looking it up needs neither a refresh
+// nor a wait. Otherwise, use [Cache.KeyAt]. now is a reading of the cache's
+// clock.
 func (c *Cache) Fresh(id string, now time.Time) (Key, bool) {
 	s := c.set.Load()
 	if key, ok := s.keys[id]; ok {

@@ -6,8 +6,8 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -42,7 +42,7 @@ type Key struct {
 	ID        string
 	Algorithm string
 	Public    crypto.PublicKey // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
-	JSON      string           // the JWK it was read from
+	JSON      string           // the JWK as it was in the set
 	// Thumbprint is the SHA-256 JWK Thumbprint in base64url (RFC 7638).
 	Thumbprint string
 
@@ -209,25 +209,7 @@ func parseKey(raw string, allowed []string) (key *Key, id string, err error) {
 	if err != nil {
 		return nil, m.kid, err
 	}
-	var public any
-	if err := parsed.Raw(&public); err != nil {
-		return nil, f.kid, errors.New("malformed key")
-	}
-	// jwx makes an int of the exponent's last 64 bits, so a longer one would become another one.
-	if r, ok := parsed.(jwk.RSAPublicKey); ok && new(big.Int).SetBytes(r.E()).BitLen() > 31 {
-		return nil, f.kid, errExponent
-	}
-	thumbprint, err := parsed.Thumbprint(crypto.SHA256)
-	if err != nil {
-		return nil, f.kid, errors.New("malformed key")
-	}
-	key = &Key{ID: f.kid, Public: public, JSON: raw,
-		Thumbprint: base64.RawURLEncoding.EncodeToString(thumbprint)}
-	fits, err := key.examine()
-	if err != nil {
-		return nil, f.kid, err
-	}
-	// Without an alg of its own, a key gets the first allowed algorithm that fits it.
+	// A key without alg gets the first allowed algorithm that fits it.
 	at := slices.IndexFunc(allowed, func(alg string) bool {
 		return slices.Contains(fits, alg) && (m.alg == "" || m.alg == alg)
 	})
@@ -267,7 +249,7 @@ func (k *Key) parseRSA(m jwkMembers) ([]string, error) {
 	k.size = len(n)
 	public := &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}
 	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"},
-		k.setPublic(public, `{"kty":"RSA","n":"%s","e":"%s"}`, encode(n), encode(e))
+		k.setPublic(public, `{"e":"%s","kty":"RSA","n":"%s"}`, encode(e), encode(n))
 }
 
 // isROCA reports whether a modulus was made by the broken generator of
@@ -320,7 +302,7 @@ func (k *Key) parseEC(m jwkMembers) ([]string, error) {
 	}
 	k.size = 2 * size
 	return []string{alg},
-		k.setPublic(public, `{"kty":"EC","crv":"%s","x":"%s","y":"%s"}`, crv, encode(x), encode(y))
+		k.setPublic(public, `{"crv":"%s","kty":"EC","x":"%s","y":"%s"}`, crv, encode(x), encode(y))
 }
 
 // parseOKP sets the public key (RFC 8037 §2). It returns the algorithm that
@@ -340,14 +322,16 @@ func (k *Key) parseOKP(m jwkMembers) ([]string, error) {
 	}
 	k.size = ed25519.SignatureSize
 	return []string{"EdDSA"},
-		k.setPublic(ed25519.PublicKey(x), `{"kty":"OKP","crv":"Ed25519","x":"%s"}`, encode(x))
+		k.setPublic(ed25519.PublicKey(x), `{"crv":"Ed25519","kty":"OKP","x":"%s"}`, encode(x))
 }
 
 // setPublic parses the reduced JWK with jwx and sets Public to the result. It
 // fails if the result is not the key that this package read: jwx can be
-// reconfigured by any package of the process.
+// reconfigured by any package of the process. The format has the members in the
+// order of RFC 7638 §3, so the thumbprint is the hash of the reduced JWK.
 func (k *Key) setPublic(want publicKey, format string, members ...any) error {
-	parsed, err := jwk.ParseKey(fmt.Appendf(nil, format, members...))
+	reduced := fmt.Appendf(nil, format, members...)
+	parsed, err := jwk.ParseKey(reduced)
 	if err != nil {
 		return errors.New("malformed key") // the cause may quote the key
 	}
@@ -355,7 +339,8 @@ func (k *Key) setPublic(want publicKey, format string, members ...any) error {
 	if err := parsed.Raw(&public); err != nil || !want.Equal(public) {
 		return errors.New("malformed key")
 	}
-	k.Public = public
+	thumbprint := sha256.Sum256(reduced)
+	k.Public, k.Thumbprint = public, encode(thumbprint[:])
 	return nil
 }
 
