@@ -183,12 +183,8 @@ func (cfg Config) otherEnvironments() (map[string]string, error) {
 	of := make(map[string]string)
 	for i, source := range cfg.OtherEnvironments {
 		name, ids, err := source.Inspect()
-		switch {
-		case err != nil:
+		if err != nil {
 			errs = append(errs, fmt.Errorf("parajwt: OtherEnvironments[%d]: %w", i, err))
-		case name == "":
-			errs = append(errs, fmt.Errorf("parajwt: OtherEnvironments[%d] does not name its"+
-				" environment: give a snapshot, not a plain key set", i))
 		}
 		for _, id := range ids {
 			of[id] = name

@@ -50,8 +50,8 @@ func TestConfigMistakes(t *testing.T) {
 		{"snapshot that is none", func(c *middleware.Config) { c.OtherEnvironments = []jwks.Source{jwks.FromBytes([]byte("canary"))} }, "OtherEnvironments[0]: jwks: not a key set", true},
 		{"key set that does not say whose", func(c *middleware.Config) {
 			c.OtherEnvironments = []jwks.Source{jwks.FromBytes(keySet(newSigner(t, "ES256", "k")))}
-		}, "OtherEnvironments[0] does not name its environment: give a snapshot", false},
-		{"initial keys that are none", func(c *middleware.Config) { c.Keys.Initial = jwks.FromBytes([]byte(`{"keys":[]}`)) }, "Initial: key set has no usable key", false},
+		}, "OtherEnvironments[0]: jwks: key set is not a snapshot and names no environment: use FromKeySet", false},
+		{"initial keys that are none", func(c *middleware.Config) { c.Keys.Initial = jwks.FromKeySet(jwks.Prod, []byte(`{"keys":[]}`)) }, "Initial: key set has no usable key", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := good()

@@ -32,8 +32,8 @@ func New(cfg Config) (*Validator, error) {
 	foreign, err := cfg.otherEnvironments()
 	errs = append(errs, err)
 	v := &Validator{cfg: cfg, foreign: foreign, cache: newTokenCache(cfg.CacheSize)}
-	cfg.Keys.Now, cfg.Keys.Logger, cfg.Keys.Algorithms = clock, cfg.Logger, cfg.Algorithms
-	v.keys, err = jwks.New(cfg.Environment, cfg.Keys)
+	v.keys, err = jwks.New(cfg.Environment, cfg.Keys, jwks.WithAlgorithms(cfg.Algorithms...),
+		jwks.WithClock(clock), jwks.WithLogger(cfg.Logger))
 	if err := errors.Join(append(errs, err)...); err != nil {
 		if v.keys != nil {
 			v.keys.Close()
