@@ -1,9 +1,7 @@
 package jwks_test
 
 import (
-	"bytes"
 	"errors"
-	"log/slog"
 	"net/http"
 	"runtime"
 	"slices"
@@ -328,26 +326,6 @@ func TestOffline(t *testing.T) {
 	if c, err := jwks.New(jwks.Prod, jwks.Config{Offline: true}); err == nil || c != nil ||
 		!strings.Contains(err.Error(), "Offline without Initial") {
 		t.Errorf("Offline without keys: %v", err)
-	}
-}
-
-// The default logger is slog's at the time of New.
-func TestDefaultLogger(t *testing.T) {
-	var out bytes.Buffer
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
-	defer slog.SetDefault(before)
-	l := newLab(t)
-	l.does(status(500))
-	c, err := jwks.New(jwks.Environment{Name: "lab", URL: l.url}, jwks.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused(t, c, "a", jwks.ErrUnavailable)
-	c.Close()
-	if !strings.Contains(out.String(), "parajwt: no keys") ||
-		!strings.Contains(out.String(), "environment=lab") {
-		t.Error(out.String())
 	}
 }
 

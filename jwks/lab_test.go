@@ -13,12 +13,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -415,149 +413,6 @@ func (l *lab) cache(t testing.TB, cfg jwks.Config, opts ...jwks.Option) *jwks.Ca
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
-}
-
-// started returns a lab with the key "a", a clock, and a cache that has fetched
-// the key.
-func started(t testing.TB, cfg jwks.Config, opts ...jwks.Option) (*lab, *clock, *jwks.Cache) {
-	t.Helper()
-	l, now := newLab(t), newClock()
-	l.serves(keyA())
-	c := l.cache(t, cfg, append([]jwks.Option{jwks.WithClock(now.Now)}, opts...)...)
-	found(t, c, "a")
-	return l, now, c
-}
-
-// bubbleStarted is started with a bubbleLab and the bubble's clock.
-func bubbleStarted(t testing.TB, cfg jwks.Config, opts ...jwks.Option) (*lab, *jwks.Cache) {
-	t.Helper()
-	l := bubbleLab(t)
-	l.serves(keyA())
-	c := l.cache(t, cfg, opts...)
-	found(t, c, "a")
-	return l, c
-}
-
-// clock is a clock that a test moves.
-type clock struct{ ns atomic.Int64 }
-
-func newClock() *clock {
-	c := &clock{}
-	c.set(time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC))
-	return c
-}
-
-func (c *clock) Now() time.Time          { return time.Unix(0, c.ns.Load()) }
-func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
-func (c *clock) set(t time.Time)         { c.ns.Store(t.UnixNano()) }
-
-// settle waits for the fetch under way, if there is one.
-func settle(c *jwks.Cache) { _ = c.Warm(context.Background()) }
-
-// found fails the test unless the cache has the key.
-func found(t testing.TB, c *jwks.Cache, id string) jwks.Key {
-	t.Helper()
-	key, err := c.Key(t.Context(), id)
-	if err != nil {
-		t.Fatalf("key %q: %v", id, err)
-	}
-	return key
-}
-
-// refused fails the test unless looking the key up fails with this error.
-func refused(t testing.TB, c *jwks.Cache, id string, want error) {
-	t.Helper()
-	key, err := c.Key(t.Context(), id)
-	if !errors.Is(err, want) {
-		t.Fatalf("key %q: got %v, want %v", id, err, want)
-	}
-	if key != (jwks.Key{}) {
-		t.Fatalf("key %q: a key came with the error %v", id, err)
-	}
-}
-
-// fetched fails the test unless the server has been asked this often.
-func (l *lab) fetched(t testing.TB, want int64) {
-	t.Helper()
-	if n := l.fetches.Load(); n != want {
-		t.Fatalf("%d fetches, want %d", n, want)
-	}
-}
-
-// atOnce fails the test if what happens in do takes any time. Only in a bubble,
-// where time passes if and only if everybody waits.
-func atOnce(t testing.TB, do func()) {
-	t.Helper()
-	before := time.Now()
-	do()
-	if waited := time.Since(before); waited != 0 {
-		t.Fatalf("waited %v", waited)
-	}
-}
-
-// eventually waits for what other goroutines are about to do. The limit is only
-// there to end a test that has failed.
-func eventually(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for limit := time.Now().Add(20 * time.Second); !is(); runtime.Gosched() {
-		if time.Now().After(limit) {
-			stacks := make([]byte, 1<<16)
-			t.Fatalf("not %s\n%s", what, stacks[:runtime.Stack(stacks, true)])
-		}
-	}
-}
-
-// logbook is a logger that keeps what it is told.
-type logbook struct {
-	mu    sync.Mutex
-	lines []logLine
-}
-
-type logLine struct {
-	level slog.Level
-	msg   string
-	attrs map[string]string
-}
-
-func (b *logbook) logger() *slog.Logger { return slog.New(b) }
-
-func (b *logbook) Enabled(context.Context, slog.Level) bool { return true }
-func (b *logbook) WithAttrs([]slog.Attr) slog.Handler       { return b }
-func (b *logbook) WithGroup(string) slog.Handler            { return b }
-
-func (b *logbook) Handle(_ context.Context, r slog.Record) error {
-	line := logLine{r.Level, r.Message, make(map[string]string)}
-	r.Attrs(func(a slog.Attr) bool {
-		line.attrs[a.Key] = a.Value.String()
-		return true
-	})
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.lines = append(b.lines, line)
-	return nil
-}
-
-// with returns the lines whose message contains this.
-func (b *logbook) with(part string) (lines []logLine) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, line := range b.lines {
-		if strings.Contains(line.msg, part) {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
-// messages returns each message once, sorted.
-func (b *logbook) messages() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	all := make(map[string]bool)
-	for _, line := range b.lines {
-		all[line.msg] = true
-	}
-	return slices.Sorted(maps.Keys(all))
 }
 
 // The laboratory itself: pipes are a network to net/http, and time in a bubble

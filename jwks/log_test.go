@@ -1,12 +1,14 @@
 package jwks_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -98,5 +100,25 @@ func TestConcurrentUse(t *testing.T) {
 	c.Close()
 	if err := c.Warm(t.Context()); err != nil && !errors.Is(err, jwks.ErrUnavailable) {
 		t.Error(err)
+	}
+}
+
+// The default logger is slog's at the time of New.
+func TestDefaultLogger(t *testing.T) {
+	var out bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
+	defer slog.SetDefault(before)
+	l := newLab(t)
+	l.does(status(500))
+	c, err := jwks.New(jwks.Environment{Name: "lab", URL: l.url}, jwks.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, c, "a", jwks.ErrUnavailable)
+	c.Close()
+	if !strings.Contains(out.String(), "parajwt: no keys") ||
+		!strings.Contains(out.String(), "environment=lab") {
+		t.Error(out.String())
 	}
 }
