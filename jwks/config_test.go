@@ -182,7 +182,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// KeyAt takes the caller's reading of the clock instead of one of its own.
+// KeyAt uses the caller's reading of the clock and reads none itself.
 func TestKeyAt(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())

@@ -305,8 +305,8 @@ func TestErrorsDoNotQuoteTheURL(t *testing.T) {
 	}
 }
 
-// Go reads the proxy from the environment once in a process, so this takes a
-// process of its own.
+// Go reads the proxy from the environment once per process, so this test starts
+// another one.
 func TestProxyFromEnvironment(t *testing.T) {
 	const inside = "PARAJWT_TEST_BEHIND_PROXY"
 	if os.Getenv(inside) != "" {

@@ -112,7 +112,7 @@ func TestNotModified(t *testing.T) {
 			found(t, c, "b")
 		})
 	}
-	t.Run("with a max-age of its own", func(t *testing.T) {
+	t.Run("with another max-age", func(t *testing.T) {
 		l := newLab(t)
 		now := newClock()
 		l.does(conditional("ETag", `"v1"`, body(setOf(keyA()))))

@@ -106,7 +106,7 @@ func TestEmptySets(t *testing.T) {
 					found(t, c, "a")
 					settle(c)
 					if st := c.Status(); len(st.KeyIDs) != 1 || len(st.Skipped) != 0 {
-						t.Errorf("status is not of the keys at hand: %+v", st)
+						t.Errorf("status does not describe the cached keys: %+v", st)
 					}
 				}
 			}

@@ -203,8 +203,8 @@ func TestUnknownKeyWhileParaIsDown(t *testing.T) {
 	l.fetched(t, 3)
 }
 
-// Para is well again just after an attempt: a key that it has withdrawn
-// meanwhile is refused as soon as at any other time.
+// Para recovers just after a failed fetch. A key that it withdrew during the
+// outage is refused as soon as at any other time.
 func TestWithdrawnKeyAfterAnOutage(t *testing.T) {
 	for _, interval := range []time.Duration{time.Minute, refresh, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {

@@ -103,9 +103,9 @@ func TestWithdrawnKey(t *testing.T) {
 	}
 }
 
-// A refresh replaces the set. A key that is still there is still the same
-// value, one whose kid was given to another key is not, and neither is one that
-// was gone meanwhile.
+// A refresh replaces the set. A key that is still in it keeps its identity. A
+// key whose kid now belongs to another key does not, and neither does a key that
+// was withdrawn and published again.
 func TestRefreshReplacesTheSet(t *testing.T) {
 	l := newLab(t)
 	now := newClock()
@@ -156,7 +156,7 @@ func TestRefreshReplacesTheSet(t *testing.T) {
 	}
 	next(keyB().named("a"), keyB())
 	if found(t, c, "a") == replaced {
-		t.Error("a key that was gone meanwhile counts as the same")
+		t.Error("a key that was withdrawn and published again counts as the same")
 	}
 	if found(t, c, "b") != b {
 		t.Error("a key that stayed is not the same any more")

@@ -16,9 +16,8 @@ import (
 
 // The process was suspended.
 
-// A process that was suspended has timers that did not run. What Para did
-// meanwhile counts from the first look-up on, for all who come while that is
-// being found out.
+// The timers of a suspended process did not run. What Para did in that time takes
+// effect with the first look-up, and all callers wait for the same fetch.
 func TestWithdrawnKeyInFrozenProcess(t *testing.T) {
 	const callers = 100
 	l := newLab(t)

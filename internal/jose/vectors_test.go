@@ -68,7 +68,7 @@ func TestVectors(t *testing.T) {
 			got, err := ParseHeader(string(header))
 			if h.Kid == "" {
 				if !errors.Is(err, ErrHeader) || got != (Header{Algorithm: v.Alg}) {
-					t.Errorf("ParseHeader: %+v, %v, want a refusal for want of a kid", got, err)
+					t.Errorf("ParseHeader: %+v, %v, want a refusal for the missing kid", got, err)
 				}
 			} else if err != nil || got != (Header{h.Alg, h.Kid}) {
 				t.Errorf("ParseHeader: %+v, %v, want %+v", got, err, h)
@@ -100,8 +100,7 @@ func TestVectors(t *testing.T) {
 				if len(keys) != 0 || len(skipped) != 1 || skipped[0].Reason != "symmetric key" {
 					t.Errorf("%d keys, skipped %+v", len(keys), skipped)
 				}
-				// The signature is the RFC's all the same: what refuses it is
-				// not a slip of the pen.
+				// The signature is the RFC's, so only the key's type refuses it.
 				var set struct{ Keys []struct{ K string } }
 				if err := json.Unmarshal(v.JWKS, &set); err != nil {
 					t.Fatal(err)

@@ -70,7 +70,7 @@ func (g *wycheproofGroup) key(t *testing.T) (key fields, alg string, fits bool) 
 		salt := map[string]int{"256": 32, "384": 48, "512": 64}[bits]
 		fits = fits && salt > 0 && g.SLen == salt && g.Mgf == "MGF1" && g.MgfSha == g.Sha
 		if salt == 0 {
-			bits = "256" // a hash without an algorithm of its own
+			bits = "256" // no algorithm uses this hash
 		}
 		return key, "PS" + bits, fits
 	case "EcdsaP1363Verify":

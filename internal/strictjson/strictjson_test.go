@@ -182,7 +182,7 @@ func TestATextHasOneMeaningOrNone(t *testing.T) {
 			[]string{`{"a":1,"o":` + many(60) + `,"a":1}`, `{"o":` + many(60) + `,"o":1}`},
 			"duplicate name"},
 
-		{"every level has names of its own",
+		{"each level has separate names",
 			`{"a":{"a":{"a":1}},"b":{"a":1},"c":[{"a":1},{"a":1}]}`, nil, ""},
 		{"names in another case are other names", `{"a":1,"A":1}`, nil, ""},
 
@@ -377,7 +377,7 @@ func TestRawKeepsAValueThatAStrictReaderWouldRefuse(t *testing.T) {
 			t.Errorf("%.60q: got %.300q, %v", raw, got, err)
 		}
 		if err := skip(got[1]); err == nil {
-			t.Errorf("%.60q: accepted by a decoder of its own", raw)
+			t.Errorf("%.60q: accepted by another decoder", raw)
 		}
 	}
 }

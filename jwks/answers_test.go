@@ -1,0 +1,134 @@
+package jwks_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// What a server answers, and how servers fail.
+
+// body answers 200 with a text, and with header fields in pairs.
+func body(text string, fields ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		for f := range slices.Chunk(fields, 2) {
+			w.Header().Add(f[0], f[1])
+		}
+		io.WriteString(w, text)
+	}
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, http.StatusText(code),
+			code)
+	}
+}
+
+func html(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html")
+	io.WriteString(w, "<!doctype html><title>We'll be back soon</title>")
+}
+
+// hang never answers. It ends when the client gives up.
+func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// hangUntil answers only once it is released, unless the client gives up
+// before.
+func hangUntil(release <-chan struct{}, answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+			answer(w, r)
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// after answers late. Only in a bubble.
+func after(d time.Duration, answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(d):
+			answer(w, r)
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// stall sends a status and half a body, and no more.
+func stall(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, text[:len(text)/2])
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+}
+
+// drip sends a byte a second. Only in a bubble.
+func drip(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		for i := range len(text) {
+			io.WriteString(w, text[i:i+1])
+			http.NewResponseController(w).Flush()
+			select {
+			case <-time.After(time.Second):
+			case <-r.Context().Done():
+				return
+			}
+		}
+	}
+}
+
+// cutOff ends the connection in the middle of the body.
+func cutOff(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(text)))
+		io.WriteString(w, text[:len(text)/2])
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// endless streams up to 100 MiB that begin like a key set, and counts what it
+// could send.
+func endless(written *atomic.Int64) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"keys":[`)
+		chunk := []byte(strings.Repeat(" ", 4<<10))
+		for range 100 << 20 / len(chunk) {
+			n, err := w.Write(chunk)
+			written.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	}
+}
+
+func redirect(code int, to string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", to)
+		w.WriteHeader(code)
+	}
+}
+
+// conditional answers 304 to whoever has this version already. Its validator is
+// an ETag or a Last-Modified date.
+func conditional(field, version string, answer http.HandlerFunc) http.HandlerFunc {
+	condition := map[string]string{"ETag": "If-None-Match",
+		"Last-Modified": "If-Modified-Since"}[field]
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(field, version)
+		if r.Header.Get(condition) == version {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		answer(w, r)
+	}
+}
