@@ -112,8 +112,7 @@ func keys(ctx context.Context, args []string, std streams) int {
 	recorder := newRecorder()
 	cache, err := jwks.New(env, jwks.Config{
 		HTTPClient: &http.Client{Transport: recorder},
-		Logger:     slog.New(slog.DiscardHandler), // the report has the same facts
-	})
+	}, jwks.WithLogger(slog.New(slog.DiscardHandler))) // the report says it
 	if err != nil {
 		return misused(std, "keys", err.Error())
 	}
