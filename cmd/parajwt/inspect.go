@@ -97,9 +97,24 @@ func inspect(_ context.Context, args []string, std streams) int {
 	return exitOK
 }
 
-// source returns the key set in a file.
+// source returns the snapshot in a file.
 func source(path string) jwks.Source {
 	return jwks.FromFile(os.DirFS(filepath.Dir(path)), filepath.Base(path))
+}
+
+// sourceOf returns the snapshot in a file, or the plain key set, which then
+// belongs to env. It reports whether the file is a snapshot, which has a date.
+func sourceOf(env jwks.Environment, path string) (s jwks.Source, snapshot bool) {
+	s = source(path)
+	if _, _, err := s.Inspect(); err != nil {
+		if data, err := os.ReadFile(path); err == nil {
+			plain := jwks.FromKeySet(env, data)
+			if _, _, err := plain.Inspect(); err == nil {
+				return plain, false
+			}
+		}
+	}
+	return s, true
 }
 
 // keyOwners returns, for each key ID, the environments whose saved key set has
@@ -110,9 +125,6 @@ func keyOwners(files []string) (map[string][]string, error) {
 		name, ids, err := source(file).Inspect()
 		if err != nil {
 			return nil, fmt.Errorf("--known %s: %w", printable(file), err)
-		}
-		if name == "" {
-			name = "(" + file + ", which does not name its environment)"
 		}
 		for _, id := range ids {
 			if !slices.Contains(owners[id], name) {

@@ -117,8 +117,9 @@ func verify(ctx context.Context, args []string, std streams) int {
 	}
 	dated := true
 	if *keysFile != "" {
-		cfg.Keys.Initial, cfg.Keys.Offline = source(*keysFile), true
-		if dated, err = usable(cfg.Keys.Initial); err != nil {
+		cfg.Keys.Initial, dated = sourceOf(cfg.Environment, *keysFile)
+		cfg.Keys.Offline = true
+		if err = usable(cfg.Keys.Initial); err != nil {
 			complain(std, "verify", fmt.Sprintf("--keys %s: %v", printable(*keysFile), err))
 			return exitNoKeys
 		}
@@ -199,14 +200,13 @@ func leewayOf(fs *flag.FlagSet, d time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-// usable returns an error if a key set has no usable key. It reports whether the
-// key set is a snapshot, which has a date.
-func usable(s jwks.Source) (snapshot bool, err error) {
-	name, ids, err := s.Inspect()
+// usable returns an error if a key set has no usable key.
+func usable(s jwks.Source) error {
+	_, ids, err := s.Inspect()
 	if err == nil && len(ids) == 0 {
 		err = errors.New("it has no usable key")
 	}
-	return name != "", err
+	return err
 }
 
 // verifyReport is the result of the command verify.
