@@ -76,7 +76,7 @@ func markdown(r *results) string {
 	p("## Repeat token")
 	p("")
 	p("%d tokens in turn, all seen before. The first row is our whole `Validate`: look-up, `exp` against the clock, and whether the", suite.Live)
-	p("key is still in the set. The others are what general-purpose caches cost for a look-up and the clock.")
+	p("key is still in the set. The second row adds `Config.Observe`. The others are what general-purpose caches cost for a look-up and the clock.")
 	p("")
 	p("| | ns | of raw RS256 | ns with %d callers | allocations |", r.Machine.Cores)
 	p("| --- | ---: | ---: | ---: | ---: |")
@@ -84,6 +84,7 @@ func markdown(r *results) string {
 		p("| %s | %.0f | %.4f | %.0f | %.0f |", name, one.Ns.median(), one.Ns.median()/raw, many.Ns.median(), one.Allocs.median())
 	}
 	repeat(r.Repeat, r.RepeatParallel, "**parajwt**")
+	repeat(r.Observed, r.ObservedParallel, "**parajwt**, `Observe` with OpenTelemetry")
 	for i := range r.Caches {
 		repeat(r.Caches[i], r.CachesParallel[i], r.Caches[i].Name)
 	}

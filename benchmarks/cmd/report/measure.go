@@ -25,10 +25,11 @@ type results struct {
 	FirstSight map[string]table // by algorithm
 	Parallel   map[string]table // the same, with as many callers as cores; empty in quick mode
 
-	Repeat, RepeatParallel timing
-	Caches, CachesParallel []timing
-	Refusals               []timing
-	Routers                []router
+	Repeat, RepeatParallel     timing
+	Observed, ObservedParallel timing // with Config.Observe
+	Caches, CachesParallel     []timing
+	Refusals                   []timing
+	Routers                    []router
 
 	Servers []server
 	Flood   flood
@@ -127,6 +128,7 @@ type bench struct {
 	raw        map[string]suite.Row
 	firstSight map[string][]suite.Row
 	repeat     suite.Row
+	observed   suite.Row
 	caches     []suite.Row
 	refusals   []suite.Row
 	routers    []suite.Router
@@ -164,6 +166,9 @@ func newBench(ctx context.Context, p plan) (b *bench, err error) {
 	if b.repeat, err = b.suite.Repeat(); err != nil {
 		return nil, err
 	}
+	if b.observed, err = b.suite.Observed(); err != nil {
+		return nil, err
+	}
 	if b.caches, err = b.suite.Caches(); err != nil {
 		return nil, err
 	}
@@ -174,6 +179,7 @@ func newBench(ctx context.Context, p plan) (b *bench, err error) {
 		return nil, err
 	}
 	b.r.Repeat.Name, b.r.RepeatParallel.Name = b.repeat.Name, b.repeat.Name
+	b.r.Observed.Name, b.r.ObservedParallel.Name = b.observed.Name, b.observed.Name
 	b.r.Caches, b.r.CachesParallel, b.r.Refusals = named(b.caches), named(b.caches), named(b.refusals)
 	for _, r := range b.routers {
 		b.r.Routers = append(b.r.Routers, router{Name: r.Name})
@@ -231,7 +237,7 @@ func named(rows []suite.Row) []timing {
 
 // check warms up every row and makes sure that it does what it should.
 func (b *bench) check() error {
-	rows := slices.Concat(b.caches, b.refusals, []suite.Row{b.repeat})
+	rows := slices.Concat(b.caches, b.refusals, []suite.Row{b.repeat, b.observed})
 	for _, alg := range algorithms {
 		rows = append(append(rows, b.raw[alg]), b.firstSight[alg]...)
 	}
@@ -267,6 +273,12 @@ func (b *bench) pass() error {
 		return err
 	}
 	if err := b.r.RepeatParallel.add(b.repeat.Parallel); err != nil {
+		return err
+	}
+	if err := b.r.Observed.add(b.observed.Serial); err != nil {
+		return err
+	}
+	if err := b.r.ObservedParallel.add(b.observed.Parallel); err != nil {
 		return err
 	}
 	for i, row := range b.caches {

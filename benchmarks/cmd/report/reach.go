@@ -44,6 +44,8 @@ func reaches(r *results) []reach {
 	}
 	most("repeat token, the clock included", "%.0f ns", r.Repeat.Ns.median(), 200)
 	most("repeat token, allocations", "%.0f", r.Repeat.Allocs.median(), 0)
+	most("Observe with OpenTelemetry", "%.0f ns", r.Observed.Ns.median()-r.Repeat.Ns.median(), 300)
+	most("Observe with OpenTelemetry, allocations", "%.0f", r.Observed.Allocs.median()-r.Repeat.Allocs.median(), 0)
 	for i, f := range []struct{ ns, allocs float64 }{{220, 2}, {240, 2}, {270, 3}} {
 		router := r.Routers[i]
 		most(router.Name+" above the validator", "%.0f ns", router.Above.median(), f.ns)

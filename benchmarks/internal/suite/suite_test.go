@@ -40,7 +40,7 @@ func TestRows(t *testing.T) {
 		rows = append(rows, s.Raw(alg))
 		rows = append(rows, must[[]Row](t)(s.FirstSight(alg))...)
 	}
-	rows = append(rows, must[Row](t)(s.Repeat()))
+	rows = append(rows, must[Row](t)(s.Repeat()), must[Row](t)(s.Observed()))
 	rows = append(rows, must[[]Row](t)(s.Refusals())...)
 	rows = append(rows, must[[]Row](t)(s.Caches())...)
 	for _, r := range must[[]Router](t)(s.Routers()) {
@@ -88,6 +88,7 @@ func BenchmarkFirstSight(b *testing.B) {
 func BenchmarkRepeat(b *testing.B) {
 	s := suiteOf(b)
 	both(b, "validator", must[Row](b)(s.Repeat()))
+	both(b, "validator, Observe with OpenTelemetry", must[Row](b)(s.Observed()))
 	for _, r := range must[[]Row](b)(s.Caches()) {
 		both(b, r.Name, r)
 	}
