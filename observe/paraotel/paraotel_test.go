@@ -327,7 +327,6 @@ func TestNilArgumentsAreErrors(t *testing.T) {
 	meter, _ := newMeter(t)
 	keys := func() jwks.Status { return jwks.Status{} }
 	list := func() revocation.Status { return revocation.Status{} }
-	observe := func(m metric.Meter) error { _, err := paraotel.Observe(m); return err }
 	watchKeys := func(m metric.Meter, status func() jwks.Status) error {
 		_, err := paraotel.WatchKeys(m, status)
 		return err
@@ -341,7 +340,7 @@ func TestNilArgumentsAreErrors(t *testing.T) {
 		err, ok error
 		want    string
 	}{
-		{"Observe, meter", observe(nil), observe(meter), "meter is nil"},
+		{"Observe, meter", observeWith(nil), observeWith(meter), "meter is nil"},
 		{"WatchKeys, meter", watchKeys(nil, keys), watchKeys(meter, keys), "meter is nil"},
 		{"WatchKeys, status", watchKeys(meter, nil), nil, "status is nil"},
 		{"WatchRevocations, meter", watchList(nil, list), watchList(meter, list), "meter is nil"},
@@ -371,15 +370,21 @@ func (m refusingMeter) refuse(name string) error {
 	return nil
 }
 
-func (m refusingMeter) Int64Counter(n string, _ ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+func (m refusingMeter) Int64Counter(
+	n string, _ ...metric.Int64CounterOption,
+) (metric.Int64Counter, error) {
 	return noop.Int64Counter{}, m.refuse(n)
 }
 
-func (m refusingMeter) Int64ObservableGauge(n string, _ ...metric.Int64ObservableGaugeOption) (metric.Int64ObservableGauge, error) {
+func (m refusingMeter) Int64ObservableGauge(
+	n string, _ ...metric.Int64ObservableGaugeOption,
+) (metric.Int64ObservableGauge, error) {
 	return noop.Int64ObservableGauge{}, m.refuse(n)
 }
 
-func (m refusingMeter) RegisterCallback(metric.Callback, ...metric.Observable) (metric.Registration, error) {
+func (m refusingMeter) RegisterCallback(
+	metric.Callback, ...metric.Observable,
+) (metric.Registration, error) {
 	return noop.Registration{}, m.refuse("callback")
 }
 
@@ -388,7 +393,7 @@ func TestErrorsOfTheMeterAreReturned(t *testing.T) {
 		name string
 		call func(metric.Meter) error
 	}{
-		{"parajwt.verdicts", func(m metric.Meter) error { _, err := paraotel.Observe(m); return err }},
+		{"parajwt.verdicts", observeWith},
 		{"parajwt.keys.usable", watchKeys},
 		{"callback", watchKeys},
 		{"parajwt.revocations.entries", watchRevocations},
@@ -401,6 +406,11 @@ func TestErrorsOfTheMeterAreReturned(t *testing.T) {
 			t.Errorf("%s: a meter that refuses nothing: %v", test.name, err)
 		}
 	}
+}
+
+func observeWith(m metric.Meter) error {
+	_, err := paraotel.Observe(m)
+	return err
 }
 
 func watchKeys(m metric.Meter) error {

@@ -74,7 +74,8 @@ func newServer(t *testing.T) server {
 	if err := list.RevokeUser(t.Context(), "somebody else"); err != nil {
 		t.Fatal(err)
 	}
-	for _, token := range []string{good, good, para.Token(paratest.EmailUser(), paratest.Expired())} {
+	expired := para.Token(paratest.EmailUser(), paratest.Expired())
+	for _, token := range []string{good, good, expired} {
 		r, err := http.NewRequest(http.MethodGet, s.URL+"/me", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -89,8 +90,8 @@ func newServer(t *testing.T) server {
 	return server{s.URL, reader}
 }
 
-// What the servers of Prometheus 2 and 3 send as Accept when they scrape. OpenMetrics
-// comes second in both, because expfmt parses only the text format.
+// The Accept headers of Prometheus 2 and 3, less OpenMetrics, which package
+// expfmt does not parse.
 var scrapers = map[string]string{
 	"Prometheus 2": "text/plain;version=0.0.4",
 	"Prometheus 3": "text/plain;version=1.0.0;escaping=allow-utf-8," +

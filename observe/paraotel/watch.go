@@ -40,8 +40,9 @@ func WatchKeys(meter metric.Meter, status func() jwks.Status) (metric.Registrati
 			"1 if tokens can be verified, else 0.")
 		stale = b.gauge("parajwt.keys.stale", "{key_set}",
 			"1 if the keys are older than promised because fetches fail, else 0.")
-		loaded   = b.gauge("parajwt.keys.loaded", "{key}", "Keys that verify tokens.")
-		skipped  = b.gauge("parajwt.keys.skipped", "{key}", "Keys of the key set that are not used.")
+		loaded  = b.gauge("parajwt.keys.loaded", "{key}", "Keys that verify tokens.")
+		skipped = b.gauge("parajwt.keys.skipped", "{key}",
+			"Keys of the key set that are not used.")
 		failures = b.gauge("parajwt.keys.failures", "{failure}", "Failed fetches in a row.")
 		fetches  = b.counter("parajwt.keys.fetches", "{fetch}", "Fetches of the key set.")
 	)
@@ -72,12 +73,14 @@ func WatchKeys(meter metric.Meter, status func() jwks.Status) (metric.Registrati
 // Watch one list per meter: points with equal attributes replace one another.
 // Call Unregister on the result to stop. WatchRevocations returns an error if an
 // argument is nil or meter refuses an instrument.
-func WatchRevocations(meter metric.Meter, status func() revocation.Status) (metric.Registration, error) {
+func WatchRevocations(
+	meter metric.Meter, status func() revocation.Status,
+) (metric.Registration, error) {
 	if meter == nil {
 		return nil, errNilMeter
 	}
 	if status == nil {
-		return nil, errors.New("paraotel: status is nil: use the Status method of a revocation.List")
+		return nil, errors.New("paraotel: status is nil: use the Status method of a List")
 	}
 	b := builder{meter: meter}
 	var (
@@ -93,8 +96,10 @@ func WatchRevocations(meter metric.Meter, status func() revocation.Status) (metr
 			"Users and tokens on the list.")
 		pending = b.gauge("parajwt.revocations.pending", "{entry}",
 			"Changes that the store does not have yet.")
-		failures  = b.gauge("parajwt.revocations.failures", "{failure}", "Failed calls of the store in a row.")
-		gaps      = b.counter("parajwt.revocations.gaps", "{gap}", "Losses of the store that were noticed.")
+		failures = b.gauge("parajwt.revocations.failures", "{failure}",
+			"Failed calls of the store in a row.")
+		gaps = b.counter("parajwt.revocations.gaps", "{gap}",
+			"Losses of the store that were noticed.")
 		malformed = b.counter("parajwt.revocations.malformed", "{entry}",
 			"Entries of the store that were skipped.")
 	)
@@ -136,19 +141,22 @@ type builder struct {
 }
 
 func (b *builder) seconds(name, description string) metric.Float64Observable {
-	i, err := b.meter.Float64ObservableGauge(name, metric.WithUnit("s"), metric.WithDescription(description))
+	i, err := b.meter.Float64ObservableGauge(name,
+		metric.WithUnit("s"), metric.WithDescription(description))
 	b.add(i, err)
 	return i
 }
 
 func (b *builder) gauge(name, unit, description string) metric.Int64Observable {
-	i, err := b.meter.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
+	i, err := b.meter.Int64ObservableGauge(name,
+		metric.WithUnit(unit), metric.WithDescription(description))
 	b.add(i, err)
 	return i
 }
 
 func (b *builder) counter(name, unit, description string) metric.Int64Observable {
-	i, err := b.meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+	i, err := b.meter.Int64ObservableCounter(name,
+		metric.WithUnit(unit), metric.WithDescription(description))
 	b.add(i, err)
 	return i
 }
