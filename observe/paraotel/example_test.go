@@ -163,9 +163,10 @@ func ExampleWatchKeys() {
 		log.Fatal(err)
 	}
 	printMetrics(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
-		"parajwt_keys_fetches", "parajwt_keys_usable")
+		"parajwt_keys_fetches", "parajwt_keys_state", "parajwt_keys_usable")
 	// Output:
 	// parajwt_keys_fetches_total{parajwt_environment="paratest"} 1
+	// parajwt_keys_state{parajwt_environment="paratest",parajwt_keys_state="fresh"} 1
 	// parajwt_keys_usable{parajwt_environment="paratest"} 1
 }
 

@@ -29,6 +29,7 @@ const (
 	keyCode        = attribute.Key("parajwt.code")
 	keyCached      = attribute.Key("parajwt.cached")
 	keyEnvironment = attribute.Key("parajwt.environment")
+	keyState       = attribute.Key("parajwt.keys.state")
 )
 
 // accepted is the value of parajwt.code for an accepted request. Prometheus

@@ -191,7 +191,7 @@ func TestWatchKeysExportsTheStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		meter, reader := newMeter(t)
 		status := jwks.Status{
-			Environment: "beta", URL: "https://example.com",
+			Environment: "beta", URL: "https://example.com", State: jwks.StateStale,
 			Usable: true, Stale: true,
 			KeyIDs:    []string{"a", "b"},
 			Skipped:   []jwks.Skipped{{Reason: "weak"}},
@@ -204,20 +204,24 @@ func TestWatchKeysExportsTheStatus(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := map[string]float64{
-			"parajwt.keys.age{parajwt.environment=beta}":       90,
-			"parajwt.keys.remaining{parajwt.environment=beta}": 3600,
-			"parajwt.keys.usable{parajwt.environment=beta}":    1,
-			"parajwt.keys.stale{parajwt.environment=beta}":     1,
-			"parajwt.keys.loaded{parajwt.environment=beta}":    2,
-			"parajwt.keys.skipped{parajwt.environment=beta}":   1,
-			"parajwt.keys.failures{parajwt.environment=beta}":  3,
-			"parajwt.keys.fetches{parajwt.environment=beta}":   7,
+			"parajwt.keys.age{parajwt.environment=beta}":                            90,
+			"parajwt.keys.remaining{parajwt.environment=beta}":                      3600,
+			"parajwt.keys.usable{parajwt.environment=beta}":                         1,
+			"parajwt.keys.stale{parajwt.environment=beta}":                          1,
+			"parajwt.keys.loaded{parajwt.environment=beta}":                         2,
+			"parajwt.keys.skipped{parajwt.environment=beta}":                        1,
+			"parajwt.keys.failures{parajwt.environment=beta}":                       3,
+			"parajwt.keys.fetches{parajwt.environment=beta}":                        7,
+			"parajwt.keys.state{parajwt.environment=beta,parajwt.keys.state=stale}": 1,
 		}
 		compare(t, collect(t, reader), want)
 
-		// The age is that of the collection, in fractions of a second.
+		// The age is that of the collection, in fractions of a second. The old
+		// state has no point.
 		time.Sleep(500 * time.Millisecond)
-		status.Stale = false
+		status.State, status.Stale = jwks.StateFresh, false
+		delete(want, "parajwt.keys.state{parajwt.environment=beta,parajwt.keys.state=stale}")
+		want["parajwt.keys.state{parajwt.environment=beta,parajwt.keys.state=fresh}"] = 1
 		want["parajwt.keys.age{parajwt.environment=beta}"] = 90.5
 		want["parajwt.keys.remaining{parajwt.environment=beta}"] = 3599.5
 		want["parajwt.keys.stale{parajwt.environment=beta}"] = 0

@@ -40,6 +40,8 @@ func WatchKeys(meter metric.Meter, status func() jwks.Status) (metric.Registrati
 			"1 if tokens can be verified, else 0.")
 		stale = b.gauge("parajwt.keys.stale", "{key_set}",
 			"1 if the keys are older than promised because fetches fail, else 0.")
+		state = b.gauge("parajwt.keys.state", "{key_set}",
+			"1 for the state of the key set, which is an attribute.")
 		loaded  = b.gauge("parajwt.keys.loaded", "{key}", "Keys that verify tokens.")
 		skipped = b.gauge("parajwt.keys.skipped", "{key}",
 			"Keys of the key set that are not used.")
@@ -48,7 +50,8 @@ func WatchKeys(meter metric.Meter, status func() jwks.Status) (metric.Registrati
 	)
 	return b.register(func(_ context.Context, o metric.Observer) error {
 		st := status()
-		with := metric.WithAttributeSet(attribute.NewSet(keyEnvironment.String(st.Environment)))
+		environment := keyEnvironment.String(st.Environment)
+		with := metric.WithAttributeSet(attribute.NewSet(environment))
 		if !st.FetchedAt.IsZero() {
 			o.ObserveFloat64(age, until(time.Now(), st.FetchedAt), with)
 		}
@@ -57,6 +60,8 @@ func WatchKeys(meter metric.Meter, status func() jwks.Status) (metric.Registrati
 		}
 		o.ObserveInt64(usable, one(st.Usable), with)
 		o.ObserveInt64(stale, one(st.Stale), with)
+		o.ObserveInt64(state, 1, metric.WithAttributeSet(attribute.NewSet(environment,
+			keyState.String(string(st.State)))))
 		o.ObserveInt64(loaded, int64(len(st.KeyIDs)), with)
 		o.ObserveInt64(skipped, int64(len(st.Skipped)), with)
 		o.ObserveInt64(failures, int64(st.Failures), with)
