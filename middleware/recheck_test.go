@@ -20,7 +20,6 @@ func TestRecheck(t *testing.T) {
 		para *paratest.Para
 		hand *hand
 		out  error // nil: not revoked; errOut: revoked
-		down bool
 	}
 	errOut := errors.New("revoked")
 	for _, test := range []struct {

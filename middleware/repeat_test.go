@@ -121,15 +121,16 @@ func TestARememberedTokenIsRefusedOnce(t *testing.T) {
 	})
 	t.Run("its user is revoked", func(t *testing.T) {
 		var out string
-		v, para, at := remembering(t, nil)
-		v, para, at = remembering(t, func(cfg *middleware.Config) {
+		v, para, at := remembering(t, func(cfg *middleware.Config) {
+			clock := cfg.Now
 			cfg.Revoked = func(_ context.Context, user *claims.Claims, now time.Time) (bool, error) {
-				if !now.Equal(at.now()) {
-					t.Errorf("asked at %v, and it is %v", now, at.now())
+				if !now.Equal(clock()) {
+					t.Errorf("asked at %v, and it is %v", now, clock())
 				}
 				return user.UserID == out, nil
 			}
 		})
+		at.advance(time.Second)
 		token := para.Token(paratest.EmailUser())
 		out = accept(t, v, token).UserID
 		refuse(t, v, token, middleware.ErrRevoked)

@@ -129,7 +129,7 @@ func TestAContextShowsNoClaims(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	ctx := context.WithValue(r.Context(), "key", "value")
+	ctx := context.WithValue(r.Context(), struct{}{}, "value")
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
 		for _, c := range []context.Context{ctx, r.Context()} {
 			if text := fmt.Sprintf(format, c); strings.Contains(text, "example.com") ||
