@@ -129,7 +129,8 @@ func TestAContextShowsNoClaims(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	ctx := context.WithValue(r.Context(), struct{}{}, "value")
+	type key struct{}
+	ctx := context.WithValue(r.Context(), key{}, "value")
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
 		for _, c := range []context.Context{ctx, r.Context()} {
 			if text := fmt.Sprintf(format, c); strings.Contains(text, "example.com") ||
