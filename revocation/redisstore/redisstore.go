@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"strconv"
 	"strings"
 	"sync"
@@ -133,7 +134,7 @@ func (s *Store) Read(ctx context.Context, after revocation.Cursor, wait time.Dur
 	if s.do == nil || s.key == "" {
 		return revocation.Batch{}, errConfig
 	}
-	if after != "" && !isID(string(after)) {
+	if after != "" && !isID(idOf(after)) {
 		now, err := s.time(ctx)
 		return revocation.Batch{Gap: true, Time: now}, err
 	}
@@ -144,9 +145,9 @@ func (s *Store) Read(ctx context.Context, after revocation.Cursor, wait time.Dur
 		if err != nil || batch.Gap || len(batch.Entries) > 0 || !batch.End || left <= 0 {
 			return batch, err
 		}
-		from := string(batch.Next)
-		if from == "" {
-			from = "0-0"
+		from := "0-0"
+		if batch.Next != "" {
+			from = idOf(batch.Next)
 		}
 		// The reply only ends the wait. XREAD does not notice that its stream was
 		// deleted; XRANGE does.
@@ -162,7 +163,7 @@ func (s *Store) Read(ctx context.Context, after revocation.Cursor, wait time.Dur
 func (s *Store) readNow(ctx context.Context, after revocation.Cursor) (revocation.Batch, error) {
 	from := "-"
 	if after != "" {
-		from = string(after)
+		from = idOf(after)
 	}
 	reply, err := s.do(ctx, "XRANGE", s.key, from, "+", "COUNT", strconv.Itoa(readCount+1))
 	if err != nil && !isNil(err) {
@@ -176,7 +177,7 @@ func (s *Store) readNow(ctx context.Context, after revocation.Cursor) (revocatio
 	messages, _ := reply.([]any)
 	batch.End = len(messages) <= readCount
 	if after != "" {
-		if len(messages) == 0 || messageID(messages[0]) != string(after) {
+		if len(messages) == 0 || cursorOf(messages[0]) != after {
 			return revocation.Batch{Gap: true, Time: now}, nil
 		}
 		messages = messages[1:]
@@ -191,7 +192,9 @@ func (s *Store) readNow(ctx context.Context, after revocation.Cursor) (revocatio
 		}
 		entries := decode(m)
 		batch.Entries = append(batch.Entries, entries...)
-		batch.Next = revocation.Cursor(id)
+		if i == len(messages)-1 {
+			batch.Next = cursorOf(m)
+		}
 		// The message at the cursor stays: Read would report a gap. It is visited
 		// by the read that continues there. The newest message therefore stays, too.
 		if i < len(messages)-1 {
@@ -225,6 +228,27 @@ func decode(message any) []revocation.Entry {
 		entries = append(entries, e)
 	}
 	return entries
+}
+
+// cursorOf returns the position of a message: its ID, and a checksum of its
+// fields. The first message after FLUSHALL has the ID of one before it if both
+// are of the same millisecond.
+func cursorOf(message any) revocation.Cursor {
+	h := fnv.New32a()
+	if pair, ok := message.([]any); ok && len(pair) == 2 {
+		fields, _ := pair[1].([]any)
+		for _, f := range fields {
+			h.Write([]byte(text(f)))
+			h.Write([]byte{0})
+		}
+	}
+	return revocation.Cursor(fmt.Sprintf("%s/%08x", messageID(message), h.Sum32()))
+}
+
+// idOf returns the message ID in a cursor.
+func idOf(c revocation.Cursor) string {
+	id, _, _ := strings.Cut(string(c), "/")
+	return id
 }
 
 func messageID(message any) string {
