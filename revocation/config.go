@@ -122,6 +122,7 @@ func New(cfg Config) (*List, error) {
 	}
 	if cfg.Store != nil {
 		l.ready = make(chan struct{})
+		l.answered = make(chan struct{})
 		l.closing = make(chan struct{})
 		l.acked = make(chan struct{})
 		l.wake = make(chan struct{}, 1)

@@ -71,6 +71,7 @@ type List struct {
 	readState  errorState
 
 	ready       chan struct{} // closed after the first full read
+	answered    chan struct{} // closed after the first answer of the store
 	closing     chan struct{}
 	wake        chan struct{} // to the writer
 	reading     context.Context

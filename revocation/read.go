@@ -146,6 +146,11 @@ func (l *List) readStore(after Cursor, wait time.Duration) (Batch, error) {
 	})
 	if err == nil {
 		l.setClock(batch.Time)
+		select {
+		case <-l.answered:
+		default:
+			close(l.answered)
+		}
 	}
 	return batch, err
 }

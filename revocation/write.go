@@ -1,6 +1,7 @@
 package revocation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,15 +40,19 @@ func (l *List) awaitShared(ctx context.Context, seq uint64) error {
 	defer timer.Stop()
 	for {
 		l.mu.Lock()
-		done, acked, cause := l.ackSeq >= seq, l.acked, l.writeState.last
+		done, acked := l.ackSeq >= seq, l.acked
 		l.mu.Unlock()
 		if done {
 			return nil
 		}
+		var cause error
 		select {
 		case <-acked:
 			continue
 		case <-timer.C:
+			l.mu.Lock()
+			cause = cmp.Or(l.writeState.last, l.readState.last)
+			l.mu.Unlock()
 		case <-ctx.Done():
 			cause = context.Cause(ctx)
 		case <-l.writing.Done():
@@ -61,8 +66,16 @@ func (l *List) awaitShared(ctx context.Context, seq uint64) error {
 }
 
 // write hands the queue over to the store until the list is closed, and then
-// until it is empty or Close gives up.
+// until it is empty or Close gives up. It starts after the first answer of the
+// store, because restamp needs the store's clock.
 func (l *List) write() {
+	select {
+	case <-l.answered:
+	case <-l.closing:
+		if l.pending() == 0 {
+			return
+		}
+	}
 	for {
 		refs, entries := l.take()
 		if len(entries) == 0 {
