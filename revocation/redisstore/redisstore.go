@@ -85,6 +85,9 @@ type Store struct {
 
 	mu   sync.Mutex
 	walk *walk // a reading of the whole log that is under way
+
+	clock   time.Time // the server's, as TIME returned it
+	askedAt time.Time // when it did, by this machine's clock
 }
 
 // New returns a Store in the stream at key. The key names the application, such
@@ -135,7 +138,7 @@ func (s *Store) Read(ctx context.Context, after revocation.Cursor, wait time.Dur
 		return revocation.Batch{}, errConfig
 	}
 	if after != "" && !isID(idOf(after)) {
-		now, err := s.time(ctx)
+		now, err := s.time(ctx, true)
 		return revocation.Batch{Gap: true, Time: now}, err
 	}
 	deadline := time.Now().Add(wait)
@@ -169,12 +172,13 @@ func (s *Store) readNow(ctx context.Context, after revocation.Cursor) (revocatio
 	if err != nil && !isNil(err) {
 		return revocation.Batch{}, s.explain("XRANGE", err)
 	}
-	now, err := s.time(ctx)
+	messages, _ := reply.([]any)
+	idle := after != "" && len(messages) == 1
+	now, err := s.time(ctx, idle)
 	if err != nil {
 		return revocation.Batch{}, err
 	}
 	batch := revocation.Batch{Next: after, Time: now}
-	messages, _ := reply.([]any)
 	batch.End = len(messages) <= readCount
 	if after != "" {
 		if len(messages) == 0 || cursorOf(messages[0]) != after {
@@ -279,8 +283,16 @@ func text(v any) string {
 	return ""
 }
 
-// time returns the server's clock.
-func (s *Store) time(ctx context.Context) (time.Time, error) {
+// time returns the server's clock. It asks the server if ask is true, or if it
+// did not for some seconds: new entries do not wait for it.
+func (s *Store) time(ctx context.Context, ask bool) (time.Time, error) {
+	s.mu.Lock()
+	since := time.Since(s.askedAt)
+	known := s.clock.Add(since)
+	s.mu.Unlock()
+	if !ask && since < 5*time.Second {
+		return known, nil
+	}
 	reply, err := s.do(ctx, "TIME")
 	if err != nil {
 		return time.Time{}, s.explain("TIME", err)
@@ -294,7 +306,11 @@ func (s *Store) time(ctx context.Context) (time.Time, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return time.Time{}, fmt.Errorf("redisstore: TIME: %w", err)
 	}
-	return time.Unix(seconds, micros*1000), nil
+	now := time.Unix(seconds, micros*1000)
+	s.mu.Lock()
+	s.clock, s.askedAt = now, time.Now()
+	s.mu.Unlock()
+	return now, nil
 }
 
 // walk collects what can be deleted while somebody reads the whole log.
