@@ -81,6 +81,7 @@ var clients = map[string]func(t testing.TB, addr string) redisstore.Do{
 func conformance(t *testing.T, addr string) {
 	for name, client := range clients {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			do := client(t, addr)
 			var keys atomic.Int64
 			storetest.Run(t, func(t *testing.T) revocation.Store {
@@ -91,5 +92,6 @@ func conformance(t *testing.T, addr string) {
 }
 
 func TestSmallRedis(t *testing.T) {
+	t.Parallel()
 	conformance(t, miniredis.RunT(t).Addr())
 }

@@ -18,6 +18,7 @@ import (
 )
 
 func TestRedis(t *testing.T) {
+	t.Parallel()
 	conformance(t, newRedis(t).addr())
 }
 
@@ -39,6 +40,7 @@ func newPostgresStore(t testing.TB, db *sql.DB, table string) *pgstore.Store {
 }
 
 func TestPostgres(t *testing.T) {
+	t.Parallel()
 	server := newPostgres(t)
 	db := openPostgres(t, server.dsn(server.port))
 	var tables atomic.Int64
