@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -223,7 +224,16 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// A list has room for 1,000,000 entries by default, which need at most 64 MiB.
 func TestDefaultLimit(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
 	l := newList(t, revocation.Config{Now: newClock().now})
 	for i := range 1_000_000 {
 		must(t, l.RevokeUser(t.Context(), strconv.Itoa(i)))
@@ -235,6 +245,54 @@ func TestDefaultLimit(t *testing.T) {
 		if !revoked(t, l, &claims.Claims{UserID: strconv.Itoa(i), IssuedAt: noon}, noon) {
 			t.Fatalf("user %d is accepted", i)
 		}
+	}
+	if used := heap() - before; used > 64<<20 {
+		t.Errorf("the list uses %d bytes", used)
+	}
+	runtime.KeepAlive(l)
+}
+
+// Readers find every entry while writers add others and the tables grow.
+func TestConcurrentUse(t *testing.T) {
+	l := newList(t, revocation.Config{Store: newStore()})
+	must(t, l.Warm(t.Context()))
+	var work sync.WaitGroup
+	for w := range 4 {
+		work.Go(func() {
+			for n := range 500 {
+				id := fmt.Sprint(w, " ", n)
+				c := &claims.Claims{UserID: id, TokenID: id, IssuedAt: time.Now()}
+				var err error
+				switch n % 3 {
+				case 0:
+					err = l.RevokeUser(t.Context(), id)
+				case 1:
+					err = l.RevokeToken(t.Context(), c)
+				case 2:
+					err = l.BlockUser(t.Context(), id)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				for back := range 10 {
+					id := fmt.Sprint(w, " ", max(n-back, 0))
+					c := &claims.Claims{UserID: id, TokenID: id, IssuedAt: c.IssuedAt.Add(-time.Hour)}
+					if out, err := l.Revoked(t.Context(), c, time.Now()); !out || err != nil {
+						t.Errorf("%s: got %v, %v", id, out, err)
+					}
+				}
+				if n%100 == 0 {
+					_ = l.Status()
+					if _, err := l.Snapshot(); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	work.Wait()
+	if st := l.Status(); st.Entries != 2000 || st.Pending != 0 {
+		t.Errorf("got %+v", st)
 	}
 }
 
