@@ -151,10 +151,13 @@ type fleet struct {
 	revoked []string // users, each revoked on some list
 }
 
+// beginning is before every revocation of the tests.
+var beginning = time.Now().Add(-time.Minute)
+
 // token returns claims of a token from before every revocation.
 func token(userID string) *claims.Claims {
 	return &claims.Claims{UserID: userID, TokenID: "token of " + userID,
-		IssuedAt: time.Now().Add(-time.Minute)}
+		IssuedAt: beginning}
 }
 
 // load revokes users on random lists until stop is called. Calls of RevokeUser may
