@@ -1,16 +1,17 @@
-// Package claims says who a Para user is: the typed content of a verified Para token, and the
-// accessors that carry it through a request's context.
+// Package claims has the typed content of a verified Para token: who a user is,
+// and which wallets are theirs. It also gets the user from a request's context.
 //
-// A handler behind any of the adapters asks for the user in one line:
+// A handler behind any adapter gets the user in one line:
 //
 //	user, ok := claims.FromContext(r.Context())
 //
-// and then for what it really wants to know:
+// and can then ask, for example:
 //
 //	if !user.OwnsAddress(order.Payer) { … }
 //
-// The fields are those of the token payloads in Para's documentation ("Session Management", Using
-// JWT Authentication). Para's lists of authentication types, OAuth methods and wallet types grow;
-// [AuthType], [OAuthMethod] and [WalletType] are open strings, and a value that is unknown here is
-// data, never an error. What a token says beyond the typed fields is one [Claims.Decode] away.
+// The fields are those of the token payloads in Para's documentation ("Session
+// Management", "Using JWT Authentication"). Para adds authentication types, OAuth
+// methods and wallet types over time. [AuthType], [OAuthMethod] and [WalletType]
+// are therefore open strings: an unknown value is data, not an error.
+// [Claims.Decode] reads members of the payload that have no field.
 package claims
