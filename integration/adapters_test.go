@@ -21,8 +21,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/labstack/echo/v4"
+	echo5 "github.com/labstack/echo/v5"
 
 	"github.com/parajwt/parajwt/adapters/paraecho"
+	"github.com/parajwt/parajwt/adapters/paraecho5"
 	"github.com/parajwt/parajwt/adapters/paragin"
 	"github.com/parajwt/parajwt/adapters/parahttp"
 	"github.com/parajwt/parajwt/claims"
@@ -53,6 +55,16 @@ var all = []adapter{
 			e.Use(paraecho.Optional(v, opts...))
 		}
 		e.Any("/*", echo.WrapHandler(h))
+		return e
+	}},
+	{"paraecho5", func(require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) http.Handler {
+		e := echo5.New()
+		if require {
+			e.Use(paraecho5.Require(v, opts...))
+		} else {
+			e.Use(paraecho5.Optional(v, opts...))
+		}
+		e.Any("/*", echo5.WrapHandler(h))
 		return e
 	}},
 	{"paragin", func(require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) http.Handler {

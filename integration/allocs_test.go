@@ -10,8 +10,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/labstack/echo/v4"
+	echo5 "github.com/labstack/echo/v5"
 
 	"github.com/parajwt/parajwt/adapters/paraecho"
+	"github.com/parajwt/parajwt/adapters/paraecho5"
 	"github.com/parajwt/parajwt/adapters/paragin"
 	"github.com/parajwt/parajwt/adapters/parahttp"
 	"github.com/parajwt/parajwt/middleware"
@@ -83,6 +85,14 @@ func TestAllocations(t *testing.T) {
 		e.GET("/", func(echo.Context) error { return nil })
 		return e
 	}
+	withEcho5 := func(v *middleware.Validator) http.Handler {
+		e := echo5.New()
+		if v != nil {
+			e.Use(paraecho5.Require(v))
+		}
+		e.GET("/", func(*echo5.Context) error { return nil })
+		return e
+	}
 	withGin := func(v *middleware.Validator) http.Handler {
 		gin.SetMode(gin.ReleaseMode)
 		r := gin.New()
@@ -98,6 +108,7 @@ func TestAllocations(t *testing.T) {
 	}{
 		"net/http": {netHTTP, 2},
 		"Echo":     {withEcho, 3},
+		"Echo v5":  {withEcho5, 3},
 		"Gin":      {withGin, 2},
 	} {
 		t.Run("above the validator, "+name, func(t *testing.T) {

@@ -8,8 +8,10 @@ require (
 	github.com/gomodule/redigo v1.9.3
 	github.com/jackc/pgx/v5 v5.9.0
 	github.com/labstack/echo/v4 v4.16.0
+	github.com/labstack/echo/v5 v5.3.1
 	github.com/parajwt/parajwt v0.0.0
 	github.com/parajwt/parajwt/adapters/paraecho v0.0.0
+	github.com/parajwt/parajwt/adapters/paraecho5 v0.0.0
 	github.com/parajwt/parajwt/adapters/paragin v0.0.0
 	github.com/redis/go-redis/v9 v9.17.2
 	github.com/redis/rueidis v1.0.70
@@ -62,12 +64,17 @@ require (
 	golang.org/x/net v0.56.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.46.0 // indirect
+	golang.org/x/crypto v0.54.0 // indirect
+	golang.org/x/net v0.57.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.40.0 // indirect
-	google.golang.org/protobuf v1.36.10 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
 )
 
 replace (
 	github.com/parajwt/parajwt => ..
 	github.com/parajwt/parajwt/adapters/paraecho => ../adapters/paraecho
+	github.com/parajwt/parajwt/adapters/paraecho5 => ../adapters/paraecho5
 	github.com/parajwt/parajwt/adapters/paragin => ../adapters/paragin
+	github.com/parajwt/parajwt/adapters/paragrpc => ../adapters/paragrpc
 )

@@ -15,7 +15,8 @@ const self = "github.com/parajwt/parajwt"
 // The program must not get the modules of the other routers, and no package
 // that only tests need.
 func TestStandalone(t *testing.T) {
-	const gin, echo = "github.com/gin-gonic/gin", "github.com/labstack/echo/v4"
+	const gin, grpc = "github.com/gin-gonic/gin", "google.golang.org/grpc"
+	const echo, echo5 = "github.com/labstack/echo/v4", "github.com/labstack/echo/v5"
 	for _, test := range []struct {
 		adapter string
 		imports string // of the router
@@ -25,15 +26,23 @@ func TestStandalone(t *testing.T) {
 		{
 			"parahttp", "",
 			`http.Handle("/", parahttp.Require(validator)(http.NotFoundHandler()))`,
-			[]string{gin, echo},
+			[]string{gin, echo, echo5, grpc},
 		}, {
 			"paraecho", `"` + echo + `"`,
 			`http.Handle("/", echo.New()); _ = paraecho.Require(validator)`,
-			[]string{gin},
+			[]string{gin, echo5, grpc},
+		}, {
+			"paraecho5", `"` + echo5 + `"`,
+			`http.Handle("/", echo.New()); _ = paraecho5.Require(validator)`,
+			[]string{gin, echo, grpc},
 		}, {
 			"paragin", `"` + gin + `"`,
 			`http.Handle("/", gin.New()); _ = paragin.Require(validator)`,
-			[]string{echo},
+			[]string{echo, echo5, grpc},
+		}, {
+			"paragrpc", `"` + grpc + `"`,
+			`grpc.NewServer(grpc.UnaryInterceptor(paragrpc.UnaryServerInterceptor(validator)))`,
+			[]string{gin, echo, echo5},
 		},
 	} {
 		t.Run(test.adapter, func(t *testing.T) {
