@@ -26,6 +26,7 @@ func TestCatalogue(t *testing.T) {
 			for _, a := range all {
 				t.Run(a.name, func(t *testing.T) { attackAdapter(t, f, c, a) })
 			}
+			t.Run("paragrpc", func(t *testing.T) { attackGRPC(t, f, c) })
 		})
 	}
 	if n := f.dialled.Load(); n != 0 {
