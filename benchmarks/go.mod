@@ -13,13 +13,17 @@ require (
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/labstack/echo/v4 v4.16.0
+	github.com/labstack/echo/v5 v5.3.1
 	github.com/lestrrat-go/jwx/v2 v2.1.7
 	github.com/maypok86/otter/v2 v2.4.0
 	github.com/parajwt/parajwt v0.0.0
 	github.com/parajwt/parajwt/adapters/paraecho v0.0.0
+	github.com/parajwt/parajwt/adapters/paraecho5 v0.0.0
 	github.com/parajwt/parajwt/adapters/paragin v0.0.0
 	github.com/parajwt/parajwt/observe/paraotel v0.0.0
 	go.opentelemetry.io/otel/sdk/metric v1.46.0
+	github.com/parajwt/parajwt/adapters/paragrpc v0.0.0
+	google.golang.org/grpc v1.84.0
 )
 
 require (
@@ -75,20 +79,24 @@ require (
 	go.opentelemetry.io/otel/sdk v1.46.0 // indirect
 	go.opentelemetry.io/otel/trace v1.46.0 // indirect
 	golang.org/x/arch v0.22.0 // indirect
-	golang.org/x/crypto v0.53.0 // indirect
-	golang.org/x/net v0.56.0 // indirect
+	golang.org/x/crypto v0.54.0 // indirect
+	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/oauth2 v0.36.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.40.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260706201446-f0a921348800 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
 	gopkg.in/go-jose/go-jose.v2 v2.6.3 // indirect
 )
 
 replace (
 	github.com/parajwt/parajwt => ../
 	github.com/parajwt/parajwt/adapters/paraecho => ../adapters/paraecho
+	github.com/parajwt/parajwt/adapters/paraecho5 => ../adapters/paraecho5
 	github.com/parajwt/parajwt/adapters/paragin => ../adapters/paragin
 	github.com/parajwt/parajwt/observe/paraotel => ../observe/paraotel
+	github.com/parajwt/parajwt/adapters/paragrpc => ../adapters/paragrpc
 )

@@ -1,14 +1,20 @@
 package suite
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 
 	"github.com/gin-gonic/gin"
 	"github.com/labstack/echo/v4"
+	echo5 "github.com/labstack/echo/v5"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/parajwt/parajwt/adapters/paraecho"
+	"github.com/parajwt/parajwt/adapters/paraecho5"
 	"github.com/parajwt/parajwt/adapters/paragin"
+	"github.com/parajwt/parajwt/adapters/paragrpc"
 	"github.com/parajwt/parajwt/adapters/parahttp"
 	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
 	"github.com/parajwt/parajwt/claims"
@@ -20,8 +26,8 @@ type Router struct {
 	Bare, Guarded Row
 }
 
-// Routers returns the three routers, for repeat tokens. What a router costs above the validator is Guarded
-// less Bare less [Suite.Repeat].
+// Routers returns the routers and gRPC, for repeat tokens. What a router costs above the validator is
+// Guarded less Bare less [Suite.Repeat].
 func (s *Suite) Routers() ([]Router, error) {
 	v, err := s.Repeating()
 	if err != nil {
@@ -41,6 +47,12 @@ func (s *Suite) Routers() ([]Router, error) {
 		e.GET("/me", func(c echo.Context) error { look(c.Request()); return nil })
 		return e
 	}
+	overEcho5 := func(use ...echo5.MiddlewareFunc) http.Handler {
+		e := echo5.New()
+		e.Use(use...)
+		e.GET("/me", func(c *echo5.Context) error { look(c.Request()); return nil })
+		return e
+	}
 	gin.SetMode(gin.ReleaseMode)
 	overGin := func(use ...gin.HandlerFunc) http.Handler {
 		g := gin.New()
@@ -52,21 +64,19 @@ func (s *Suite) Routers() ([]Router, error) {
 		{"net/http", s.route("net/http, bare", overHTTP(func(h http.Handler) http.Handler { return h })), s.route("net/http", overHTTP(parahttp.Require(v)))},
 		{"Gin", s.route("Gin, bare", overGin()), s.route("Gin", overGin(paragin.Require(v)))},
 		{"Echo", s.route("Echo, bare", overEcho()), s.route("Echo", overEcho(paraecho.Require(v)))},
+		{"Echo v5", s.route("Echo v5, bare", overEcho5()), s.route("Echo v5", overEcho5(paraecho5.Require(v)))},
+		{"gRPC", s.unary("gRPC, bare", pass), s.unary("gRPC", paragrpc.UnaryServerInterceptor(v))},
 	}, nil
 }
 
 // route sends the live tokens' requests through a router. It is not safe for concurrent use: the
 // routers write to the requests.
 func (s *Suite) route(name string, h http.Handler) Row {
-	if s.bearer == nil {
-		for _, token := range s.Tokens(fixture.RS256, "") {
-			s.bearer = append(s.bearer, []string{"Bearer " + token})
-		}
-	}
+	bearer := s.authorization()
 	requests := make([]*http.Request, Live)
 	for i := range requests {
 		requests[i] = httptest.NewRequest(http.MethodGet, "/me", nil)
-		requests[i].Header["Authorization"] = s.bearer[i]
+		requests[i].Header["Authorization"] = bearer[i]
 	}
 	w := &writer{header: make(http.Header)}
 	return Row{name, func(i int) error {
@@ -76,6 +86,46 @@ func (s *Suite) route(name string, h http.Handler) Row {
 			return errStatus
 		}
 		return nil
+	}}
+}
+
+// authorization returns the Authorization header fields of the live tokens.
+func (s *Suite) authorization() [][]string {
+	if s.bearer == nil {
+		for _, token := range s.Tokens(fixture.RS256, "") {
+			s.bearer = append(s.bearer, []string{"Bearer " + token})
+		}
+	}
+	return s.bearer
+}
+
+// pass is an interceptor that does nothing.
+func pass(
+	ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (any, error) {
+	return handler(ctx, req)
+}
+
+// unary sends the live tokens' calls through an interceptor, with the metadata that grpc-go's client
+// sends. There is no connection, which would cost more than what is measured.
+func (s *Suite) unary(name string, interceptor grpc.UnaryServerInterceptor) Row {
+	calls := make([]context.Context, Live)
+	for i, value := range s.authorization() {
+		calls[i] = metadata.NewIncomingContext(context.Background(), metadata.MD{
+			":authority":    {"localhost:8000"},
+			"content-type":  {"application/grpc"},
+			"user-agent":    {"grpc-go/1.84.0"},
+			"authorization": value,
+		})
+	}
+	info := &grpc.UnaryServerInfo{FullMethod: "/me.Me/Get"}
+	handler := func(ctx context.Context, _ any) (any, error) {
+		claims.FromContext(ctx)
+		return nil, nil
+	}
+	return Row{name, func(i int) error {
+		_, err := interceptor(calls[i], nil, info, handler)
+		return err
 	}}
 }
 
