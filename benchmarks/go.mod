@@ -20,9 +20,9 @@ require (
 	github.com/parajwt/parajwt/adapters/paraecho v0.0.0
 	github.com/parajwt/parajwt/adapters/paraecho5 v0.0.0
 	github.com/parajwt/parajwt/adapters/paragin v0.0.0
+	github.com/parajwt/parajwt/adapters/paragrpc v0.0.0
 	github.com/parajwt/parajwt/observe/paraotel v0.0.0
 	go.opentelemetry.io/otel/sdk/metric v1.46.0
-	github.com/parajwt/parajwt/adapters/paragrpc v0.0.0
 	google.golang.org/grpc v1.84.0
 )
 
@@ -86,9 +86,8 @@ require (
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.40.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
-	google.golang.org/protobuf v1.36.12 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260706201446-f0a921348800 // indirect
-	google.golang.org/protobuf v1.36.11 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
 	gopkg.in/go-jose/go-jose.v2 v2.6.3 // indirect
 )
 
@@ -97,6 +96,6 @@ replace (
 	github.com/parajwt/parajwt/adapters/paraecho => ../adapters/paraecho
 	github.com/parajwt/parajwt/adapters/paraecho5 => ../adapters/paraecho5
 	github.com/parajwt/parajwt/adapters/paragin => ../adapters/paragin
-	github.com/parajwt/parajwt/observe/paraotel => ../observe/paraotel
 	github.com/parajwt/parajwt/adapters/paragrpc => ../adapters/paragrpc
+	github.com/parajwt/parajwt/observe/paraotel => ../observe/paraotel
 )

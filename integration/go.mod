@@ -13,9 +13,9 @@ require (
 	github.com/parajwt/parajwt/adapters/paraecho v0.0.0
 	github.com/parajwt/parajwt/adapters/paraecho5 v0.0.0
 	github.com/parajwt/parajwt/adapters/paragin v0.0.0
+	github.com/parajwt/parajwt/adapters/paragrpc v0.0.0
 	github.com/redis/go-redis/v9 v9.17.2
 	github.com/redis/rueidis v1.0.70
-	github.com/parajwt/parajwt/adapters/paragrpc v0.0.0
 	google.golang.org/grpc v1.84.0
 )
 
@@ -62,12 +62,9 @@ require (
 	github.com/yuin/gopher-lua v1.1.1 // indirect
 	go.mongodb.org/mongo-driver/v2 v2.5.0 // indirect
 	golang.org/x/arch v0.22.0 // indirect
-	golang.org/x/crypto v0.53.0 // indirect
-	golang.org/x/net v0.56.0 // indirect
-	golang.org/x/sync v0.22.0 // indirect
-	golang.org/x/sys v0.46.0 // indirect
 	golang.org/x/crypto v0.54.0 // indirect
 	golang.org/x/net v0.57.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.40.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260706201446-f0a921348800 // indirect

@@ -305,7 +305,7 @@ func TestTokenSources(t *testing.T) {
 	custom := serve(t, require(v, middleware.TokenFrom(func(r *http.Request) (string, error) {
 		paths = append(paths, r.URL.Path)
 		if r.FormValue("token") != "" || r.Header.Get(":authority") != "" || r.Method != "POST" {
-			t.Errorf("the source got %v", r)
+			t.Errorf("the source got %s %v %v", r.Method, r.URL, r.Header)
 		}
 		return r.Header.Get("X-Token"), nil
 	}))...)
@@ -549,6 +549,9 @@ func TestOuterInterceptor(t *testing.T) {
 	if !errors.As(seen, &refusal) || refusal.KeyID != "canary" ||
 		!errors.Is(seen, middleware.ErrUnknownKey) {
 		t.Errorf("the interceptor saw %v", seen)
+	}
+	if public := errors.Unwrap(seen); public.Error() != "Unauthorized" {
+		t.Errorf("an interceptor may print %v", public)
 	}
 	for _, text := range []string{err.Error(), fmt.Sprintf("%v %+v %#v", seen, seen, seen)} {
 		if strings.Contains(text, "canary") || strings.Contains(text, "unknown key") {

@@ -127,6 +127,7 @@ func markdown(r *results) string {
 	p("## Routers")
 	p("")
 	p("One route with a handler that asks for the user, repeat tokens, a `ResponseWriter` that keeps nothing. Above the validator = guarded - bare - validator.")
+	p("gRPC is a unary call of the interceptor, without a connection, with the metadata of grpc-go's client.")
 	p("")
 	p("| | bare, ns | guarded, ns | above the validator, ns | allocations |")
 	p("| --- | ---: | ---: | ---: | ---: |")
