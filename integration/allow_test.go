@@ -11,8 +11,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/labstack/echo/v4"
+	echo5 "github.com/labstack/echo/v5"
 
 	"github.com/parajwt/parajwt/adapters/paraecho"
+	"github.com/parajwt/parajwt/adapters/paraecho5"
 	"github.com/parajwt/parajwt/adapters/paragin"
 	"github.com/parajwt/parajwt/adapters/parahttp"
 	"github.com/parajwt/parajwt/claims"
@@ -36,6 +38,14 @@ var allowing = map[string]func(*middleware.Validator, []middleware.Rule, http.Ha
 			e.Use(paraecho.Optional(v))
 		}
 		e.GET("/*", echo.WrapHandler(h), paraecho.Allow(rules...))
+		return e
+	},
+	"paraecho5": func(v *middleware.Validator, rules []middleware.Rule, h http.Handler) http.Handler {
+		e := echo5.New()
+		if v != nil {
+			e.Use(paraecho5.Optional(v))
+		}
+		e.GET("/*", echo5.WrapHandler(h), paraecho5.Allow(rules...))
 		return e
 	},
 	"paragin": func(v *middleware.Validator, rules []middleware.Rule, h http.Handler) http.Handler {
