@@ -1,0 +1,38 @@
+package recipes
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/parajwt/parajwt/adapters/parahttp"
+	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/middleware"
+)
+
+// Chi returns a router with a public route, a route for users, and a route for
+// users with an EVM wallet.
+func Chi(validator *middleware.Validator) http.Handler {
+	r := chi.NewRouter()
+	r.Get("/healthz", func(w http.ResponseWriter, r *http.Request) {
+		if !validator.Status().Usable {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	r.Group(func(r chi.Router) {
+		r.Use(parahttp.Require(validator))
+		r.Get("/me", func(w http.ResponseWriter, r *http.Request) {
+			user, _ := claims.FromContext(r.Context())
+			w.Header().Set("Content-Type", "application/json")
+			json.NewEncoder(w).Encode(user)
+		})
+
+		// Allow verifies no token. It uses the user that Require verified.
+		evm := parahttp.Allow(middleware.WalletOf(claims.WalletEVM))
+		r.With(evm).Post("/orders", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusCreated)
+		})
+	})
+	return r
+}
