@@ -21,7 +21,7 @@ func Connect(
 	return parahttp.Require(validator, middleware.OnRefusal(
 		func(w http.ResponseWriter, r *http.Request, refusal *middleware.Error) {
 			status, header, body := refusal.Answer()
-			if !writer.IsSupported(r) { // neither of the three protocols
+			if !writer.IsSupported(r) { // none of the three protocols
 				for name, values := range header {
 					w.Header()[name] = values
 				}
@@ -29,13 +29,15 @@ func Connect(
 				w.Write(body)
 				return
 			}
-			// Public hides the cause.
-			err := connect.NewError(connectCode(status), refusal.Public())
+			// Set them as headers: net/http drops WWW-Authenticate from trailers,
+			// where gRPC has the metadata of an error.
 			for _, name := range []string{"Www-Authenticate", "Retry-After"} {
 				if value := header.Get(name); value != "" {
-					err.Meta().Set(name, value)
+					w.Header().Set(name, value)
 				}
 			}
+			// Public hides the cause.
+			err := connect.NewError(connectCode(status), refusal.Public())
 			writer.Write(w, r, err)
 		}))
 }

@@ -11,6 +11,7 @@ require (
 	github.com/gofiber/fiber/v3 v3.1.0
 	github.com/oapi-codegen/nethttp-middleware v1.3.1
 	github.com/parajwt/parajwt v0.0.0
+	google.golang.org/protobuf v1.36.11
 )
 
 require (
@@ -43,7 +44,6 @@ require (
 	golang.org/x/net v0.55.0 // indirect
 	golang.org/x/sys v0.46.0 // indirect
 	golang.org/x/text v0.40.0 // indirect
-	google.golang.org/protobuf v1.36.11 // indirect
 )
 
 replace github.com/parajwt/parajwt => ../..
