@@ -10,8 +10,8 @@ import (
 )
 
 // Connect returns middleware for Connect handlers. Clients of the Connect, gRPC
-// and gRPC-Web protocols get refusals as errors of their protocol. In a handler,
-// claims.FromContext(ctx) returns the user.
+// and gRPC-Web protocols get refusals as errors of their protocol. Handlers get
+// the user from claims.FromContext(ctx).
 //
 // options are those of the handlers, so that the errors have the right codec.
 func Connect(

@@ -16,8 +16,8 @@ const (
 	sessionLife   = 12 * time.Hour
 )
 
-// Sessions are the app's sessions. This one keeps them in memory: use a table of
-// your database. It stores a hash of the session ID, so that a reader of the
+// Sessions are the app's sessions. This one keeps them in memory: use a table
+// of your database. It stores a hash of the session ID, so that a reader of the
 // table cannot log in. Safe for concurrent use by multiple goroutines.
 type Sessions struct {
 	now    func() time.Time

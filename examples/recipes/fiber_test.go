@@ -78,4 +78,9 @@ func TestFiberContexts(t *testing.T) {
 		200, "true false false")
 	answers(t, "the adaptor", fiberTest(t, app, request("GET", "/adaptor", token)),
 		200, "false false false")
+
+	twice := request("GET", "/adaptor", para.Token(paratest.EmailUser(), paratest.Expired()))
+	twice.Header.Add("Authorization", "Bearer "+token)
+	answers(t, "the adaptor drops all but the last of two tokens", fiberTest(t, app, twice),
+		200, "false false false")
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// roles are the rules behind the role names in the spec's security requirements.
+// roles are the rules for the role names in the spec's security requirements.
 var roles = map[string]middleware.Rule{
 	"evm": middleware.WalletOf(claims.WalletEVM),
 }

@@ -43,8 +43,9 @@ func TestWebSocket(t *testing.T) {
 		return websocket.Dial(ctx, server.URL, &websocket.DialOptions{Subprotocols: protocols})
 	}
 	for name, protocols := range map[string][]string{
-		"no token":      {"echo.v1"},
-		"expired token": {"para.jwt", para.Token(paratest.EmailUser(), paratest.Expired()), "echo.v1"},
+		"no token": {"echo.v1"},
+		"expired token": {"para.jwt",
+			para.Token(paratest.EmailUser(), paratest.Expired()), "echo.v1"},
 	} {
 		if _, res, err := dial(protocols...); err == nil || res.StatusCode != 401 {
 			t.Errorf("%s: %v", name, err)

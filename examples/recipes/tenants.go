@@ -20,13 +20,16 @@ type Tenants struct {
 	validators []*middleware.Validator
 }
 
-// NewTenants returns a handler for the given apps, by host name. A handler finds
-// the host of its tenant with TenantFrom, and a user with claims.FromContext.
+// NewTenants returns a handler for the given apps, by host name. In next,
+// TenantFrom returns the host, and claims.FromContext the user.
 func NewTenants(apps map[string]middleware.Config, next http.Handler) (*Tenants, error) {
 	t := &Tenants{handlers: make(map[string]http.Handler)}
 	for host, cfg := range apps {
 		host = strings.ToLower(host)
 		validator, err := middleware.New(cfg)
+		if _, ok := t.handlers[host]; ok && err == nil {
+			err = errors.Join(errors.New("configured twice"), validator.Close())
+		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("tenant %s: %w", host, err), t.Close())
 		}

@@ -50,12 +50,19 @@ func TestTenants(t *testing.T) {
 	}
 }
 
-func TestTenantsReportAMistake(t *testing.T) {
+func TestTenantsReportMistakes(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
-	_, err := NewTenants(map[string]middleware.Config{
-		"red.example.com": {Environment: para.Environment()},
-	}, http.NotFoundHandler())
-	if err == nil {
-		t.Error("a tenant without APIKeyIDs was accepted")
+	good := middleware.Config{
+		Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()},
+	}
+	for name, apps := range map[string]map[string]middleware.Config{
+		"no APIKeyIDs": {"red.example.com": {Environment: para.Environment()}},
+		"one host twice, in two cases": {
+			"red.example.com": good, "RED.example.com": good,
+		},
+	} {
+		if _, err := NewTenants(apps, http.NotFoundHandler()); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
 	}
 }
