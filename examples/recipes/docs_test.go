@@ -9,6 +9,8 @@ import (
 	"testing"
 )
 
+var pages = []string{"../../docs/recipes.md", "../../docs/migrate.md", "../../llms.txt"}
+
 // goBlock is a Go code block, with the link to its source file on the line
 // before it.
 var goBlock = regexp.MustCompile("(?s)(?:\\]\\(([^)\n]+\\.go)\\)[^\n]*\n\n)?```go\n(.*?)```")
@@ -18,9 +20,7 @@ var goBlock = regexp.MustCompile("(?s)(?:\\]\\(([^)\n]+\\.go)\\)[^\n]*\n\n)?```g
 // docs/migrate.md show every file of this package.
 func TestCodeBlocks(t *testing.T) {
 	shown := map[string]bool{}
-	for _, page := range []string{
-		"../../docs/recipes.md", "../../docs/migrate.md", "../../llms.txt",
-	} {
+	for _, page := range pages {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
@@ -82,6 +82,25 @@ func dedent(lines []string) []string {
 		}
 	}
 	return lines
+}
+
+// TestLinks checks that the files which the pages link to exist.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, target := range link.FindAllStringSubmatch(string(text), -1) {
+			if strings.HasPrefix(target[1], "https://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), target[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
 }
 
 func TestContains(t *testing.T) {

@@ -32,12 +32,28 @@ func rechecked(t *testing.T, para *paratest.Para) (*middleware.Validator, <-chan
 	}), checks
 }
 
+// deadline returns a context that ends a test which would wait forever.
+func deadline(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func await(t *testing.T, ctx context.Context, what string, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-ctx.Done():
+		t.Fatalf("%s: %v", what, ctx.Err())
+	}
+}
+
 func TestWebSocket(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	validator, checks := rechecked(t, para)
 	server := httptest.NewServer(WebSocket(validator, time.Millisecond))
 	defer server.Close()
-	ctx := t.Context()
+	ctx := deadline(t)
 
 	dial := func(protocols ...string) (*websocket.Conn, *http.Response, error) {
 		return websocket.Dial(ctx, server.URL, &websocket.DialOptions{Subprotocols: protocols})
@@ -61,7 +77,7 @@ func TestWebSocket(t *testing.T) {
 		t.Errorf("the server selected %q", got)
 	}
 	for range 3 {
-		<-checks // the user is still valid
+		await(t, ctx, "a check of a valid user", checks)
 		if err := conn.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +99,8 @@ func TestWebSocketAsksToTryAgainIfTheKeysAreStale(t *testing.T) {
 	server := httptest.NewServer(WebSocket(validator, time.Millisecond))
 	defer server.Close()
 	token := para.Token(paratest.EmailUser(), paratest.Lived(0, 30*24*time.Hour))
-	conn, _, err := websocket.Dial(t.Context(), server.URL,
+	ctx := deadline(t)
+	conn, _, err := websocket.Dial(ctx, server.URL,
 		&websocket.DialOptions{Subprotocols: []string{"para.jwt", token}})
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +109,7 @@ func TestWebSocketAsksToTryAgainIfTheKeysAreStale(t *testing.T) {
 
 	para.Down()
 	para.Advance(73 * time.Hour) // Keys.StaleLimit is 72 hours
-	_, _, err = conn.Read(t.Context())
+	_, _, err = conn.Read(ctx)
 	if got := websocket.CloseStatus(err); got != websocket.StatusTryAgainLater {
 		t.Errorf("with stale keys: %v", err)
 	}
@@ -101,6 +118,7 @@ func TestWebSocketAsksToTryAgainIfTheKeysAreStale(t *testing.T) {
 func TestEvents(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	validator, checks := rechecked(t, para)
+	ctx := deadline(t)
 	events, ended := make(chan any), make(chan struct{})
 	server := httptest.NewServer(Events(validator, time.Millisecond,
 		func(ctx context.Context, userID string) <-chan any {
@@ -113,7 +131,7 @@ func TestEvents(t *testing.T) {
 	defer server.Close()
 
 	get := func(cookie string) *http.Response {
-		r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL, nil)
+		r, err := http.NewRequestWithContext(ctx, "GET", server.URL, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +160,7 @@ func TestEvents(t *testing.T) {
 		return text.String()
 	}
 	for range 3 {
-		<-checks // the user is still valid
+		await(t, ctx, "a check of a valid user", checks)
 		events <- "two\nlines"
 		if got := event(); got != "event: message\ndata: \"two\\nlines\"\n" {
 			t.Fatalf("event %q", got)
@@ -155,5 +173,5 @@ func TestEvents(t *testing.T) {
 	if lines.Scan() {
 		t.Errorf("the stream continues with %q", lines.Text())
 	}
-	<-ended // the subscription
+	await(t, ctx, "the end of the subscription", ended)
 }
