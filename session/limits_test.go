@@ -24,7 +24,7 @@ func allocated(f func()) uint64 {
 }
 
 // full repeats the members until the export has nearly 1 MiB in base64.
-func full(t *testing.T, before string, member func(i int) string, after string) string {
+func full(t testing.TB, before string, member func(i int) string, after string) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString(before)
@@ -50,67 +50,110 @@ func names(n int) string {
 	return strings.Join(all, ",")
 }
 
-// Whoever sends an export of 1 MiB must not cost a server more than this.
-func TestTheWorstExportsAreCheap(t *testing.T) {
-	const rest = `,"userId":"` + userID + `","sessionCookie":"c"}`
-	// bulk fills a member of 1,000 to the size of the export.
-	bulk := func(size int) string { return strings.Repeat("x", size) }
-	thousand := func(member func(i int) string) string {
-		all := make([]string, 1000)
-		for i := range all {
-			all[i] = member(i)
-		}
-		return strings.Join(all, ",")
+// list joins n members or elements.
+func list(n int, member func(i int) string) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = member(i)
 	}
-	for name, exported := range map[string]string{
-		"wallets and IDs": encode(`{"wallets":{` + thousand(func(i int) string {
-			return fmt.Sprintf(`"w%04d":{"type":"EVM","address":"0x","name":%q}`, i, bulk(680))
-		}) + `},"currentWalletIds":{"EVM":[` + thousand(func(i int) string {
-			return fmt.Sprintf(`"w%04d"`, 999-i)
-		}) + `]}` + rest),
-		"wallets with all members": encode(`{"wallets":{` + thousand(func(i int) string {
+	return strings.Join(all, ",")
+}
+
+// worstExports returns exports of up to 1 MiB, each of which makes another part
+// of the import expensive.
+func worstExports(t testing.TB) map[string]string {
+	const rest = `,"userId":"` + userID + `","sessionCookie":"c"}`
+	same := func(s string) func(int) string { return func(int) string { return s } }
+	text := func(format string, args ...int) func(int) string {
+		return func(i int) string {
+			all := []any{i}
+			for _, a := range args {
+				all = append(all, a-i)
+			}
+			return fmt.Sprintf(format, all...)
+		}
+	}
+	wallets := func(member func(int) string) string { return `{"wallets":{` + list(1000, member) + `}` }
+	ids := `,"currentWalletIds":{"EVM":[` + list(1000, func(i int) string {
+		return fmt.Sprintf(`"w%04d"`, 999-i)
+	}) + `]}`
+	// unknown fills an unknown member with elements.
+	unknown := func(element string) string { return full(t, `{"x":[`, same(element), `]`+rest) }
+	escaped := func(format string) string {
+		return full(t, `{"x":[`, same(`{`+list(2000, text(format))+`}`), `]`+rest)
+	}
+	all := map[string]string{
+		"wallets and IDs": encode(wallets(func(i int) string {
+			name := strings.Repeat("x", 680)
+			return fmt.Sprintf(`"w%04d":{"type":"EVM","address":"0x","name":%q}`, i, name)
+		}) + ids + rest),
+		"wallets with all members": encode(wallets(func(i int) string {
 			return fmt.Sprintf(`"w%04d":{"id":"w%04d","type":"EVM","address":"0x","scheme":"D",`+
 				`"publicKey":"0x","userId":"u","signer":"s","isPregen":true,"isExternal":false,`+
 				`"isExternalWithParaAuth":false,"isExternalWithVerification":false,`+
 				`"isExternalConnectionOnly":false,"name":"n","addressSecondary":"a","partnerId":"p",`+
 				`"createdAt":"c","lastUsedAt":"l","pregenIdentifier":"i","pregenIdentifierType":"t",`+
 				`"externalProviderId":"e"}`, i, i)
-		}) + `}` + rest),
-		"control characters": full(t, `{"wallets":{"w":{"name":"`, func(int) string { return `\u0001\u0001` }, `"}}`+rest),
-		"one long escape":    full(t, `{"x":"\n`, func(int) string { return "0123456789" }, `"`+rest),
-		"unknown members": full(t, `{"x":[`, func(i int) string {
-			return `{` + names(2000) + `}`
-		}, `]`+rest),
-		"unknown objects": full(t, `{"x":[`, func(i int) string { return `{"a":0}` }, `]`+rest),
-		"objects of 41 members": full(t, `{"x":[`, func(int) string {
-			var b strings.Builder
-			for i := range 41 {
-				fmt.Fprintf(&b, `,"%c%c":0`, 'a'+i%26, 'a'+i/26)
-			}
-			return `{` + b.String()[1:] + `}`
-		}, `]`+rest),
-		"objects in an object of 40 members": full(t, `{`+func() string {
-			var b strings.Builder
-			for i := range 40 {
-				fmt.Fprintf(&b, `"%c%c":0,`, 'a'+i%26, 'a'+i/26)
-			}
-			return b.String()
-		}()+`"x":[`, func(int) string { return `{"a":0}` }, `]`+rest),
-	} {
+		}) + rest),
+		"minimal wallets, and unknown objects": full(t,
+			wallets(text(`"w%04d":{}`))+ids+`,"x":[`, same(`{"a":0}`), `]`+rest),
+		"wallets of unknown members": encode(wallets(func(i int) string {
+			return fmt.Sprintf(`"w%04d":{%s}`, i, names(100))
+		}) + ids + rest),
+		"escaped wallets and IDs": encode(wallets(text(`"\u0077%04d":{"name":"`+
+			strings.Repeat(`\u0001`, 100)+`"}`)) + strings.ReplaceAll(ids, "w", `\u0077`) + rest),
+		"control characters": full(t, `{"wallets":{"w":{"name":"`, same(`\u0001\u0001`), `"}}`+rest),
+		"one long escape":    full(t, `{"x":"\n`, same("0123456789"), `"`+rest),
+		"one long string":    full(t, `{"x":"`, same("0123456789"), `"`+rest),
+		"beyond ASCII":       full(t, `{"x":"`, same("äöüß日本"), `"`+rest),
+		"escaped strings":    unknown(`"\n"`),
+		"escaped names":      escaped(`"\n%x":0`),
+		"escaped units":      escaped(`"\u00e4%x":0`),
+		"nested arrays":      unknown(strings.Repeat("[", 14) + strings.Repeat("]", 14)),
+		"nested objects":     unknown(strings.Repeat(`{"a":`, 13) + "{}" + strings.Repeat("}", 13)),
+		"numbers":            unknown("0"),
+		"empty strings":      unknown(`""`),
+		"white space":        unknown(strings.Repeat(" ", 1000) + "0"),
+		"unknown objects of 145 members after one of 2,000": full(t, `{"y":{`+names(2000)+`},"x":[`,
+			same(`{`+names(145)+`}`), `]`+rest),
+		"objects in an object of 40 members": full(t, `{`+names(40)+`,"x":[`, same(`{"a":0}`),
+			`]`+rest),
+		"objects in an object of 1,000 members": full(t, `{`+names(1000)+`,"x":[`,
+			same(`{"a":0,"b":0}`), `]`+rest),
+	}
+	for _, n := range []int{1, 8, 9, 41, 73, 144, 145, 200, 300, 600, 2000} {
+		all[fmt.Sprintf("unknown objects of %d members", n)] = unknown(`{` + names(n) + `}`)
+	}
+	for _, n := range []int{40, 74, 145, 200, 300, 600} {
+		all[fmt.Sprintf("nested objects of %d members", n)] = unknown(
+			strings.Repeat(`{`+names(n)+`,"x":`, 13) + "0" + strings.Repeat("}", 13))
+	}
+	for name, exported := range all {
 		if len(exported) > 1<<20 || len(exported) < 300<<10 {
 			t.Fatalf("%s: %d bytes", name, len(exported))
 		}
+	}
+	return all
+}
+
+// read imports an export and calls every accessor.
+func read(t testing.TB, c *session.Client, exported string) *session.Session {
+	s := importSession(t, c, exported)
+	_, _, _ = s.Wallets(), s.CurrentWallets(), s.ExternalWallets()
+	_, _, _, _ = s.UserID(), s.AuthType(), s.Identifier(), s.Mode()
+	return s
+}
+
+// An export of 1 MiB must not cost a server more than this.
+func TestTheWorstExportsAreCheap(t *testing.T) {
+	for name, exported := range worstExports(t) {
 		c, _ := fake(t, says(500, ""))
 		var s *session.Session
-		read := allocated(func() {
-			s = importSession(t, c, exported)
-			_, _, _ = s.Wallets(), s.CurrentWallets(), s.ExternalWallets()
-			_, _, _, _ = s.UserID(), s.AuthType(), s.Identifier(), s.Mode()
-		})
-		whole := read + allocated(func() { exportOf(t, s) })
-		t.Logf("%s: %d KiB, with Export %d KiB", name, read>>10, whole>>10)
-		if read > 8<<20 || whole > 24<<20 {
-			t.Errorf("%s: %d bytes, with Export %d", name, read, whole)
+		part := allocated(func() { s = read(t, c, exported) })
+		whole := part + allocated(func() { exportOf(t, s) })
+		t.Logf("%s: %d KiB, with Export %d KiB", name, part>>10, whole>>10)
+		if part > 8<<20 || whole > 24<<20 {
+			t.Errorf("%s: %d bytes, with Export %d", name, part, whole)
 		}
 	}
 }

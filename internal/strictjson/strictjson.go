@@ -39,11 +39,11 @@ type Decoder struct {
 	raw   bool // inside Raw, which checks strings less
 	fold  bool // see RefuseFoldedNames
 	err   *Error
-	limit int                 // see LimitNames; 0 for none
-	named int                 // length of the used part of names
-	names [72]string          // the names of all open objects, the innermost last
-	more  []string            // names that exceed names, up to 72 of each open object
-	spare map[string]struct{} // an empty map for the next object of very many names
+	limit int                   // see LimitNames; 0 for none
+	named int                   // length of the used part of names
+	names [72]string            // the names of all open objects, the innermost last
+	more  []string              // names that exceed names, up to 72 of each open object
+	spare []map[string]struct{} // empty maps for the next objects of very many names
 }
 
 // New returns a decoder for text.
@@ -214,7 +214,7 @@ func (d *Decoder) Object(yield func(name string) bool) {
 	d.named, d.more = seen.outer, d.more[:seen.outerMore]
 	if seen.many != nil {
 		clear(seen.many)
-		d.spare = seen.many
+		d.spare = append(d.spare, seen.many)
 	}
 }
 
@@ -296,13 +296,22 @@ func (d *Decoder) unique(name string, m *members) bool {
 		d.more = append(d.more, name)
 	default:
 		if m.many == nil {
-			if m.many, d.spare = d.spare, nil; m.many == nil {
-				m.many = make(map[string]struct{})
-			}
+			m.many = d.emptyMap()
 		}
 		m.many[name] = struct{}{}
 	}
 	return true
+}
+
+// emptyMap returns a map that an earlier object used, or a new one.
+func (d *Decoder) emptyMap() map[string]struct{} {
+	last := len(d.spare) - 1
+	if last < 0 {
+		return make(map[string]struct{})
+	}
+	m := d.spare[last]
+	d.spare = d.spare[:last]
+	return m
 }
 
 // foldName maps all names that encoding/json matches with each other to one. It
