@@ -175,15 +175,8 @@ func visible(s string, limit int) bool {
 
 // printable is visible, with spaces allowed.
 func printable(s string, limit int) bool {
-	if s == "" || len(s) > limit {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
+	other := func(r rune) bool { return r < ' ' || r > '~' }
+	return s != "" && len(s) <= limit && !strings.ContainsFunc(s, other)
 }
 
 // Identity is what Para says about a verification token. It has no user ID. It
@@ -223,22 +216,19 @@ func (c *Client) verifyToken(ctx context.Context, token string, g gate) (Identit
 	if !visible(token, 1<<10) {
 		return Identity{}, &Error{Code: ErrNotAToken}
 	}
-	a, err := c.askSecretly(ctx, "/sessions/verify", "verificationToken", token, g, map[int]Code{
-		http.StatusForbidden:    ErrSessionExpired,
-		http.StatusUnauthorized: ErrUnauthorizedKey,
+	doc, err := c.askSecretly(ctx, g, "verificationToken", token, call{
+		path:     "/sessions/verify",
+		fields:   of(text, "authType identifier oAuthMethod"),
+		required: []string{"authType", "identifier"},
+		says: map[int]Code{
+			http.StatusForbidden: ErrSessionExpired, http.StatusUnauthorized: ErrUnauthorizedKey,
+		},
 	})
-	if err != nil {
-		return Identity{}, err
-	}
-	var how, who, method string
-	err = a.texts(map[string]*string{"authType": &how, "identifier": &who, "oAuthMethod": &method})
-	if err == nil && (how == "" || who == "") {
-		err = a.unexpected("it has no authType or no identifier")
-	}
-	if err != nil {
-		return Identity{}, err
-	}
-	return Identity{claims.AuthType(how), who, claims.OAuthMethod(method)}, nil
+	return Identity{
+		AuthType:    claims.AuthType(doc.get("authType").text),
+		Identifier:  doc.get("identifier").text,
+		OAuthMethod: claims.OAuthMethod(doc.get("oAuthMethod").text),
+	}, err
 }
 
 // VerifyWallet asks Para for the ID of the embedded wallet with this address. One
@@ -253,45 +243,37 @@ func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID str
 	if !visible(address, 256) {
 		return "", &Error{Code: ErrNotAnAddress}
 	}
-	a, err := c.askSecretly(ctx, "/wallets/verify", "address", address, c.strangers, map[int]Code{
-		http.StatusNotFound:     ErrWalletNotFound,
-		http.StatusUnauthorized: ErrUnauthorizedKey,
-		http.StatusForbidden:    ErrUnauthorizedKey,
+	doc, err := c.askSecretly(ctx, c.strangers, "address", address, call{
+		path: "/wallets/verify", fields: of(text, "walletId"), required: []string{"walletId"},
+		says: map[int]Code{
+			http.StatusNotFound:     ErrWalletNotFound,
+			http.StatusUnauthorized: ErrUnauthorizedKey, http.StatusForbidden: ErrUnauthorizedKey,
+		},
 	})
-	if err != nil {
-		return "", err
-	}
-	err = a.texts(map[string]*string{"walletId": &walletID})
-	if err == nil && walletID == "" {
-		err = a.unexpected("it has no walletId")
-	}
-	if err != nil {
-		return "", err
-	}
-	return walletID, nil
+	return doc.get("walletId").text, err
 }
 
 // askSecretly posts one name and value with the secret API key. The value is a
-// user's input.
-func (c *Client) askSecretly(ctx context.Context, path, name, value string, g gate,
-	says map[int]Code) (answer, error) {
+// user's input. The result is the zero node if there is an error.
+func (c *Client) askSecretly(ctx context.Context, g gate, name, value string, k call) (node, error) {
 	key := c.secretKey.Reveal()
 	if key == "" {
-		return answer{}, &Error{Code: ErrNoAPIKey, Hint: "set Config.SecretAPIKey"}
+		return node{}, &Error{Code: ErrNoAPIKey, Hint: "set Config.SecretAPIKey"}
 	}
 	body, err := json.Marshal(map[string]string{name: value})
 	if err != nil {
-		return answer{}, err
+		return node{}, err
 	}
+	k.method, k.name, k.safe, k.input = http.MethodPost, k.path, true, true
+	k.body, k.contentType, k.header = body, "application/json", map[string]string{apiKeyHeader: key}
 	ctx, cancel := withTimeout(ctx, c.timeout)
 	defer cancel()
 	if err := g.enter(ctx); err != nil {
-		return answer{}, &Error{Code: ErrUnavailable, Method: http.MethodPost, Path: path,
-			RetryAfter: time.Second, Cause: err}
+		e := k.fail(ErrUnavailable, 0, err)
+		e.RetryAfter = time.Second
+		return node{}, e
 	}
 	defer g.leave()
-	return c.do(ctx, call{
-		method: http.MethodPost, path: path, name: path, body: body, contentType: "application/json",
-		header: map[string]string{apiKeyHeader: key}, says: says, safe: true, input: true,
-	})
+	a, err := c.do(ctx, k)
+	return a.doc, err
 }

@@ -21,7 +21,9 @@ const (
 	note               // a string or number; anything else is dropped
 	object             // an object with known members
 	byID               // an object of wallets, named by their ID
-	lists              // an object of lists of IDs
+	texts              // a list of texts, at most maxWallets
+	lists              // an object of lists, together at most maxWallets texts
+	hint               // lists; anything else is dropped
 )
 
 // field is a member that an object of an export may have.
@@ -31,8 +33,9 @@ type field struct {
 	fields []field // of object and byID
 }
 
-func of(k kind, names ...string) (all []field) {
-	for _, name := range names {
+// of returns fields of one kind. Their names are separated by spaces.
+func of(k kind, names string) (all []field) {
+	for name := range strings.FieldsSeq(names) {
 		all = append(all, field{name: name, kind: k})
 	}
 	return all
@@ -40,33 +43,31 @@ func of(k kind, names ...string) (all []field) {
 
 // exportFields are the members of an export, as Para's SDK writes them. Decisions
 // rest on texts and flags; notes are only carried along.
-func exportFields() field {
+func exportFields() []field {
 	wallet := slices.Concat(
-		of(text, "id", "type", "address", "scheme", "publicKey", "userId"), of(secret, "signer"),
-		of(flag, "isPregen", "isExternal", "isExternalWithParaAuth", "isExternalWithVerification",
-			"isExternalConnectionOnly"),
-		of(note, "name", "addressSecondary", "partnerId", "createdAt", "lastUsedAt",
-			"pregenIdentifier", "pregenIdentifierType", "externalProviderId"))
+		of(text, "id type address scheme publicKey userId"), of(secret, "signer"),
+		of(flag, `isPregen isExternal isExternalWithParaAuth isExternalWithVerification
+			isExternalConnectionOnly`),
+		of(note, `name addressSecondary partnerId createdAt lastUsedAt pregenIdentifier
+			pregenIdentifierType externalProviderId`))
+	auth := of(text, `email phone countryCode farcasterUsername telegramUserId
+		externalWalletAddress xUsername discordUsername customId guestId userId`)
+	external := slices.Concat(of(text, "address type"),
+		of(flag, "withFullParaAuth isConnectionOnly withVerification"),
+		of(note, "partnerId provider providerId addressBech32"))
 	authInfo := slices.Concat(
-		of(text, "authType", "identifier"), of(note, "username", "displayName", "pfpUrl"),
-		[]field{
-			{"auth", object, of(text, "email", "phone", "countryCode", "farcasterUsername",
-				"telegramUserId", "externalWalletAddress", "xUsername", "discordUsername",
-				"customId", "guestId", "userId")},
-			{"externalWallet", object, slices.Concat(of(text, "address", "type"),
-				of(flag, "withFullParaAuth", "isConnectionOnly", "withVerification"),
-				of(note, "partnerId", "provider", "providerId", "addressBech32"))},
-		})
-	return field{"", object, slices.Concat(
+		of(text, "authType identifier"), of(note, "username displayName pfpUrl"),
+		[]field{{"auth", object, auth}, {"externalWallet", object, external}})
+	return slices.Concat(
 		of(text, "userId"), of(secret, "sessionCookie"), of(lists, "currentWalletIds"),
 		// Exports of v1 SDKs name the user here instead of in authInfo.
-		of(note, "email", "phone", "countryCode", "farcasterUsername", "telegramUserId",
-			"externalWalletAddress"),
+		of(note, `email phone countryCode farcasterUsername telegramUserId
+			externalWalletAddress`),
 		[]field{
 			{"authInfo", object, authInfo}, {"wallets", byID, wallet},
 			{"externalWallets", byID, wallet},
-			{"parajwt", object, of(text, "environment", "url")}, // see Session.Export
-		})}
+			{"parajwt", object, of(text, "environment url")}, // see Session.Export
+		})
 }
 
 // node is a value of an export, with its name. Its strings are copies: the text
@@ -95,13 +96,30 @@ func (n node) is(name string) bool { return n.get(name).text == "true" }
 
 func str(name, s string) node { return node{name: name, text: s, form: '"'} }
 
-// reader reads an export.
+// reader reads an export, or an answer of Para.
 type reader struct {
 	*strictjson.Decoder
 	keepSigners  bool
 	dropped      bool   // there were key shares, and they are not kept
 	wallets, ids int    // read so far
-	at           string // the member of the export that is read, for errors
+	at           string // the known member that is read, for errors
+}
+
+// document reads the whole text, which must be an object.
+func (r *reader) document(fields []field) (node, error) {
+	r.at = "the whole"
+	doc := r.value(field{"", object, fields})
+	if doc.form == 0 {
+		r.Fail("not an object")
+	}
+	if err := r.End(); err != nil {
+		var se *strictjson.Error
+		if errors.As(err, &se) && !se.Syntax {
+			return node{}, fmt.Errorf("%s: %s", r.at, se.Reason)
+		}
+		return node{}, fmt.Errorf("it is not JSON: %w", err)
+	}
+	return doc, nil
 }
 
 // value reads a value. The result is absent if the value is not kept.
@@ -115,12 +133,14 @@ func (r *reader) value(f field) node {
 		var buf [24]node // on the stack, until their number is known
 		members := node{children: buf[:0]}
 		for name := range r.Object {
+			i := slices.IndexFunc(f.fields, func(m field) bool { return m.name == name })
+			if i < 0 {
+				continue
+			}
 			if f.name == "" {
-				r.at = name
+				r.at = f.fields[i].name
 			}
-			if i := slices.IndexFunc(f.fields, func(m field) bool { return m.name == name }); i >= 0 {
-				members.add(r.value(f.fields[i]))
-			}
+			members.add(r.value(f.fields[i]))
 		}
 		n.children = slices.Clone(members.children)
 	case f.kind == byID:
@@ -129,19 +149,26 @@ func (r *reader) value(f field) node {
 		}
 	case f.kind == lists:
 		for name := range r.Object {
-			list := node{name: strings.Clone(name), form: '['}
-			if !r.Null() {
-				for range r.Array {
-					list.add(str("", readText(r.Decoder)))
-				}
-			}
-			if r.ids += len(list.children); r.ids > maxWallets || len(n.children) == maxWallets {
-				r.Fail(fmt.Sprintf("more than %d IDs", maxWallets))
-			}
-			n.add(list)
+			r.count(len(n.children)+1, "lists")
+			n.add(r.value(field{name: strings.Clone(name), kind: texts}))
+		}
+	case f.kind == texts:
+		for range r.Array {
+			r.ids++
+			r.count(r.ids, "IDs")
+			n.add(r.value(field{}))
+		}
+	case f.kind == hint:
+		// Another reader: what it refuses does not spoil the document.
+		inner := reader{Decoder: strictjson.New(r.Raw())}
+		if n = inner.value(field{name: f.name, kind: lists}); inner.End() != nil {
+			return node{}
 		}
 	case f.kind == flag:
-		n.text = strconv.FormatBool(readBool(r.Decoder))
+		if r.Skip(); n.form != 't' && n.form != 'f' {
+			r.Fail("not true or false")
+		}
+		n.text = strconv.FormatBool(n.form == 't')
 	case f.kind == secret:
 		n.secret = NewSecret(strings.Clone(r.String()))
 	case f.kind == text, n.form == '"':
@@ -155,11 +182,17 @@ func (r *reader) value(f field) node {
 	return n
 }
 
+// count fails if there are more than maxWallets.
+func (r *reader) count(n int, what string) {
+	if n > maxWallets {
+		r.Fail(fmt.Sprintf("more than %d %s", maxWallets, what))
+	}
+}
+
 // wallet reads a wallet. The empty key share of an external wallet stays.
 func (r *reader) wallet(id string, fields []field) node {
-	if r.wallets++; r.wallets > maxWallets {
-		r.Fail(fmt.Sprintf("more than %d wallets", maxWallets))
-	}
+	r.wallets++
+	r.count(r.wallets, "wallets")
 	if r.Peek() == 'n' {
 		r.Fail("not an object")
 	}
@@ -234,19 +267,11 @@ func quote(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// readDocument reads the JSON of an export and checks what decisions rest on.
-func readDocument(r *reader) (node, error) {
-	r.at = "the whole"
-	doc := r.value(exportFields())
-	if doc.form == 0 {
-		r.Fail("not an object")
-	}
-	if err := r.End(); err != nil {
-		var se *strictjson.Error
-		if errors.As(err, &se) && !se.Syntax {
-			return doc, fmt.Errorf("%s: %s", r.at, se.Reason)
-		}
-		return doc, fmt.Errorf("it is not JSON: %w", err)
+// readExport reads the JSON of an export and checks what decisions rest on.
+func (r *reader) readExport() (node, error) {
+	doc, err := r.document(exportFields())
+	if err != nil {
+		return doc, err
 	}
 	if doc.get("authInfo").form == 0 {
 		doc.add(deriveAuth(doc))
@@ -255,13 +280,13 @@ func readDocument(r *reader) (node, error) {
 	connected := modeOf(doc) == ModeConnectionOnly
 	switch {
 	case userID == "" && !connected:
-		return doc, errors.New("userId: missing or empty: it does not say whose session it is")
+		err = errors.New("userId: missing or empty: it does not say whose session it is")
 	case userID != "" && !isID(userID):
-		return doc, errors.New("userId: not an ID")
+		err = errors.New("userId: not an ID")
 	case cookie == "" && !connected:
-		return doc, errors.New("sessionCookie: missing or empty: had the user logged in?")
+		err = errors.New("sessionCookie: missing or empty: had the user logged in?")
 	case cookie != "" && !isCookie(cookie):
-		return doc, errors.New("sessionCookie: not a cookie")
+		err = errors.New("sessionCookie: not a cookie")
 	}
-	return doc, nil
+	return doc, err
 }

@@ -39,11 +39,11 @@ func TestASessionKeepsNoPartOfTheText(t *testing.T) {
 		}
 		return "{" + strings.Join(members, ",") + "}"
 	}
-	document := fill(exportFields().fields)
+	document := fill(exportFields())
 	from := uintptr(unsafe.Pointer(unsafe.StringData(document)))
 	for _, keep := range []bool{false, true} {
 		r := &reader{Decoder: strictjson.New(document), keepSigners: keep}
-		doc, err := readDocument(r)
+		doc, err := r.readExport()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func TestASessionKeepsNoPartOfTheText(t *testing.T) {
 			path += "." + n.name
 			check(path, n.text)
 			check(path, n.secret.Reveal())
-			if n.name != "" && !slices.ContainsFunc(exportFields().fields, func(f field) bool {
+			if n.name != "" && !slices.ContainsFunc(exportFields(), func(f field) bool {
 				return f.name == n.name
 			}) && strings.Contains(n.name, " ") {
 				check(path+"'s name", n.name)

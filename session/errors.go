@@ -59,9 +59,6 @@ const (
 	ErrSessionEnvironment Code = "session of another environment"
 )
 
-// keyHint is the hint of ErrUnauthorizedKey.
-const keyHint = "wrong or rotated key, or this server's IP is not on the key's allow-list"
-
 // Error is the type of every error that this package's calls return. It never
 // contains an API key, a token, a cookie, or text that was sent or answered.
 type Error struct {

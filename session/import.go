@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 
@@ -64,7 +63,7 @@ func (c *Client) Import(exported string, opts ...ImportOption) (*Session, error)
 	for _, opt := range opts {
 		opt(&r)
 	}
-	doc, err := readDocument(&r)
+	doc, err := r.readExport()
 	if err != nil {
 		return nil, malformed(err)
 	}
@@ -97,13 +96,11 @@ func decodeBase64(s string) (string, error) {
 	case strings.ContainsAny(s, "-_"):
 		return "", errors.New("it is in the alphabet for URLs; exportSession uses the standard one")
 	}
-	var b strings.Builder
-	b.Grow(base64.StdEncoding.DecodedLen(len(s)))
-	text := base64.NewDecoder(base64.StdEncoding.Strict(), strings.NewReader(s))
-	if _, err := io.Copy(&b, text); err != nil {
+	text, err := base64.StdEncoding.Strict().DecodeString(s)
+	if err != nil {
 		return "", errors.New("it is not base64: it breaks off, or has other characters in it")
 	}
-	return b.String(), nil
+	return string(text), nil
 }
 
 // deriveAuth returns authInfo as importSession derives it from the members in
@@ -155,14 +152,8 @@ func internationalPhone(phone, countryCode string) string {
 
 // isID reports whether s can be a path segment. Para's IDs are UUIDs.
 func isID(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
-		default:
-			return false
-		}
-	}
-	return 0 < len(s) && len(s) <= 128
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return s != "" && len(s) <= 128 && strings.Trim(s, alphabet) == ""
 }
 
 // isCookie reports whether s can be sent as the session cookie. Para's is a whole

@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"github.com/parajwt/parajwt/claims"
-	"github.com/parajwt/parajwt/internal/strictjson"
 )
 
 // Mode is how external wallets take part in a session, by the rules of Para's SDK
@@ -141,7 +140,9 @@ func (s *Session) UserID() string { return s.says("userId") }
 
 // AuthType returns how the user logged in, by the client's word. A JWT and
 // [Client.VerifyToken] contain Para's.
-func (s *Session) AuthType() claims.AuthType { return claims.AuthType(s.says("authInfo", "authType")) }
+func (s *Session) AuthType() claims.AuthType {
+	return claims.AuthType(s.says("authInfo", "authType"))
+}
 
 // Identifier returns what the user logged in with, such as an email address, by
 // the client's word; see [Session.AuthType].
@@ -221,104 +222,66 @@ func (s *Session) usable(w node) bool {
 // SignersDropped reports whether the export had key shares, which Import dropped.
 func (s *Session) SignersDropped() bool { return s.dropped }
 
-// touched is an answer to /touch.
-type touched struct {
-	userID, lookupID, partnerID string
-	authenticated               bool
-	verified                    map[string]bool // by address
-	current                     node            // absent if the answer has none
-}
-
 // touch asks Para about the session. [ErrSessionExpired] means that it is not
 // active.
-func (s *Session) touch(ctx context.Context) (t touched, err error) {
+func (s *Session) touch(ctx context.Context) (answer, error) {
 	if s.mode == ModeConnectionOnly {
-		return t, s.notLoggedIn()
+		return answer{}, s.notLoggedIn()
 	}
-	err = s.ask(ctx, call{
+	return s.ask(ctx, call{
 		method: http.MethodPost, path: "/touch?regenerate=false", name: "/touch",
 		contentType: "application/x-www-form-urlencoded", safe: true,
 		// Para answers 200 to anonymous callers, so these are about the key.
 		says: map[int]Code{
 			http.StatusUnauthorized: ErrUnauthorizedKey, http.StatusForbidden: ErrUnauthorizedKey,
 		},
-	}, func(a answer) error {
-		t = touched{verified: map[string]bool{}}
-		if err := a.read(t.read); err != nil {
-			return err
-		}
-		if err := s.check(a, t); err != nil {
-			return err
-		}
-		if t.current.form != 0 {
-			s.mu.Lock()
-			s.current = t.current
-			s.mu.Unlock()
-		}
-		return nil
-	})
-	return t, err
+		fields: slices.Concat(of(text, "userId sessionLookupId partnerId"),
+			of(flag, "isAuthenticated"), of(texts, "verifiedExternalWalletAddresses"),
+			// No decision rests on it.
+			of(hint, "currentWalletIds")),
+	}, s.check)
 }
 
-func (t *touched) read(d *strictjson.Decoder, name string) {
-	switch name {
-	case "userId":
-		t.userID = readText(d)
-	case "sessionLookupId":
-		t.lookupID = readText(d)
-	case "partnerId":
-		t.partnerID = readText(d)
-	case "isAuthenticated":
-		t.authenticated = readBool(d)
-	case "verifiedExternalWalletAddresses":
-		if !d.Null() {
-			for range d.Array {
-				t.verified[readText(d)] = true
-			}
+// check decides whether an answer to /touch means that the session is active. If
+// so, it adopts the current wallets.
+func (s *Session) check(a answer) error {
+	userID, active := a.doc.get("userId").text, a.doc.is("isAuthenticated")
+	if s.mode == ModeVerification {
+		verified := map[string]bool{"": true}
+		for _, address := range a.doc.get("verifiedExternalWalletAddresses").children {
+			verified[address.text] = true
 		}
-	case "currentWalletIds":
-		// No decision rests on it, so another form does not spoil the answer.
-		r := reader{Decoder: strictjson.New(d.Raw())}
-		if ids := r.value(field{name: name, kind: lists}); r.End() == nil {
-			t.current = ids
-		}
-	}
-}
-
-// check decides whether an answer to /touch means that the session is active.
-func (s *Session) check(a answer, t touched) error {
-	switch {
-	case t.partnerID == "": // Para's SDK recognises a wrong API key by this.
-		e := a.fail(ErrUnauthorizedKey, nil)
-		e.Hint = keyHint
-		return e
-	case t.userID != "" && t.userID != s.UserID():
-		return a.fail(ErrOtherUser, nil)
-	case s.mode == ModeVerification:
-		active := len(s.external.children) > 0
+		active = len(s.external.children) > 0
 		for _, w := range s.external.children {
 			// ExternalWallets returns the address, which may differ from the ID.
-			address := w.get("address").text
-			active = active && t.verified[w.name] && (address == "" || t.verified[address])
+			active = active && w.name != "" && verified[w.name] && verified[w.get("address").text]
 		}
-		if !active {
-			return a.fail(ErrSessionExpired, nil)
-		}
-	case !t.authenticated:
-		return a.fail(ErrSessionExpired, nil)
 	}
-	if t.userID == "" {
-		return a.unexpected("it says that a user is logged in, and not which")
+	switch {
+	case a.doc.get("partnerId").text == "": // Para's SDK recognises a wrong API key by this.
+		return a.fail(ErrUnauthorizedKey, nil)
+	case userID != "" && userID != s.UserID():
+		return a.fail(ErrOtherUser, nil)
+	case !active:
+		return a.fail(ErrSessionExpired, nil)
+	case userID == "":
+		return a.fail(ErrUnexpectedAnswer,
+			errors.New("it says that a user is logged in, and not which"))
+	}
+	if current := a.doc.get("currentWalletIds"); current.form != 0 {
+		s.mu.Lock()
+		s.current = current
+		s.mu.Unlock()
 	}
 	return nil
 }
 
 // ask makes a call with the session's cookie. It adopts a refreshed cookie if
-// read finds the answer good. If Para refuses a cookie that another call has
+// check finds the answer good. If Para refuses a cookie that another call has
 // replaced in the meantime, it asks again with the new one.
-func (s *Session) ask(ctx context.Context, k call, read func(answer) error) error {
+func (s *Session) ask(ctx context.Context, k call, check func(answer) error) (answer, error) {
 	if s.client.key == "" {
-		return &Error{Code: ErrNoAPIKey, Hint: "set Config.APIKey"}
+		return answer{}, &Error{Code: ErrNoAPIKey, Hint: "set Config.APIKey"}
 	}
 	for again := true; ; again = false {
 		sent, _ := s.now()
@@ -327,14 +290,14 @@ func (s *Session) ask(ctx context.Context, k call, read func(answer) error) erro
 		}
 		a, err := s.client.do(ctx, k)
 		if err == nil {
-			err = read(a)
+			err = check(a)
 		}
 		if err == nil {
 			s.refresh(sent, a.cookie)
-			return nil
+			return a, nil
 		}
 		if newest, _ := s.now(); !again || !errors.Is(err, ErrSessionExpired) || newest == sent {
-			return err
+			return answer{}, err
 		}
 	}
 }
@@ -389,11 +352,12 @@ func (s *Session) IsActive(ctx context.Context) (bool, error) {
 // repeated. Source: keepSessionAlive of Para's SDK,
 // POST /users/{userId}/session/keep-alive.
 func (s *Session) KeepAlive(ctx context.Context) error {
-	return s.askAsUser(ctx, call{
+	_, err := s.askAsUser(ctx, call{
 		path:        "/users/" + s.UserID() + "/session/keep-alive",
 		name:        "/users/{userId}/session/keep-alive",
 		contentType: "application/x-www-form-urlencoded", safe: true,
 	}, func(answer) error { return nil })
+	return err
 }
 
 // IssueJWT asks Para for a token of the session's user. A Validator turns it into
@@ -403,42 +367,37 @@ func (s *Session) KeepAlive(ctx context.Context) error {
 // [ErrNoAPIKey], [ErrUnavailable] and [ErrUnexpectedAnswer]. A failed call is
 // repeated only after 429, so that no token is issued that nobody has. Source:
 // issueJwt of Para's SDK, POST /auth/jwt.
-func (s *Session) IssueJWT(ctx context.Context) (jwt JWT, err error) {
-	err = s.askAsUser(ctx, call{
-		path: "/auth/jwt", name: "/auth/jwt",
+func (s *Session) IssueJWT(ctx context.Context) (JWT, error) {
+	a, err := s.askAsUser(ctx, call{
+		path: "/auth/jwt", name: "/auth/jwt", fields: of(text, "token keyId"),
 		contentType: "application/json", body: []byte(`{"keyIndex":0}`),
 	}, func(a answer) error {
-		token, keyID := "", ""
-		err := a.texts(map[string]*string{"token": &token, "keyId": &keyID})
-		if err == nil && strings.Count(token, ".") != 2 {
-			err = a.unexpected("it has no token")
+		if strings.Count(a.doc.get("token").text, ".") != 2 {
+			return a.fail(ErrUnexpectedAnswer, errors.New("it has no token"))
 		}
-		if err == nil {
-			jwt = JWT{NewSecret(token), keyID}
-		}
-		return err
+		return nil
 	})
-	return jwt, err
+	return JWT{NewSecret(a.doc.get("token").text), a.doc.get("keyId").text}, err
 }
 
 // askAsUser posts a call that needs a logged-in user. A 401 or 403 does not say
 // whether the session has ended or the API key is wrong, and a wrong key must not
 // log everybody out: /touch tells them apart.
-func (s *Session) askAsUser(ctx context.Context, k call, read func(answer) error) error {
+func (s *Session) askAsUser(ctx context.Context, k call, check func(answer) error) (answer, error) {
 	if s.mode == ModeConnectionOnly {
-		return s.notLoggedIn()
+		return answer{}, s.notLoggedIn()
 	}
 	k.method = http.MethodPost
 	k.says = map[int]Code{
 		http.StatusUnauthorized: ErrSessionExpired, http.StatusForbidden: ErrSessionExpired,
 	}
-	err := s.ask(ctx, k, read)
+	a, err := s.ask(ctx, k, check)
 	if errors.Is(err, ErrSessionExpired) {
 		if _, touched := s.touch(ctx); errors.Is(touched, ErrUnauthorizedKey) {
-			return touched
+			return answer{}, touched
 		}
 	}
-	return err
+	return a, err
 }
 
 // VerificationToken asks Para for the session's verification token, which
@@ -448,15 +407,12 @@ func (s *Session) askAsUser(ctx context.Context, k call, read func(answer) error
 // [Session.IsActive]. A failed call is repeated. Source: getVerificationToken of
 // Para's SDK, sessionLookupId in the answer to POST /touch.
 func (s *Session) VerificationToken(ctx context.Context) (Secret, error) {
-	t, err := s.touch(ctx)
-	if err == nil && t.lookupID == "" {
-		err = &Error{Code: ErrUnexpectedAnswer, Method: http.MethodPost, Path: "/touch",
-			Status: http.StatusOK, Cause: errors.New("it has no sessionLookupId")}
+	a, err := s.touch(ctx)
+	token := a.doc.get("sessionLookupId").text
+	if err == nil && token == "" {
+		err = a.fail(ErrUnexpectedAnswer, errors.New("it has no sessionLookupId"))
 	}
-	if err != nil {
-		return Secret{}, err
-	}
-	return NewSecret(t.lookupID), nil
+	return NewSecret(token), err
 }
 
 // Export returns the session in the form that importSession of Para's SDK and

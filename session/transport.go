@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -61,7 +62,9 @@ func newHTTPClient(from *http.Client) *http.Client {
 		}
 	}
 	client.Jar = nil
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client.CheckRedirect = func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}
 	return client
 }
 
@@ -74,6 +77,8 @@ type call struct {
 	contentType string
 	body        []byte
 	says        map[int]Code // the meaning of statuses other than 200
+	fields      []field      // of the answer; nil if it is not read
+	required    []string     // those that must be present
 	// safe allows repeating the call. Other calls are repeated only after 429,
 	// which says that Para did nothing.
 	safe bool
@@ -85,7 +90,7 @@ type call struct {
 // answer is an answer of Para with status 200.
 type answer struct {
 	call   call
-	body   string
+	doc    node
 	cookie string // a refreshed one, or ""
 }
 
@@ -105,30 +110,23 @@ func (c *Client) do(ctx context.Context, k call) (answer, error) {
 		}
 		busy := err.Status == http.StatusTooManyRequests
 		overloaded := busy || err.Status == http.StatusServiceUnavailable
-		switch {
-		case err.Code != ErrUnavailable:
-			return answer{}, err
-		case ctx.Err() != nil:
-			err.Cause = context.Cause(ctx)
-			return answer{}, err
-		case attempt == attempts, !k.safe && !busy, k.input && overloaded:
-			return answer{}, err
-		}
+		again := err.Code == ErrUnavailable && attempt < attempts && ctx.Err() == nil &&
+			(k.safe || busy) && !(k.input && overloaded)
 		wait := max(backoff(attempt), err.RetryAfter)
-		if end, _ := ctx.Deadline(); time.Until(end) <= wait {
-			return answer{}, err
+		if end, _ := ctx.Deadline(); again && time.Until(end) > wait {
+			c.logger.LogAttrs(ctx, slog.LevelDebug, "parajwt: Para did not answer; trying again",
+				slog.String("environment", c.environment.Name), slog.Any("error", err),
+				slog.Duration("in", wait))
+			select {
+			case <-time.After(wait):
+				continue
+			case <-ctx.Done():
+			}
 		}
-		c.logger.LogAttrs(ctx, slog.LevelDebug, "parajwt: Para did not answer; trying again",
-			slog.String("environment", c.environment.Name), slog.Any("error", err),
-			slog.Duration("in", wait))
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if err.Code == ErrUnavailable && ctx.Err() != nil {
 			err.Cause = context.Cause(ctx)
-			return answer{}, err
 		}
+		return answer{}, err
 	}
 }
 
@@ -147,12 +145,11 @@ func backoff(attempt int) time.Duration {
 func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer, *Error) {
 	ctx, cancel := withTimeout(ctx, limit)
 	defer cancel()
-	fail := func(code Code, status int, cause error) *Error {
-		return &Error{Code: code, Method: k.method, Path: k.name, Status: status, Cause: cause}
-	}
+	status := 0
+	fail := func(code Code, cause error) (answer, *Error) { return answer{}, k.fail(code, status, cause) }
 	req, err := http.NewRequestWithContext(ctx, k.method, c.base+k.path, bytes.NewReader(k.body))
 	if err != nil { // err would quote the URL
-		return answer{}, fail(ErrUnavailable, 0, errors.New("the request cannot be made"))
+		return fail(ErrUnavailable, errors.New("the request cannot be made"))
 	}
 	for name, value := range k.header {
 		req.Header.Set(name, value)
@@ -165,59 +162,87 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 
 	res, err := c.http.Do(req)
 	if err != nil {
-		return answer{}, fail(ErrUnavailable, 0, reason(ctx, err))
+		return fail(ErrUnavailable, reason(ctx, err))
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	a := answer{call: k, body: string(body), cookie: res.Header.Get(cookieHeader)}
-	status := res.StatusCode
+	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	body := string(raw)
+	status = res.StatusCode
+	code, known := k.says[status]
+	refused := status == http.StatusUnauthorized || status == http.StatusForbidden
 	switch {
-	case status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500:
-		e := fail(ErrUnavailable, status, nil)
+	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
+		_, e := fail(ErrUnavailable, nil)
 		e.RetryAfter = c.retryAfter(res.Header)
 		return answer{}, e
 	case err != nil:
-		return answer{}, fail(ErrUnavailable, status,
-			fmt.Errorf("the answer broke off: %w", reason(ctx, err)))
+		return fail(ErrUnavailable, fmt.Errorf("the answer broke off: %w", reason(ctx, err)))
 	case len(body) > maxAnswer:
-		return answer{}, fail(ErrUnexpectedAnswer, status,
-			fmt.Errorf("it is larger than %d KiB", maxAnswer>>10))
+		return fail(ErrUnexpectedAnswer, fmt.Errorf("it is larger than %d KiB", maxAnswer>>10))
 	case 300 <= status && status < 400:
-		return answer{}, fail(ErrUnexpectedAnswer, status, errors.New("redirects are not followed"))
-	case a.isPage():
-		return answer{}, fail(ErrUnexpectedAnswer, status,
+		return fail(ErrUnexpectedAnswer, errors.New("redirects are not followed"))
+	case isPage(body):
+		return fail(ErrUnexpectedAnswer,
 			errors.New("it is a web page: is this Para's API, or a proxy that speaks for it?"))
 	case status == http.StatusOK:
-		return a, nil
+		doc, err := k.read(body)
+		if err != nil {
+			return fail(ErrUnexpectedAnswer, err)
+		}
+		return answer{k, doc, res.Header.Get(cookieHeader)}, nil
+	case refused && blamesKey(body):
+		return fail(ErrUnauthorizedKey, nil)
+	case known:
+		return fail(code, nil)
 	}
-	code, ok := k.says[status]
-	switch refused := status == http.StatusUnauthorized || status == http.StatusForbidden; {
-	case refused && a.blamesKey(), code == ErrUnauthorizedKey:
-		e := fail(ErrUnauthorizedKey, status, nil)
-		e.Hint = keyHint
-		return answer{}, e
-	case ok:
-		return answer{}, fail(code, status, nil)
+	return fail(ErrUnexpectedAnswer, nil)
+}
+
+// read reads an answer with status 200.
+func (k call) read(body string) (node, error) {
+	if k.fields == nil {
+		return node{}, nil
 	}
-	return answer{}, fail(ErrUnexpectedAnswer, status, nil)
+	doc, err := readAnswer(body, k.fields)
+	for _, name := range k.required {
+		if err == nil && doc.get(name).text == "" {
+			err = errors.New("it has no " + name)
+		}
+	}
+	return doc, err
+}
+
+func readAnswer(body string, fields []field) (node, error) {
+	r := reader{Decoder: strictjson.New(body)}
+	return r.document(fields)
+}
+
+// fail returns an error about a call or its answer.
+func (k call) fail(code Code, status int, cause error) *Error {
+	e := &Error{Code: code, Method: k.method, Path: k.name, Status: status, Cause: cause}
+	if code == ErrUnauthorizedKey {
+		e.Hint = "wrong or rotated key, or this server's IP is not on the key's allow-list"
+	}
+	return e
+}
+
+// fail returns an error about an answer with status 200.
+func (a answer) fail(code Code, cause error) *Error {
+	return a.call.fail(code, http.StatusOK, cause)
 }
 
 // blamesKey reports whether the message of a 401 or 403 is about the API key or
 // its allow-list of IP addresses, rather than about the login. Para's reference
 // for /v1 has 403 "invalid secret api key".
-func (a answer) blamesKey() bool {
-	message := ""
-	err := a.read(func(d *strictjson.Decoder, name string) {
-		if (name == "message" || name == "error") && d.Peek() == '"' {
-			message += " " + d.String()
-		}
-	})
+func blamesKey(body string) bool {
+	doc, err := readAnswer(body, of(note, "message error"))
 	if err != nil {
 		return false
 	}
-	message = strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(message))
-	return strings.Contains(message, "apikey") || strings.Contains(message, "allowlist") ||
-		strings.Contains(message, "whitelist") || strings.Contains(message, "ipaddress")
+	message := strings.ToLower(doc.get("message").text + " " + doc.get("error").text)
+	message = strings.NewReplacer("-", "", "_", "", " ", "").Replace(message)
+	return slices.ContainsFunc([]string{"apikey", "allowlist", "whitelist", "ipaddress"},
+		func(subject string) bool { return strings.Contains(message, subject) })
 }
 
 // reason returns the cause of a failed request, which is the context's if that
@@ -260,67 +285,6 @@ func (c *Client) retryAfter(h http.Header) time.Duration {
 
 // isPage reports whether the answer is a web page, such as a proxy's or a
 // portal's. The media type does not tell: Express sends plain text as text/html.
-func (a answer) isPage() bool {
-	return strings.HasPrefix(strings.TrimLeft(a.body, "\ufeff \t\r\n"), "<")
-}
-
-// fail returns an error about an answer with status 200.
-func (a answer) fail(code Code, cause error) *Error {
-	return &Error{Code: code, Method: a.call.method, Path: a.call.name,
-		Status: http.StatusOK, Cause: cause}
-}
-
-// unexpected returns the error of an answer that Para does not document.
-func (a answer) unexpected(what string) *Error {
-	return a.fail(ErrUnexpectedAnswer, errors.New(what))
-}
-
-// read parses the answer as one strict JSON object. It skips members that the
-// function does not read. It returns an [*Error] or nil.
-func (a answer) read(member func(d *strictjson.Decoder, name string)) error {
-	d := strictjson.New(a.body)
-	last := ""
-	for name := range d.Object {
-		last = name
-		member(d, name)
-	}
-	if err := d.End(); err != nil {
-		e := a.unexpected("")
-		var se *strictjson.Error
-		if errors.As(err, &se) && !se.Syntax && last != "" {
-			e.Cause = fmt.Errorf("its member %.40q is %s", last, se.Reason)
-			return e
-		}
-		e.Cause = fmt.Errorf("it is not the JSON of Para's API, but has %d bytes: %w", len(a.body), err)
-		return e
-	}
-	return nil
-}
-
-// texts parses the answer and sets members that are strings or null.
-func (a answer) texts(members map[string]*string) error {
-	return a.read(func(d *strictjson.Decoder, name string) {
-		if into := members[name]; into != nil {
-			*into = readText(d)
-		}
-	})
-}
-
-// readText reads a string, or "" for null, which JavaScript writes for what is
-// absent. The result is a copy: it does not keep the text around it in memory.
-func readText(d *strictjson.Decoder) string {
-	if d.Null() {
-		return ""
-	}
-	return strings.Clone(d.String())
-}
-
-// readBool reads a boolean; null is false.
-func readBool(d *strictjson.Decoder) bool {
-	c := d.Peek()
-	d.Skip()
-	if c != 't' && c != 'f' && c != 'n' {
-		d.Fail("not true or false")
-	}
-	return c == 't'
+func isPage(body string) bool {
+	return strings.HasPrefix(strings.TrimLeft(body, "\ufeff \t\r\n"), "<")
 }
