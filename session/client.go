@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,11 +71,7 @@ type Client struct {
 // the wrong kind, such as a secret key (sk_…) as APIKey, and keys whose prefix
 // names another environment, such as beta_… at prod.
 func New(cfg Config) (*Client, error) {
-	var errs []error
-	fail := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("session: "+format, args...))
-	}
-
+	var errs mistakes
 	origin, err := cfg.Environment.APIBase()
 	if err != nil {
 		errs = append(errs, err)
@@ -88,10 +85,11 @@ func New(cfg Config) (*Client, error) {
 
 	secret, public := cfg.SecretAPIKey.Reveal(), cfg.APIKey
 	if secret == "" && public == "" {
-		fail("neither SecretAPIKey nor APIKey is set: are the environment variables?")
+		errs.add("neither SecretAPIKey nor APIKey is set: are the environment variables?")
 	}
 	if secret != "" && secret == public {
-		fail("SecretAPIKey and APIKey are the same: Para's developer portal shows two different keys")
+		errs.add("SecretAPIKey and APIKey are the same: " +
+			"Para's developer portal shows two different keys")
 	}
 	here := knownEnvironment(cfg.Environment, origin)
 	for _, k := range []struct{ name, key, prefix, right string }{
@@ -102,25 +100,20 @@ func New(cfg Config) (*Client, error) {
 		switch {
 		case k.key == "":
 		case !visible(k.key, 1<<10):
-			fail("%s has white space or other characters in it that no API key has", k.name)
+			errs.add("%s has white space or other characters in it that no API key has", k.name)
 		case kind == parakey.Webhook, strings.HasPrefix(strings.ToLower(k.key), k.prefix):
-			fail("%s is a %s: set the %s", k.name, kind, k.right)
+			errs.add("%s is a %s: set the %s", k.name, kind, k.right)
 		case env != "" && here != "" && env != here:
-			fail("%s is a key of %s, and Environment is %s", k.name, env, here)
+			errs.add("%s is a key of %s, and Environment is %s", k.name, env, here)
 		}
 	}
 
-	if cfg.Timeout == 0 {
-		cfg.Timeout = 10 * time.Second
-	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
 	if cfg.Timeout < 100*time.Millisecond || cfg.Timeout > 2*time.Minute {
-		fail("Timeout is %v: use 100ms to 2m, or 0 for the default of 10s", cfg.Timeout)
+		errs.add("Timeout is %v: use 100ms to 2m, or 0 for the default of 10s", cfg.Timeout)
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -129,14 +122,21 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Environment.Name == "" {
 		_, cfg.Environment.Name, _ = strings.Cut(origin, "://")
 	}
-	line := "Para session client for " + cfg.Environment.Name
 	return &Client{
-		printed:     printed{func() string { return line }},
+		printed:     printedAs("Para session client for " + cfg.Environment.Name),
 		environment: cfg.Environment, origin: origin, base: base,
 		secretKey: cfg.SecretAPIKey, key: public, timeout: cfg.Timeout,
-		http: newHTTPClient(cfg.HTTPClient), now: cfg.Now, logger: cfg.Logger,
+		http: newHTTPClient(cfg.HTTPClient), now: cfg.Now,
+		logger:    cmp.Or(cfg.Logger, slog.Default()),
 		strangers: newGate(maxNewCalls), known: newGate(maxKnownCalls),
 	}, nil
+}
+
+// mistakes are those in a configuration.
+type mistakes []error
+
+func (m *mistakes) add(format string, args ...any) {
+	*m = append(*m, fmt.Errorf("session: "+format, args...))
 }
 
 // baseURL checks Config.BaseURL like an environment's URL, and keeps its path.
@@ -246,8 +246,8 @@ func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID str
 	doc, err := c.askSecretly(ctx, c.strangers, "address", address, call{
 		path: "/wallets/verify", fields: of(text, "walletId"), required: []string{"walletId"},
 		says: map[int]Code{
-			http.StatusNotFound:     ErrWalletNotFound,
 			http.StatusUnauthorized: ErrUnauthorizedKey, http.StatusForbidden: ErrUnauthorizedKey,
+			http.StatusNotFound: ErrWalletNotFound,
 		},
 	})
 	return doc.get("walletId").text, err
@@ -255,7 +255,8 @@ func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID str
 
 // askSecretly posts one name and value with the secret API key. The value is a
 // user's input. The result is the zero node if there is an error.
-func (c *Client) askSecretly(ctx context.Context, g gate, name, value string, k call) (node, error) {
+func (c *Client) askSecretly(ctx context.Context, g gate, name, value string, k call) (
+	node, error) {
 	key := c.secretKey.Reveal()
 	if key == "" {
 		return node{}, &Error{Code: ErrNoAPIKey, Hint: "set Config.SecretAPIKey"}
@@ -264,8 +265,7 @@ func (c *Client) askSecretly(ctx context.Context, g gate, name, value string, k 
 	if err != nil {
 		return node{}, err
 	}
-	k.method, k.name, k.safe, k.input = http.MethodPost, k.path, true, true
-	k.body, k.contentType, k.header = body, "application/json", map[string]string{apiKeyHeader: key}
+	k.body, k.header, k.input = body, map[string]string{apiKeyHeader: key}, true
 	ctx, cancel := withTimeout(ctx, c.timeout)
 	defer cancel()
 	if err := g.enter(ctx); err != nil {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -74,24 +73,23 @@ type Error struct {
 
 // Error describes the failure for operators. Do not send it to clients.
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString(e.Code.Error())
+	text := e.Code.Error()
 	if e.Method != "" {
-		fmt.Fprintf(&b, ": %s %s", e.Method, e.Path)
+		text += ": " + e.Method + " " + e.Path
 	}
 	if e.Status != 0 {
-		fmt.Fprintf(&b, " answered %d", e.Status)
+		text += fmt.Sprintf(" answered %d", e.Status)
 	}
 	if e.RetryAfter > 0 {
-		fmt.Fprintf(&b, ", to be tried again after %v", e.RetryAfter)
+		text += fmt.Sprintf(", to be tried again after %v", e.RetryAfter)
 	}
 	if e.Cause != nil {
-		b.WriteString(": " + e.Cause.Error())
+		text += ": " + e.Cause.Error()
 	}
 	if e.Hint != "" {
-		b.WriteString("; " + e.Hint)
+		text += "; " + e.Hint
 	}
-	return b.String()
+	return text
 }
 
 // Is reports whether target is the error's code.

@@ -76,7 +76,8 @@ func (c *Client) Import(exported string, opts ...ImportOption) (*Session, error)
 	s := newSession(c, doc, r.dropped)
 	if r.dropped {
 		c.logger.LogAttrs(context.Background(), slog.LevelInfo,
-			"parajwt: dropped the key shares of a session: let the client export with excludeSigners",
+			"parajwt: dropped the key shares of a session: "+
+				"let the client export with excludeSigners",
 			slog.Any("session", s))
 	}
 	return s, nil

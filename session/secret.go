@@ -1,17 +1,13 @@
 package session
 
-import (
-	"encoding/json"
-	"fmt"
-	"io"
-	"log/slog"
-)
+import "fmt"
 
 // Secret is a string that hides itself. Package fmt, log/slog and
 // encoding/json print "[hidden]", or "[empty]" for the empty string. In an
 // unexported field, where fmt calls no methods, they print an address. Two
 // secrets cannot be compared with ==. The zero Secret is empty.
 type Secret struct {
+	printed
 	// A function, because fmt and debug printers follow strings and pointers.
 	text func() string
 }
@@ -21,7 +17,7 @@ func NewSecret(s string) Secret {
 	if s == "" {
 		return Secret{}
 	}
-	return Secret{func() string { return s }}
+	return Secret{printedAs("[hidden]"), func() string { return s }}
 }
 
 // Reveal returns the string.
@@ -30,21 +26,6 @@ func (s Secret) Reveal() string {
 		return ""
 	}
 	return s.text()
-}
-
-// Format implements [fmt.Formatter] for every verb.
-func (s Secret) Format(f fmt.State, _ rune) {
-	text, _ := s.MarshalText()
-	f.Write(text)
-}
-
-// MarshalText implements [encoding.TextMarshaler], which encoding/json and
-// log/slog use.
-func (s Secret) MarshalText() ([]byte, error) {
-	if s.text == nil {
-		return []byte("[empty]"), nil
-	}
-	return []byte("[hidden]"), nil
 }
 
 // JWT is a token that Para issued.
@@ -57,18 +38,19 @@ type JWT struct {
 // without secrets.
 type printed struct{ line func() string }
 
+func printedAs(line string) printed { return printed{func() string { return line }} }
+
 // Format implements [fmt.Formatter] for every verb.
-func (p printed) Format(f fmt.State, _ rune) { io.WriteString(f, p.print()) }
+func (p printed) Format(f fmt.State, _ rune) {
+	text, _ := p.MarshalText()
+	f.Write(text)
+}
 
-// LogValue implements [slog.LogValuer].
-func (p printed) LogValue() slog.Value { return slog.StringValue(p.print()) }
-
-// MarshalJSON implements [json.Marshaler].
-func (p printed) MarshalJSON() ([]byte, error) { return json.Marshal(p.print()) }
-
-func (p printed) print() string {
+// MarshalText implements [encoding.TextMarshaler], which encoding/json and
+// log/slog use.
+func (p printed) MarshalText() ([]byte, error) {
 	if p.line == nil {
-		return "[empty]"
+		return []byte("[empty]"), nil
 	}
-	return p.line()
+	return []byte(p.line()), nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -95,7 +94,8 @@ func newSession(c *Client, doc node, dropped bool) *Session {
 		s.wallets[w.name], s.externals[w.name] = w, true
 	}
 	s.line = func() string {
-		return fmt.Sprintf("Para session of user %q (%s, %s)", s.UserID(), s.mode, c.environment.Name)
+		return fmt.Sprintf("Para session of user %q (%s, %s)",
+			s.UserID(), s.mode, c.environment.Name)
 	}
 	return s
 }
@@ -225,16 +225,10 @@ func (s *Session) SignersDropped() bool { return s.dropped }
 // touch asks Para about the session. [ErrSessionExpired] means that it is not
 // active.
 func (s *Session) touch(ctx context.Context) (answer, error) {
-	if s.mode == ModeConnectionOnly {
-		return answer{}, s.notLoggedIn()
-	}
 	return s.ask(ctx, call{
-		method: http.MethodPost, path: "/touch?regenerate=false", name: "/touch",
-		contentType: "application/x-www-form-urlencoded", safe: true,
+		path: "/touch?regenerate=false", name: "/touch",
 		// Para answers 200 to anonymous callers, so these are about the key.
-		says: map[int]Code{
-			http.StatusUnauthorized: ErrUnauthorizedKey, http.StatusForbidden: ErrUnauthorizedKey,
-		},
+		says: denied(ErrUnauthorizedKey),
 		fields: slices.Concat(of(text, "userId sessionLookupId partnerId"),
 			of(flag, "isAuthenticated"), of(texts, "verifiedExternalWalletAddresses"),
 			// No decision rests on it.
@@ -280,6 +274,10 @@ func (s *Session) check(a answer) error {
 // check finds the answer good. If Para refuses a cookie that another call has
 // replaced in the meantime, it asks again with the new one.
 func (s *Session) ask(ctx context.Context, k call, check func(answer) error) (answer, error) {
+	if s.mode == ModeConnectionOnly {
+		return answer{}, &Error{Code: ErrNotLoggedIn, Hint: "the session only connects external " +
+			"wallets (CONNECTION_ONLY): let the user log in"}
+	}
 	if s.client.key == "" {
 		return answer{}, &Error{Code: ErrNoAPIKey, Hint: "set Config.APIKey"}
 	}
@@ -322,11 +320,6 @@ func (s *Session) refresh(sent, answered string) {
 	}
 }
 
-func (s *Session) notLoggedIn() error {
-	return &Error{Code: ErrNotLoggedIn,
-		Hint: "the session only connects external wallets (CONNECTION_ONLY): let the user log in"}
-}
-
 // IsActive asks Para whether the session is active: whether the user whom the
 // export names is logged in with it, and in [ModeVerification] whether Para
 // verified every external wallet in the export. In [ModeConnectionOnly] it
@@ -353,9 +346,8 @@ func (s *Session) IsActive(ctx context.Context) (bool, error) {
 // POST /users/{userId}/session/keep-alive.
 func (s *Session) KeepAlive(ctx context.Context) error {
 	_, err := s.askAsUser(ctx, call{
-		path:        "/users/" + s.UserID() + "/session/keep-alive",
-		name:        "/users/{userId}/session/keep-alive",
-		contentType: "application/x-www-form-urlencoded", safe: true,
+		path: "/users/" + s.UserID() + "/session/keep-alive",
+		name: "/users/{userId}/session/keep-alive",
 	}, func(answer) error { return nil })
 	return err
 }
@@ -369,8 +361,8 @@ func (s *Session) KeepAlive(ctx context.Context) error {
 // issueJwt of Para's SDK, POST /auth/jwt.
 func (s *Session) IssueJWT(ctx context.Context) (JWT, error) {
 	a, err := s.askAsUser(ctx, call{
-		path: "/auth/jwt", name: "/auth/jwt", fields: of(text, "token keyId"),
-		contentType: "application/json", body: []byte(`{"keyIndex":0}`),
+		path: "/auth/jwt", body: []byte(`{"keyIndex":0}`), single: true,
+		fields: of(text, "token keyId"),
 	}, func(a answer) error {
 		if strings.Count(a.doc.get("token").text, ".") != 2 {
 			return a.fail(ErrUnexpectedAnswer, errors.New("it has no token"))
@@ -384,13 +376,7 @@ func (s *Session) IssueJWT(ctx context.Context) (JWT, error) {
 // whether the session has ended or the API key is wrong, and a wrong key must not
 // log everybody out: /touch tells them apart.
 func (s *Session) askAsUser(ctx context.Context, k call, check func(answer) error) (answer, error) {
-	if s.mode == ModeConnectionOnly {
-		return answer{}, s.notLoggedIn()
-	}
-	k.method = http.MethodPost
-	k.says = map[int]Code{
-		http.StatusUnauthorized: ErrSessionExpired, http.StatusForbidden: ErrSessionExpired,
-	}
+	k.says = denied(ErrSessionExpired)
 	a, err := s.ask(ctx, k, check)
 	if errors.Is(err, ErrSessionExpired) {
 		if _, touched := s.touch(ctx); errors.Is(touched, ErrUnauthorizedKey) {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -68,23 +69,26 @@ func newHTTPClient(from *http.Client) *http.Client {
 	return client
 }
 
-// call is one request to Para.
+// call is one POST request to Para.
 type call struct {
-	method      string
-	path        string // with its query, as it is sent
-	name        string // the path for errors, without IDs
-	header      map[string]string
-	contentType string
-	body        []byte
-	says        map[int]Code // the meaning of statuses other than 200
-	fields      []field      // of the answer; nil if it is not read
-	required    []string     // those that must be present
-	// safe allows repeating the call. Other calls are repeated only after 429,
-	// which says that Para did nothing.
-	safe bool
+	path     string // with its query, as it is sent
+	name     string // the path for errors, without IDs; by default path
+	header   map[string]string
+	body     []byte       // JSON, or nil
+	says     map[int]Code // the meaning of statuses other than 200
+	fields   []field      // of the answer; nil if it is not read
+	required []string     // those that must be present
+	// single marks a call that is repeated only after 429, which says that Para
+	// did nothing.
+	single bool
 	// input marks a call that carries a user's input. It is not repeated after
 	// 429 and 503, so that junk does not multiply while Para is overloaded.
 	input bool
+}
+
+// denied is the meaning of 401 and 403.
+func denied(code Code) map[int]Code {
+	return map[int]Code{http.StatusUnauthorized: code, http.StatusForbidden: code}
 }
 
 // answer is an answer of Para with status 200.
@@ -94,13 +98,13 @@ type answer struct {
 	cookie string // a refreshed one, or ""
 }
 
-// do makes a call within Config.Timeout, and repeats it if that is safe and may
+// do makes a call within Config.Timeout, and repeats it if it may and that may
 // help.
 func (c *Client) do(ctx context.Context, k call) (answer, error) {
 	ctx, cancel := withTimeout(ctx, c.timeout)
 	defer cancel()
 	limit := c.timeout
-	if k.safe {
+	if !k.single {
 		limit /= 2 // an attempt that hangs leaves time for another
 	}
 	for attempt := 1; ; attempt++ {
@@ -111,7 +115,7 @@ func (c *Client) do(ctx context.Context, k call) (answer, error) {
 		busy := err.Status == http.StatusTooManyRequests
 		overloaded := busy || err.Status == http.StatusServiceUnavailable
 		again := err.Code == ErrUnavailable && attempt < attempts && ctx.Err() == nil &&
-			(k.safe || busy) && !(k.input && overloaded)
+			(!k.single || busy) && !(k.input && overloaded)
 		wait := max(backoff(attempt), err.RetryAfter)
 		if end, _ := ctx.Deadline(); again && time.Until(end) > wait {
 			c.logger.LogAttrs(ctx, slog.LevelDebug, "parajwt: Para did not answer; trying again",
@@ -146,17 +150,22 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 	ctx, cancel := withTimeout(ctx, limit)
 	defer cancel()
 	status := 0
-	fail := func(code Code, cause error) (answer, *Error) { return answer{}, k.fail(code, status, cause) }
-	req, err := http.NewRequestWithContext(ctx, k.method, c.base+k.path, bytes.NewReader(k.body))
+	fail := func(code Code, cause error) (answer, *Error) {
+		return answer{}, k.fail(code, status, cause)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+k.path,
+		bytes.NewReader(k.body))
 	if err != nil { // err would quote the URL
 		return fail(ErrUnavailable, errors.New("the request cannot be made"))
 	}
 	for name, value := range k.header {
 		req.Header.Set(name, value)
 	}
-	if k.contentType != "" {
-		req.Header.Set("Content-Type", k.contentType)
+	contentType := "application/x-www-form-urlencoded"
+	if k.body != nil {
+		contentType = "application/json"
 	}
+	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "parajwt")
 
@@ -219,7 +228,8 @@ func readAnswer(body string, fields []field) (node, error) {
 
 // fail returns an error about a call or its answer.
 func (k call) fail(code Code, status int, cause error) *Error {
-	e := &Error{Code: code, Method: k.method, Path: k.name, Status: status, Cause: cause}
+	e := &Error{Code: code, Method: http.MethodPost, Path: cmp.Or(k.name, k.path),
+		Status: status, Cause: cause}
 	if code == ErrUnauthorizedKey {
 		e.Hint = "wrong or rotated key, or this server's IP is not on the key's allow-list"
 	}
@@ -249,24 +259,27 @@ func blamesKey(body string) bool {
 // ended. Many errors of package http quote the answer, which may echo the API
 // key; these are replaced.
 func reason(ctx context.Context, err error) error {
-	var network *net.OpError
-	var certificate *tls.CertificateVerificationError
-	var errno syscall.Errno
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
-	case errors.As(err, &network):
-		return network
-	case errors.As(err, &certificate):
-		return certificate
-	case errors.As(err, &errno):
-		return errno
-	case errors.Is(err, http.ErrSchemeMismatch):
-		return http.ErrSchemeMismatch
-	case errors.Is(err, context.DeadlineExceeded):
-		return context.DeadlineExceeded
+	}
+	for _, known := range []error{
+		as[*net.OpError](err), as[*tls.CertificateVerificationError](err), as[syscall.Errno](err),
+		http.ErrSchemeMismatch, context.DeadlineExceeded,
+	} {
+		if known != nil && errors.Is(err, known) {
+			return known
+		}
 	}
 	return errors.New("the connection broke, or the answer is not HTTP")
+}
+
+// as returns the cause of err that is of type E, or nil.
+func as[E error](err error) error {
+	var cause E
+	if errors.As(err, &cause) {
+		return cause
+	}
+	return nil
 }
 
 // retryAfter parses Retry-After as seconds or a date (RFC 9110 §10.2.3), and

@@ -1,11 +1,11 @@
 package session
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -56,43 +56,36 @@ type flight struct {
 	done    chan struct{}
 	waiting int // guarded by TokenVerifier.mu
 	cancel  context.CancelFunc
-	user    *claims.Claims
-	err     error
+	answer  *entry // set before done is closed
 }
 
 // TokenVerifier returns a verifier of session verification tokens. It reports
 // every mistake in the configuration at once (errors.Join), such as a Client
 // without SecretAPIKey, and makes no call.
 func (c *Client) TokenVerifier(cfg TokenVerifierConfig) (*TokenVerifier, error) {
-	var errs []error
-	fail := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("session: "+format, args...))
-	}
+	var errs mistakes
 	if c.secretKey.Reveal() == "" {
 		errs = append(errs, &Error{Code: ErrNoAPIKey, Hint: "set Config.SecretAPIKey"})
 	}
-	if cfg.TTL == 0 {
-		cfg.TTL = 30 * time.Second
-	}
+	cfg.TTL = cmp.Or(cfg.TTL, 30*time.Second)
 	if cfg.TTL > 0 && cfg.TTL < time.Second || cfg.TTL > 5*time.Minute {
-		fail("TTL is %v: use 1s to 5m, 0 for the default of 30s, or a negative one for none", cfg.TTL)
+		errs.add("TTL is %v: use 1s to 5m, 0 for the default of 30s, or a negative one for none",
+			cfg.TTL)
 	}
 	if cfg.Grace < 0 || cfg.Grace > time.Hour || cfg.Grace > 0 && cfg.TTL < 0 {
-		fail("Grace is %v: use up to 1h, and none without a TTL", cfg.Grace)
+		errs.add("Grace is %v: use up to 1h, and none without a TTL", cfg.Grace)
 	}
-	if cfg.Entries == 0 {
-		cfg.Entries = 10_000
-	}
+	cfg.Entries = cmp.Or(cfg.Entries, 10_000)
 	if cfg.Entries < 1 || cfg.Entries > 1_000_000 {
-		fail("Entries is %d: use 1 to 1000000, or 0 for the default of 10000", cfg.Entries)
+		errs.add("Entries is %d: use 1 to 1000000, or 0 for the default of 10000", cfg.Entries)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	ttl := max(cfg.TTL, 0)
-	line := "Para verification tokens of " + c.environment.Name
 	return &TokenVerifier{
-		printed: printed{func() string { return line }}, client: c, ttl: ttl, grace: cfg.Grace,
+		printed: printedAs("Para verification tokens of " + c.environment.Name),
+		client:  c, ttl: ttl, grace: cfg.Grace,
 		// One TTL longer than they are used: a flood of other tokens does not
 		// block calls for these.
 		good:    newAnswers(cfg.Entries, 2*ttl+cfg.Grace),
@@ -122,13 +115,13 @@ func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token strin
 	key := digest(sha256.Sum256([]byte(token)))
 	v.mu.Lock()
 	now := v.client.now()
-	if e := v.good.find(key, now, v.ttl); e != nil {
-		v.mu.Unlock()
-		return e.user, nil
+	e := v.good.find(key, now, v.ttl)
+	if e == nil {
+		e = v.refused.find(key, now, refusedFor)
 	}
-	if e := v.refused.find(key, now, refusedFor); e != nil {
+	if e != nil {
 		v.mu.Unlock()
-		return nil, e.err
+		return e.user, e.err
 	}
 	f := v.flights[key]
 	if f == nil {
@@ -147,7 +140,7 @@ func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token strin
 
 	select {
 	case <-f.done:
-		return f.user, f.err
+		return f.answer.user, f.answer.err
 	case <-ctx.Done():
 	}
 	v.mu.Lock()
@@ -176,17 +169,17 @@ func (v *TokenVerifier) fly(ctx context.Context, f *flight, key digest, token st
 	var refusal *Error
 	errors.As(err, &refusal)
 	last := v.good.find(key, now, v.ttl+v.grace)
+	f.answer = &entry{token: key, at: asked, err: err}
 	switch {
 	case err == nil:
-		f.user = v.user(id)
+		f.answer.user = v.user(id)
 		v.refused.drop(key)
-		v.good.put(&entry{token: key, at: asked, user: f.user}, now)
+		v.good.put(f.answer, now)
 	case refusal.Refused():
-		f.err = err
 		v.good.drop(key)
-		v.refused.put(&entry{token: key, at: asked, err: err}, now)
+		v.refused.put(f.answer, now)
 	case last != nil && ctx.Err() == nil:
-		f.user = last.user
+		f.answer = last
 		level := slog.LevelWarn
 		if refusal.Code == ErrUnauthorizedKey {
 			level = slog.LevelError
@@ -194,8 +187,6 @@ func (v *TokenVerifier) fly(ctx context.Context, f *flight, key digest, token st
 		v.client.logger.LogAttrs(ctx, level,
 			"parajwt: Para cannot be asked about a verification token; using its last answer",
 			slog.String("environment", v.client.environment.Name), slog.Any("error", err))
-	default:
-		f.err = err
 	}
 	close(f.done)
 }
@@ -206,17 +197,15 @@ func (v *TokenVerifier) user(id Identity) *claims.Claims {
 		AuthType: id.AuthType, Identifier: id.Identifier, OAuthMethod: id.OAuthMethod,
 		Environment: v.client.environment.Name,
 	}
-	switch id.AuthType {
-	case claims.AuthEmail:
-		c.Email = id.Identifier
-	case claims.AuthPhone:
-		c.Phone = id.Identifier
-	case claims.AuthTelegram:
-		c.TelegramUserID = id.Identifier
-	case claims.AuthFarcaster:
-		c.FarcasterUsername = id.Identifier
-	case claims.AuthExternalWallet:
-		c.ExternalWalletAddress = id.Identifier
+	into := map[claims.AuthType]*string{
+		claims.AuthEmail:          &c.Email,
+		claims.AuthPhone:          &c.Phone,
+		claims.AuthTelegram:       &c.TelegramUserID,
+		claims.AuthFarcaster:      &c.FarcasterUsername,
+		claims.AuthExternalWallet: &c.ExternalWalletAddress,
+	}[id.AuthType]
+	if into != nil {
+		*into = id.Identifier
 	}
 	return c
 }
