@@ -70,7 +70,8 @@ func (p *Para) session(w http.ResponseWriter, r *http.Request) *Session {
 // key an answer without partnerId, from which Para's SDK tells it.
 func (p *Para) serveTouch(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get(apiKeyHeader) != p.logins.apiKey {
-		answer(w, http.StatusOK, map[string]any{"isAuthenticated": false, "supportedWalletTypes": []any{}})
+		answer(w, http.StatusOK, map[string]any{"isAuthenticated": false,
+			"supportedWalletTypes": []any{}})
 		return
 	}
 	s := p.session(w, r)

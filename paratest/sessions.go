@@ -126,7 +126,8 @@ func (p *Para) newCookie() string {
 	rand.Read(signature) // never fails
 	value := "s:" + newUUID() + "." + base64.RawStdEncoding.EncodeToString(signature)
 	return "capsule.sid=" + url.QueryEscape(value) + "; Path=/; Expires=" +
-		p.now().Add(p.cfg.SessionLength).UTC().Format(http.TimeFormat) + "; HttpOnly; Secure; SameSite=None"
+		p.now().Add(p.cfg.SessionLength).UTC().Format(http.TimeFormat) +
+		"; HttpOnly; Secure; SameSite=None"
 }
 
 func newUUID() string {
@@ -198,7 +199,8 @@ func (s *Session) export(signers bool) string {
 	wallets, current := map[string]any{}, map[claims.WalletType][]string{}
 	for _, w := range s.user.Wallets {
 		wallet := map[string]any{
-			"id": w.ID, "type": w.Type, "address": w.Address, "publicKey": w.PublicKey, "scheme": scheme(w.Type),
+			"id": w.ID, "type": w.Type, "address": w.Address, "publicKey": w.PublicKey,
+			"scheme": scheme(w.Type),
 			"userId": s.user.UserID, "partnerId": PartnerID, "isPregen": false, "name": nil,
 		}
 		if signers {
@@ -210,14 +212,18 @@ func (s *Session) export(signers bool) string {
 	external := map[string]any{}
 	for _, w := range s.externalWallets() {
 		external[w.Address] = map[string]any{
-			"id": w.Address, "partnerId": PartnerID, "address": w.Address, "type": w.Type, "name": w.Provider,
-			"isExternal": true, "isExternalWithParaAuth": s.mode == authenticated && w.Address == s.user.ExternalWalletAddress,
-			"externalProviderId": w.Provider, "signer": "", "isExternalConnectionOnly": s.mode == connectionOnly,
+			"id": w.Address, "partnerId": PartnerID, "address": w.Address, "type": w.Type,
+			"name":       w.Provider,
+			"isExternal": true, "isExternalWithParaAuth": s.mode == authenticated &&
+				w.Address == s.user.ExternalWalletAddress,
+			"externalProviderId": w.Provider, "signer": "",
+			"isExternalConnectionOnly":   s.mode == connectionOnly,
 			"isExternalWithVerification": s.mode == verification,
 		}
 	}
 	session := map[string]any{
-		"wallets": wallets, "currentWalletIds": current, "sessionCookie": cookie, "externalWallets": external,
+		"wallets": wallets, "currentWalletIds": current, "sessionCookie": cookie,
+		"externalWallets": external,
 	}
 	if s.mode != connectionOnly {
 		session["userId"], session["authInfo"] = s.user.UserID, s.authInfo()
@@ -230,7 +236,8 @@ func (s *Session) externalWallets() []claims.ConnectedWallet {
 	all := slices.Clone(s.user.ConnectedWallets)
 	if w := s.user.ExternalWallet; w.Address != "" &&
 		!slices.ContainsFunc(all, func(c claims.ConnectedWallet) bool { return c.Address == w.Address }) {
-		all = append(all, claims.ConnectedWallet{Type: w.Type, Address: w.Address, Provider: w.Provider})
+		all = append(all, claims.ConnectedWallet{Type: w.Type, Address: w.Address,
+			Provider: w.Provider})
 	}
 	return all
 }
@@ -253,7 +260,8 @@ func (s *Session) authInfo() map[string]any {
 	info := map[string]any{"auth": auth, "authType": u.AuthType, "identifier": u.Identifier}
 	if w := u.ExternalWallet; w != (claims.ExternalWallet{}) {
 		info["externalWallet"] = map[string]any{
-			"partnerId": PartnerID, "address": w.Address, "type": w.Type, "provider": w.Provider, "providerId": w.Provider,
+			"partnerId": PartnerID, "address": w.Address, "type": w.Type, "provider": w.Provider,
+			"providerId":       w.Provider,
 			"withFullParaAuth": s.mode == authenticated, "withVerification": s.mode == verification,
 		}
 	}
@@ -263,7 +271,8 @@ func (s *Session) authInfo() map[string]any {
 // touched is Para's answer to /touch. Nobody is logged in where s is nil.
 func (p *Para) touched(s *Session) map[string]any {
 	answer := map[string]any{
-		"sessionId": rand.Text(), "sessionLookupId": rand.Text(), "partnerId": PartnerID, "isAuthenticated": false,
+		"sessionId": rand.Text(), "sessionLookupId": rand.Text(), "partnerId": PartnerID,
+		"isAuthenticated":      false,
 		"supportedWalletTypes": supportedWalletTypes(), "cosmosPrefix": "cosmos",
 	}
 	if s == nil {
@@ -287,14 +296,16 @@ func (p *Para) touched(s *Session) map[string]any {
 
 func supportedWalletTypes() []map[string]any {
 	return []map[string]any{
-		{"type": claims.WalletEVM, "optional": false}, {"type": claims.WalletSolana, "optional": false},
+		{"type": claims.WalletEVM, "optional": false},
+		{"type": claims.WalletSolana, "optional": false},
 	}
 }
 
 // partner is the app, as /partners tells of it.
 func (p *Para) partner() map[string]any {
 	return map[string]any{"partner": map[string]any{
-		"id": PartnerID, "displayName": "paratest", "supportedWalletTypes": supportedWalletTypes(), "cosmosPrefix": "cosmos",
+		"id": PartnerID, "displayName": "paratest", "supportedWalletTypes": supportedWalletTypes(),
+		"cosmosPrefix": "cosmos",
 	}}
 }
 
@@ -308,7 +319,8 @@ func (p *Para) issue(s *Session, index int) (map[string]string, bool) {
 	}
 	id := p.published[n].id
 	p.mu.Unlock()
-	return map[string]string{"token": p.Token(&s.user, SignedBy(id), Lived(0, p.cfg.SessionLength)), "keyId": id}, true
+	return map[string]string{"token": p.Token(&s.user, SignedBy(id), Lived(0, p.cfg.SessionLength)),
+		"keyId": id}, true
 }
 
 // identity is what /sessions/verify answers.

@@ -25,7 +25,8 @@ func TestEveryMistakeIsReportedAtOnceAndNoKeyIsQuoted(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, want := range []string{"Environment is not set", "SecretAPIKey has white space", "APIKey has white space", "BaseURL", "not https", "Timeout is 1h0m0s"} {
+	for _, want := range []string{"Environment is not set", "SecretAPIKey has white space",
+		"APIKey has white space", "BaseURL", "not https", "Timeout is 1h0m0s"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error does not speak of %q: %v", want, err)
 		}
@@ -45,36 +46,71 @@ func TestWhatNewAccepts(t *testing.T) {
 		cfg  session.Config
 		want string // in the error; "" is none
 	}{
-		{"both keys without a prefix", session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret(secret), APIKey: key}, ""},
-		{"the secret key alone", session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret("prod_" + secret)}, ""},
-		{"the publishable key alone", session.Config{Environment: jwks.Beta, APIKey: "BETA_" + key}, ""},
+		{"both keys without a prefix", session.Config{Environment: jwks.Prod,
+			SecretAPIKey: session.NewSecret(secret), APIKey: key}, ""},
+		{"the secret key alone", session.Config{Environment: jwks.Prod,
+			SecretAPIKey: session.NewSecret("prod_" + secret)}, ""},
+		{"the publishable key alone", session.Config{Environment: jwks.Beta, APIKey: "BETA_" + key},
+			""},
 		{"no key", session.Config{Environment: jwks.Beta}, "neither SecretAPIKey nor APIKey"},
-		{"one key twice", session.Config{Environment: jwks.Beta, SecretAPIKey: session.NewSecret(key), APIKey: key}, "are the same"},
-		{"a beta key at prod", session.Config{Environment: jwks.Prod, APIKey: "beta_" + key}, "APIKey is a key of beta, and Environment is prod"},
-		{"a prod secret at beta", session.Config{Environment: jwks.Beta, SecretAPIKey: session.NewSecret("prod_" + key)}, "SecretAPIKey is a key of prod, and Environment is beta"},
-		{"a dev key at sandbox", session.Config{Environment: jwks.Sandbox, APIKey: "dev_" + key}, "APIKey is a key of dev"},
+		{"one key twice", session.Config{Environment: jwks.Beta,
+			SecretAPIKey: session.NewSecret(key), APIKey: key}, "are the same"},
+		{"a beta key at prod", session.Config{Environment: jwks.Prod, APIKey: "beta_" + key},
+			"APIKey is a key of beta, and Environment is prod"},
+		{"a prod secret at beta", session.Config{Environment: jwks.Beta,
+			SecretAPIKey: session.NewSecret("prod_" + key)},
+			"SecretAPIKey is a key of prod, and Environment is beta"},
+		{"a dev key at sandbox", session.Config{Environment: jwks.Sandbox, APIKey: "dev_" + key},
+			"APIKey is a key of dev"},
 		{"a dev key on loopback", session.Config{Environment: loopback, APIKey: "dev_" + key}, ""},
-		{"a dev key on a loopback that is named beta", session.Config{Environment: jwks.Environment{Name: "beta", URL: "http://[::1]:8080"}, APIKey: "dev_" + key}, ""},
-		{"a beta key on loopback", session.Config{Environment: loopback, APIKey: "beta_" + key}, ""},
-		{"a prod key at what is named beta", session.Config{Environment: named, APIKey: "prod_" + key}, "Environment is beta"},
-		{"any key where the environment is unknown", session.Config{Environment: custom, APIKey: "prod_" + key}, ""},
-		{"a prefix that is none", session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret("sk_" + secret)}, ""},
+		{"a dev key on a loopback that is named beta",
+			session.Config{Environment: jwks.Environment{Name: "beta", URL: "http://[::1]:8080"},
+				APIKey: "dev_" + key}, ""},
+		{"a beta key on loopback", session.Config{Environment: loopback, APIKey: "beta_" + key},
+			""},
+		{"a prod key at what is named beta", session.Config{Environment: named,
+			APIKey: "prod_" + key}, "Environment is beta"},
+		{"any key where the environment is unknown",
+			session.Config{Environment: custom, APIKey: "prod_" + key}, ""},
+		{"a prefix that is none", session.Config{Environment: jwks.Prod,
+			SecretAPIKey: session.NewSecret("sk_" + secret)}, ""},
 		{"a publishable key pk_", session.Config{Environment: jwks.Prod, APIKey: "pk_" + key}, ""},
-		{"a secret key as the publishable one", session.Config{Environment: jwks.Prod, APIKey: "sk_" + key}, "APIKey is a secret API key: set the publishable API key"},
-		{"a beta secret key as the publishable one", session.Config{Environment: jwks.Beta, APIKey: "sk_beta_" + key}, "APIKey is a secret API key"},
-		{"a publishable key as the secret one", session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret("pk_" + key)}, "SecretAPIKey is a publishable API key: set the secret API key"},
-		{"a webhook secret", session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret("whsec_" + key)}, "SecretAPIKey is a webhook secret"},
-		{"a webhook secret as the publishable key", session.Config{Environment: jwks.Prod, APIKey: "whsec_" + key}, "APIKey is a webhook secret"},
-		{"a beta secret key", session.Config{Environment: jwks.Beta, SecretAPIKey: session.NewSecret("sk_beta_" + key)}, ""},
-		{"a beta secret key at prod", session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret("sk_beta_" + key)}, "SecretAPIKey is a key of beta, and Environment is prod"},
-		{"a proxy on loopback", session.Config{Environment: jwks.Prod, APIKey: "prod_" + key, BaseURL: "http://127.0.0.1:9/para/"}, ""},
-		{"a beta key at prod behind a proxy", session.Config{Environment: jwks.Prod, APIKey: "beta_" + key, BaseURL: "http://127.0.0.1:9/para/"}, "Environment is prod"},
-		{"a proxy with a query", session.Config{Environment: jwks.Prod, APIKey: key, BaseURL: "https://proxy.example.com/?to=para"}, "BaseURL"},
-		{"a proxy with a password", session.Config{Environment: jwks.Prod, APIKey: key, BaseURL: "https://u:p@proxy.example.com"}, "BaseURL"},
-		{"an environment that is not https", session.Config{Environment: jwks.Environment{Name: "x", URL: "http://api.getpara.com"}, APIKey: key}, "not https"},
-		{"the shortest timeout", session.Config{Environment: jwks.Prod, APIKey: key, Timeout: 100 * time.Millisecond}, ""},
-		{"too short a timeout", session.Config{Environment: jwks.Prod, APIKey: key, Timeout: time.Millisecond}, "Timeout"},
-		{"a negative timeout", session.Config{Environment: jwks.Prod, APIKey: key, Timeout: -1}, "Timeout"},
+		{"a secret key as the publishable one",
+			session.Config{Environment: jwks.Prod, APIKey: "sk_" + key},
+			"APIKey is a secret API key: set the publishable API key"},
+		{"a beta secret key as the publishable one",
+			session.Config{Environment: jwks.Beta, APIKey: "sk_beta_" + key},
+			"APIKey is a secret API key"},
+		{"a publishable key as the secret one",
+			session.Config{Environment: jwks.Prod, SecretAPIKey: session.NewSecret("pk_" + key)},
+			"SecretAPIKey is a publishable API key: set the secret API key"},
+		{"a webhook secret", session.Config{Environment: jwks.Prod,
+			SecretAPIKey: session.NewSecret("whsec_" + key)}, "SecretAPIKey is a webhook secret"},
+		{"a webhook secret as the publishable key",
+			session.Config{Environment: jwks.Prod, APIKey: "whsec_" + key},
+			"APIKey is a webhook secret"},
+		{"a beta secret key", session.Config{Environment: jwks.Beta,
+			SecretAPIKey: session.NewSecret("sk_beta_" + key)}, ""},
+		{"a beta secret key at prod", session.Config{Environment: jwks.Prod,
+			SecretAPIKey: session.NewSecret("sk_beta_" + key)},
+			"SecretAPIKey is a key of beta, and Environment is prod"},
+		{"a proxy on loopback", session.Config{Environment: jwks.Prod, APIKey: "prod_" + key,
+			BaseURL: "http://127.0.0.1:9/para/"}, ""},
+		{"a beta key at prod behind a proxy",
+			session.Config{Environment: jwks.Prod, APIKey: "beta_" + key,
+				BaseURL: "http://127.0.0.1:9/para/"}, "Environment is prod"},
+		{"a proxy with a query", session.Config{Environment: jwks.Prod, APIKey: key,
+			BaseURL: "https://proxy.example.com/?to=para"}, "BaseURL"},
+		{"a proxy with a password", session.Config{Environment: jwks.Prod, APIKey: key,
+			BaseURL: "https://u:p@proxy.example.com"}, "BaseURL"},
+		{"an environment that is not https", session.Config{Environment: jwks.Environment{Name: "x",
+			URL: "http://api.getpara.com"}, APIKey: key}, "not https"},
+		{"the shortest timeout", session.Config{Environment: jwks.Prod, APIKey: key,
+			Timeout: 100 * time.Millisecond}, ""},
+		{"too short a timeout", session.Config{Environment: jwks.Prod, APIKey: key,
+			Timeout: time.Millisecond}, "Timeout"},
+		{"a negative timeout", session.Config{Environment: jwks.Prod, APIKey: key, Timeout: -1},
+			"Timeout"},
 	} {
 		c, err := session.New(tc.cfg)
 		switch {
@@ -221,7 +257,8 @@ func TestAMissingKeyIsAClearErrorWithoutACall(t *testing.T) {
 	if e := is(t, err, session.ErrNoAPIKey); e.Refused() {
 		t.Error("a missing key says something about the login")
 	}
-	for _, endpoint := range []string{"POST /touch", "POST /sessions/verify", "POST /wallets/verify", "POST /auth/jwt"} {
+	for _, endpoint := range []string{"POST /touch", "POST /sessions/verify",
+		"POST /wallets/verify", "POST /auth/jwt"} {
 		if n := para.Calls(endpoint); n != 0 {
 			t.Errorf("%s was called %d times", endpoint, n)
 		}
@@ -258,7 +295,8 @@ func TestAWrongKeyIsNeverAnExpiredSession(t *testing.T) {
 		t.Error("a token")
 	}
 	// A refusal of the login itself stands.
-	for _, then := range []func(*http.Request) (*http.Response, error){says(200, `<html>`), says(200, touch())} {
+	for _, then := range []func(*http.Request) (*http.Response, error){says(200, `<html>`),
+		says(200, touch())} {
 		c, _ := fake(t, says(403, ``), then)
 		is(t, importSession(t, c, export(t)).KeepAlive(t.Context()), session.ErrSessionExpired)
 	}
@@ -334,7 +372,8 @@ func TestTheWire(t *testing.T) {
 func TestTheBaseURLOfAProxyKeepsItsPath(t *testing.T) {
 	f := &fakePara{answers: []func(*http.Request) (*http.Response, error){says(404, `{}`)}}
 	c, err := session.New(session.Config{
-		Environment: jwks.Prod, SecretAPIKey: session.NewSecret("k"), BaseURL: "https://proxy.example.com/to%2Fpara/", HTTPClient: &http.Client{Transport: f},
+		Environment: jwks.Prod, SecretAPIKey: session.NewSecret("k"),
+		BaseURL: "https://proxy.example.com/to%2Fpara/", HTTPClient: &http.Client{Transport: f},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -348,10 +387,15 @@ func TestTheBaseURLOfAProxyKeepsItsPath(t *testing.T) {
 
 func TestAnswersThatAreNotWhatParaDocuments(t *testing.T) {
 	for _, body := range []string{
-		``, `null`, `[]`, `"email"`, `{}`, `{"authType":"email"}`, `{"identifier":"a@b.c"}`, `{"authType":"","identifier":"a"}`,
-		`{"authType":"email","identifier":null}`, `{"authType":1,"identifier":"a"}`, `{"authType":"email","identifier":"a","oAuthMethod":{}}`,
-		`{"authType":"email","identifier":"a"} {}`, `{"authType":"email","identifier":"a","identifier":"b"}`, `{"authType":"email","identif`,
-		"\xef\xbb\xbf{}", "OK", "<html><body>Welcome to the hotel</body></html>", " \r\n<!DOCTYPE html>",
+		``, `null`, `[]`, `"email"`, `{}`, `{"authType":"email"}`, `{"identifier":"a@b.c"}`,
+		`{"authType":"","identifier":"a"}`,
+		`{"authType":"email","identifier":null}`, `{"authType":1,"identifier":"a"}`,
+		`{"authType":"email","identifier":"a","oAuthMethod":{}}`,
+		`{"authType":"email","identifier":"a"} {}`,
+		`{"authType":"email","identifier":"a","identifier":"b"}`,
+		`{"authType":"email","identif`,
+		"\xef\xbb\xbf{}", "OK", "<html><body>Welcome to the hotel</body></html>",
+		" \r\n<!DOCTYPE html>",
 	} {
 		c, para := fake(t, says(200, body, "Content-Type", "text/html"))
 		id, err := c.VerifyToken(t.Context(), "vt")

@@ -106,7 +106,8 @@ func ExampleClient_Import() {
 		log.Fatal(err)
 	}
 	validator, err := middleware.New(middleware.Config{
-		Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Logger: slog.New(slog.DiscardHandler),
+		Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()},
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		log.Fatal(err)

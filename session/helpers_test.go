@@ -45,7 +45,8 @@ var shared = sync.OnceValue(func() *paratest.Para {
 func newClient(t testing.TB, para *paratest.Para, change ...func(*session.Config)) *session.Client {
 	t.Helper()
 	cfg := session.Config{
-		Environment: para.Environment(), SecretAPIKey: session.NewSecret(para.SecretAPIKey()), APIKey: para.APIKey(),
+		Environment: para.Environment(), SecretAPIKey: session.NewSecret(para.SecretAPIKey()),
+		APIKey: para.APIKey(),
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {
@@ -142,7 +143,8 @@ func fake(
 	t.Helper()
 	f := &fakePara{answers: answers}
 	c, err := session.New(session.Config{
-		Environment: jwks.Beta, SecretAPIKey: session.NewSecret("beta_secret-canary"), APIKey: "beta_public-key",
+		Environment: jwks.Beta, SecretAPIKey: session.NewSecret("beta_secret-canary"),
+		APIKey:     "beta_public-key",
 		HTTPClient: &http.Client{Transport: f}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -164,7 +166,8 @@ func export(t testing.TB, edits ...string) string {
 		`"userId":"` + userID + `","wallets":{` +
 		`"w-sol":{"id":"w-sol","type":"SOLANA","address":"So1","publicKey":"","scheme":"ED25519","signer":"canary-share-1","userId":"` + userID + `"},` +
 		`"w-evm":{"id":"w-evm","type":"EVM","address":"0xAb","publicKey":"0x04","scheme":"DKLS","signer":"canary-share-2","userId":"` + userID + `"}},` +
-		`"currentWalletIds":{"SOLANA":["w-sol"],"EVM":["w-evm"]},"sessionCookie":"` + cookie + `","externalWallets":{}}`
+		`"currentWalletIds":{"SOLANA":["w-sol"],"EVM":["w-evm"]},"sessionCookie":"` + cookie +
+		`","externalWallets":{}}`
 	for i := 0; i < len(edits); i += 2 {
 		if !strings.Contains(text, edits[i]) {
 			t.Fatalf("nothing to edit: %s", edits[i])

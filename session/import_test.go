@@ -45,7 +45,8 @@ func TestImportKeepsWhatTheSessionSays(t *testing.T) {
 func TestAnExportWithoutAuthInfoIsImported(t *testing.T) {
 	c, _ := fake(t, says(200, touch()))
 	for _, exported := range []string{
-		encode(`{"authInfo":null,"userId":"` + userID + `","wallets":null,"currentWalletIds":null,` +
+		encode(`{"authInfo":null,"userId":"` + userID +
+			`","wallets":null,"currentWalletIds":null,` +
 			`"externalWallets":null,"sessionCookie":"c"}`),
 		encode(`{"userId":"` + userID + `","sessionCookie":"c"}`),
 	} {
@@ -168,19 +169,26 @@ func TestCurrentWallets(t *testing.T) {
 		want  string
 	}{
 		{"as listed", nil, "w-sol w-evm"},
-		{"in the order of the list", []string{all, `{"EVM":["w-evm"],"SOLANA":["w-sol"]}`}, "w-evm w-sol"},
+		{"in the order of the list", []string{all, `{"EVM":["w-evm"],"SOLANA":["w-sol"]}`},
+			"w-evm w-sol"},
 		{"each once", []string{all, `{"EVM":["w-evm","w-evm"],"COSMOS":["w-evm"]}`}, "w-evm"},
 		{"known ones", []string{all, `{"EVM":["w-gone","w-evm"],"SOLANA":null}`}, "w-evm"},
 		{"an empty list", []string{all, `{}`}, "w-sol w-evm"},
 		{"an empty type", []string{all, `{"EVM":[]}`}, "w-sol w-evm"},
 		{"unknown ones only", []string{all, `{"EVM":["w-gone"]}`}, "w-sol w-evm"},
 		{"no list", []string{all, `null`}, "w-sol w-evm"},
-		{"another user's wallet", []string{`"userId":"` + userID + `"},"w-evm"`, `"userId":"u"},"w-evm"`}, "w-evm"},
-		{"a wallet without a user", []string{`,"userId":"` + userID + `"},"w-evm"`, `},"w-evm"`}, "w-sol w-evm"},
-		{"a wallet without an address", []string{`"address":"So1"`, `"address":null`}, "w-sol w-evm"},
-		{"a claimed pregenerated wallet", []string{`"type":"SOLANA"`, `"pregenIdentifier":"e","type":"SOLANA"`}, "w-evm"},
-		{"an unclaimed one", []string{`"type":"SOLANA"`, `"isPregen":true,"pregenIdentifier":"e","pregenIdentifierType":"EMAIL","type":"SOLANA"`}, "w-sol w-evm"},
-		{"an external wallet", []string{all, `{"EVM":["0xE"]}`, `"externalWallets":{}`, `"externalWallets":{"0xE":{}}`}, "0xE"},
+		{"another user's wallet", []string{`"userId":"` + userID + `"},"w-evm"`,
+			`"userId":"u"},"w-evm"`}, "w-evm"},
+		{"a wallet without a user", []string{`,"userId":"` + userID + `"},"w-evm"`, `},"w-evm"`},
+			"w-sol w-evm"},
+		{"a wallet without an address", []string{`"address":"So1"`, `"address":null`},
+			"w-sol w-evm"},
+		{"a claimed pregenerated wallet", []string{`"type":"SOLANA"`,
+			`"pregenIdentifier":"e","type":"SOLANA"`}, "w-evm"},
+		{"an unclaimed one", []string{`"type":"SOLANA"`,
+			`"isPregen":true,"pregenIdentifier":"e","pregenIdentifierType":"EMAIL","type":"SOLANA"`}, "w-sol w-evm"},
+		{"an external wallet", []string{all, `{"EVM":["0xE"]}`, `"externalWallets":{}`,
+			`"externalWallets":{"0xE":{}}`}, "0xE"},
 	} {
 		c, _ := fake(t, says(500, ""))
 		ids := []string{}
@@ -261,42 +269,68 @@ func TestWhatIsNotAnExportIsRefused(t *testing.T) {
 		{"no base64", "hello, world", session.ErrSessionMalformed, "white space"},
 		{"other characters", "aGVsbG8$", session.ErrSessionMalformed, "other characters"},
 		{"broken off", export(t)[:101], session.ErrSessionMalformed, "breaks off"},
-		{"without its padding", strings.TrimRight(b64(`{"a":1}`), "="), session.ErrSessionMalformed, "breaks off"},
+		{"without its padding", strings.TrimRight(b64(`{"a":1}`), "="), session.ErrSessionMalformed,
+			"breaks off"},
 		{"bits that are not used", "e30=e31=", session.ErrSessionMalformed, "breaks off"},
 		{"unused bits that are set", "e31=", session.ErrSessionMalformed, "breaks off"},
-		{"a line break", export(t)[:76] + "\n" + export(t)[76:], session.ErrSessionMalformed, "white space"},
+		{"a line break", export(t)[:76] + "\n" + export(t)[76:], session.ErrSessionMalformed,
+			"white space"},
 		{"the alphabet for URLs", "eyJ-_w==", session.ErrSessionMalformed, "standard"},
 		{"JSON itself", `{"userId":"u"}`, session.ErrSessionMalformed, "exportSession"},
 		{"a JWT", "eyJh.eyJz.c2ln", session.ErrSessionMalformed, "JWT"},
 		{"no JSON", b64("hello"), session.ErrSessionMalformed, "unexpected character"},
 		{"broken off JSON", b64(`{"userId":"u"`), session.ErrSessionMalformed, "unexpected end"},
 		{"two values", b64(`{}{}`), session.ErrSessionMalformed, "after"},
-		{"a duplicate name", export(t, `"sessionCookie"`, `"userId":"victim","sessionCookie"`), session.ErrSessionMalformed, "duplicate"},
+		{"a duplicate name", export(t, `"sessionCookie"`, `"userId":"victim","sessionCookie"`),
+			session.ErrSessionMalformed, "duplicate"},
 		{"a byte order mark", b64("\xef\xbb\xbf{}"), session.ErrSessionMalformed, ""},
-		{"invalid UTF-8", export(t, "email@example.com", "\xff"), session.ErrSessionMalformed, "UTF-8"},
-		{"too deep", export(t, `"authInfo"`, `"x":`+deep+`,"authInfo"`), session.ErrSessionMalformed, "levels"},
+		{"invalid UTF-8", export(t, "email@example.com", "\xff"), session.ErrSessionMalformed,
+			"UTF-8"},
+		{"too deep", export(t, `"authInfo"`, `"x":`+deep+`,"authInfo"`),
+			session.ErrSessionMalformed, "levels"},
 		{"not an object", b64(`[]`), session.ErrSessionMalformed, "the whole: not an object"},
 		{"null", b64(`null`), session.ErrSessionMalformed, "the whole"},
-		{"no user", export(t, `"userId":"`+userID+`","wallets"`, `"wallets"`), session.ErrSessionMalformed, "userId"},
-		{"an empty user", export(t, `"userId":"`+userID+`","wallets"`, `"userId":"","wallets"`), session.ErrSessionMalformed, "userId"},
-		{"a null user", export(t, `"userId":"`+userID+`","wallets"`, `"userId":null,"wallets"`), session.ErrSessionMalformed, "userId"},
-		{"a user that is a number", export(t, `"userId":"`+userID+`","wallets"`, `"userId":1,"wallets"`), session.ErrSessionMalformed, "userId: not a string"},
-		{"a user that is a path", export(t, `"userId":"`+userID+`","wallets"`, `"userId":"../victim","wallets"`), session.ErrSessionMalformed, "userId"},
-		{"a user that is a query", export(t, `"userId":"`+userID+`","wallets"`, `"userId":"u?x=1","wallets"`), session.ErrSessionMalformed, "userId"},
-		{"no cookie", export(t, `"sessionCookie":"`+cookie+`",`, ``), session.ErrSessionMalformed, "sessionCookie"},
+		{"no user", export(t, `"userId":"`+userID+`","wallets"`, `"wallets"`),
+			session.ErrSessionMalformed, "userId"},
+		{"an empty user", export(t, `"userId":"`+userID+`","wallets"`, `"userId":"","wallets"`),
+			session.ErrSessionMalformed, "userId"},
+		{"a null user", export(t, `"userId":"`+userID+`","wallets"`, `"userId":null,"wallets"`),
+			session.ErrSessionMalformed, "userId"},
+		{"a user that is a number", export(t, `"userId":"`+userID+`","wallets"`,
+			`"userId":1,"wallets"`), session.ErrSessionMalformed, "userId: not a string"},
+		{"a user that is a path", export(t, `"userId":"`+userID+`","wallets"`,
+			`"userId":"../victim","wallets"`), session.ErrSessionMalformed, "userId"},
+		{"a user that is a query", export(t, `"userId":"`+userID+`","wallets"`,
+			`"userId":"u?x=1","wallets"`), session.ErrSessionMalformed, "userId"},
+		{"no cookie", export(t, `"sessionCookie":"`+cookie+`",`, ``), session.ErrSessionMalformed,
+			"sessionCookie"},
 		{"an empty cookie", export(t, cookie, ``), session.ErrSessionMalformed, "sessionCookie"},
-		{"a null cookie", export(t, `"`+cookie+`"`, `null`), session.ErrSessionMalformed, "sessionCookie"},
-		{"a cookie that is two headers", export(t, cookie, `canary\r\nX-Evil: 1`), session.ErrSessionMalformed, "sessionCookie"},
-		{"a cookie of spaces", export(t, cookie, ` `), session.ErrSessionMalformed, "sessionCookie"},
-		{"a cookie that is too long", export(t, cookie, strings.Repeat("a", 8<<10+1)), session.ErrSessionMalformed, "sessionCookie"},
-		{"a cookie that is an object", export(t, `"`+cookie+`"`, `{}`), session.ErrSessionMalformed, "sessionCookie"},
-		{"wallets in a list", export(t, `{"w-sol":{"id":"w-sol"`, `[{"w-sol":{"id":"w-sol"`, `}},"currentWalletIds"`, `}}],"currentWalletIds"`), session.ErrSessionMalformed, "wallets"},
-		{"a wallet that is a string", export(t, `"wallets":{`, `"wallets":{"w":"w",`), session.ErrSessionMalformed, "wallets"},
-		{"a wallet with two IDs", export(t, `{"id":"w-evm"`, `{"id":"w-other"`), session.ErrSessionMalformed, "two IDs"},
-		{"a key share that is an object", export(t, `"canary-share-1"`, `{"share":"canary-share-1"}`), session.ErrSessionMalformed, "wallets"},
-		{"current wallets in a list", export(t, `{"SOLANA":["w-sol"],"EVM":["w-evm"]}`, `["w-sol"]`), session.ErrSessionMalformed, "currentWalletIds"},
-		{"an authInfo that is a string", export(t, `"authInfo":{"auth":{"email":"email@example.com"},"authType":"email","identifier":"email@example.com"}`, `"authInfo":"email"`), session.ErrSessionMalformed, "authInfo"},
-		{"a mode that is a word", export(t, `"authType":"email"`, `"externalWallet":{"withVerification":"no"}`), session.ErrSessionMalformed, "authInfo: not true or false"},
+		{"a null cookie", export(t, `"`+cookie+`"`, `null`), session.ErrSessionMalformed,
+			"sessionCookie"},
+		{"a cookie that is two headers", export(t, cookie, `canary\r\nX-Evil: 1`),
+			session.ErrSessionMalformed, "sessionCookie"},
+		{"a cookie of spaces", export(t, cookie, ` `), session.ErrSessionMalformed,
+			"sessionCookie"},
+		{"a cookie that is too long", export(t, cookie, strings.Repeat("a", 8<<10+1)),
+			session.ErrSessionMalformed, "sessionCookie"},
+		{"a cookie that is an object", export(t, `"`+cookie+`"`, `{}`), session.ErrSessionMalformed,
+			"sessionCookie"},
+		{"wallets in a list", export(t, `{"w-sol":{"id":"w-sol"`, `[{"w-sol":{"id":"w-sol"`,
+			`}},"currentWalletIds"`, `}}],"currentWalletIds"`), session.ErrSessionMalformed,
+			"wallets"},
+		{"a wallet that is a string", export(t, `"wallets":{`, `"wallets":{"w":"w",`),
+			session.ErrSessionMalformed, "wallets"},
+		{"a wallet with two IDs", export(t, `{"id":"w-evm"`, `{"id":"w-other"`),
+			session.ErrSessionMalformed, "two IDs"},
+		{"a key share that is an object", export(t, `"canary-share-1"`,
+			`{"share":"canary-share-1"}`), session.ErrSessionMalformed, "wallets"},
+		{"current wallets in a list", export(t, `{"SOLANA":["w-sol"],"EVM":["w-evm"]}`,
+			`["w-sol"]`), session.ErrSessionMalformed, "currentWalletIds"},
+		{"an authInfo that is a string", export(t,
+			`"authInfo":{"auth":{"email":"email@example.com"},"authType":"email","identifier":"email@example.com"}`, `"authInfo":"email"`), session.ErrSessionMalformed, "authInfo"},
+		{"a mode that is a word", export(t, `"authType":"email"`,
+			`"externalWallet":{"withVerification":"no"}`), session.ErrSessionMalformed,
+			"authInfo: not true or false"},
 	} {
 		c, _ := fake(t, says(500, ""))
 		s, err := c.Import(tc.exported)
@@ -456,7 +490,8 @@ func TestExportIsWhatWasImported(t *testing.T) {
 	para := shared()
 	c = newClient(t, para)
 	for kind, user := range paratest.Users() {
-		for mode, opts := range map[string][]paratest.LoginOption{"": nil, " verified": {paratest.Verification()}, " connected": {paratest.ConnectionOnly()}} {
+		for mode, opts := range map[string][]paratest.LoginOption{"": nil,
+			" verified": {paratest.Verification()}, " connected": {paratest.ConnectionOnly()}} {
 			if mode != "" && kind != "External Wallet" {
 				continue
 			}
@@ -487,7 +522,8 @@ func TestASessionOfAnotherEnvironmentIsToldWhereItSaysSo(t *testing.T) {
 		t,
 		importSession(t, client(jwks.Beta), export(t, "canary-share-1", "", "canary-share-2", "")),
 	)
-	for _, env := range []jwks.Environment{jwks.Prod, jwks.Sandbox, {Name: "beta", URL: "https://api.example.com"}, {Name: "prod", URL: jwks.Beta.URL}} {
+	for _, env := range []jwks.Environment{jwks.Prod, jwks.Sandbox,
+		{Name: "beta", URL: "https://api.example.com"}, {Name: "prod", URL: jwks.Beta.URL}} {
 		_, err := client(env).Import(ofBeta)
 		if e := is(t, err, session.ErrSessionEnvironment); !strings.Contains(e.Hint, `"beta"`) ||
 			errors.Is(err, session.ErrSessionMalformed) ||

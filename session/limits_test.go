@@ -73,7 +73,10 @@ func worstExports(t testing.TB) map[string]string {
 			return fmt.Sprintf(format, all...)
 		}
 	}
-	wallets := func(member func(int) string) string { return `{"wallets":{` + list(1000, member) + `}` }
+	wallets := func(member func(int) string) string {
+		return `{"wallets":{` + list(1000,
+			member) + `}`
+	}
 	ids := `,"currentWalletIds":{"EVM":[` + list(1000, func(i int) string {
 		return fmt.Sprintf(`"w%04d"`, 999-i)
 	}) + `]}`
@@ -102,18 +105,19 @@ func worstExports(t testing.TB) map[string]string {
 		}) + ids + rest),
 		"escaped wallets and IDs": encode(wallets(text(`"\u0077%04d":{"name":"`+
 			strings.Repeat(`\u0001`, 100)+`"}`)) + strings.ReplaceAll(ids, "w", `\u0077`) + rest),
-		"control characters": full(t, `{"wallets":{"w":{"name":"`, same(`\u0001\u0001`), `"}}`+rest),
-		"one long escape":    full(t, `{"x":"\n`, same("0123456789"), `"`+rest),
-		"one long string":    full(t, `{"x":"`, same("0123456789"), `"`+rest),
-		"beyond ASCII":       full(t, `{"x":"`, same("äöüß日本"), `"`+rest),
-		"escaped strings":    unknown(`"\n"`),
-		"escaped names":      escaped(`"\n%x":0`),
-		"escaped units":      escaped(`"\u00e4%x":0`),
-		"nested arrays":      unknown(strings.Repeat("[", 14) + strings.Repeat("]", 14)),
-		"nested objects":     unknown(strings.Repeat(`{"a":`, 13) + "{}" + strings.Repeat("}", 13)),
-		"numbers":            unknown("0"),
-		"empty strings":      unknown(`""`),
-		"white space":        unknown(strings.Repeat(" ", 1000) + "0"),
+		"control characters": full(t, `{"wallets":{"w":{"name":"`, same(`\u0001\u0001`),
+			`"}}`+rest),
+		"one long escape": full(t, `{"x":"\n`, same("0123456789"), `"`+rest),
+		"one long string": full(t, `{"x":"`, same("0123456789"), `"`+rest),
+		"beyond ASCII":    full(t, `{"x":"`, same("äöüß日本"), `"`+rest),
+		"escaped strings": unknown(`"\n"`),
+		"escaped names":   escaped(`"\n%x":0`),
+		"escaped units":   escaped(`"\u00e4%x":0`),
+		"nested arrays":   unknown(strings.Repeat("[", 14) + strings.Repeat("]", 14)),
+		"nested objects":  unknown(strings.Repeat(`{"a":`, 13) + "{}" + strings.Repeat("}", 13)),
+		"numbers":         unknown("0"),
+		"empty strings":   unknown(`""`),
+		"white space":     unknown(strings.Repeat(" ", 1000) + "0"),
 		"unknown objects of 145 members after one of 2,000": full(t, `{"y":{`+names(2000)+`},"x":[`,
 			same(`{`+names(145)+`}`), `]`+rest),
 		"objects in an object of 40 members": full(t, `{`+names(40)+`,"x":[`, same(`{"a":0}`),

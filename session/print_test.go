@@ -23,7 +23,9 @@ import (
 func leaks(text string) []string {
 	var found []string
 	text = strings.ToLower(text)
-	for _, form := range []string{"canary", hex.EncodeToString([]byte("canary")), base64.RawStdEncoding.EncodeToString([]byte("canary")), "63 61 6e 61 72 79", "99 97 110 97 114 121"} {
+	for _, form := range []string{"canary", hex.EncodeToString([]byte("canary")),
+		base64.RawStdEncoding.EncodeToString([]byte("canary")), "63 61 6e 61 72 79",
+		"99 97 110 97 114 121"} {
 		if strings.Contains(text, strings.ToLower(form)) {
 			found = append(found, form)
 		}
@@ -121,7 +123,8 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	}
 	text, err := json.Marshal(map[string]any{"s": s, "t": token, "j": jwt, "e": session.Secret{}})
 	if want := `{"e":"[empty]","j":{"Token":"[hidden]","KeyID":"kid-1"},` +
-		`"s":"Para session of user \"` + userID + `\" (NONE, beta)","t":"[hidden]"}`; err != nil || string(text) != want {
+		`"s":"Para session of user \"` + userID + `\" (NONE, beta)","t":"[hidden]"}`; err != nil ||
+		string(text) != want {
 		t.Errorf("%s, %v", text, err)
 	}
 	logger, log := recorder()
@@ -186,7 +189,8 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			logger, log := recorder()
 			c, err := session.New(session.Config{
-				Environment: jwks.Beta, SecretAPIKey: session.NewSecret("beta_secret-canary"), APIKey: "beta_public-key",
+				Environment: jwks.Beta, SecretAPIKey: session.NewSecret("beta_secret-canary"),
+				APIKey: "beta_public-key",
 				HTTPClient: &http.Client{
 					Transport: &fakePara{
 						answers: []func(*http.Request) (*http.Response, error){answer},
@@ -219,7 +223,9 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 			note(err)
 			_, err = s.VerificationToken(ctx)
 			note(err)
-			for _, bad := range []string{"canary", encode(`{"canary"`), encode(`{"userId":"canary","sessionCookie":"canary canary"}`), export(t, `"SOLANA"`, `{"canary":1}`)} {
+			for _, bad := range []string{"canary", encode(`{"canary"`),
+				encode(`{"userId":"canary","sessionCookie":"canary canary"}`),
+				export(t, `"SOLANA"`, `{"canary":1}`)} {
 				_, err = c.Import(bad)
 				note(err)
 			}

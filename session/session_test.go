@@ -110,16 +110,30 @@ func TestModesAreToldFromTheExport(t *testing.T) {
 		want  session.Mode
 	}{
 		{"email", nil, session.ModeNone},
-		{"email, and a wallet connected besides", []string{`"externalWallets":{}`, external}, session.ModeNone},
-		{"full authentication", []string{byEmail, strings.Replace(byWallet, "FLAGS", `"withFullParaAuth":true`, 1), `"externalWallets":{}`, external}, session.ModeAuthenticated},
-		{"both flags", []string{byEmail, strings.Replace(byWallet, "FLAGS", `"withFullParaAuth":true,"withVerification":true`, 1), `"externalWallets":{}`, external}, session.ModeAuthenticated},
-		{"verification", []string{byEmail, strings.Replace(byWallet, "FLAGS", `"withVerification":true`, 1), `"externalWallets":{}`, external}, session.ModeVerification},
-		{"an email user with a wallet's flag", []string{byEmail, strings.Replace(byWallet, "FLAGS", `"withVerification":true`, 1), `"auth":{`, `"auth":{"email":"e",`}, session.ModeNone},
-		{"connected, no user", []string{byEmail + ",", ``, user + ",", ``, wallets, `"wallets":{}`, `"externalWallets":{}`, external}, session.ModeConnectionOnly},
-		{"connected, only external wallets", []string{byEmail + ",", ``, user + ",", ``, wallets, onlyExternal, `"externalWallets":{}`, external}, session.ModeConnectionOnly},
-		{"connected, the SDK's word for nobody", []string{user, `"userId":"EXTERNAL_WALLET_CONNECTION_ONLY"`, wallets, `"wallets":{}`, `"externalWallets":{}`, external}, session.ModeConnectionOnly},
+		{"email, and a wallet connected besides", []string{`"externalWallets":{}`, external},
+			session.ModeNone},
+		{"full authentication", []string{byEmail,
+			strings.Replace(byWallet, "FLAGS", `"withFullParaAuth":true`, 1),
+			`"externalWallets":{}`, external}, session.ModeAuthenticated},
+		{"both flags", []string{byEmail, strings.Replace(byWallet, "FLAGS",
+			`"withFullParaAuth":true,"withVerification":true`, 1), `"externalWallets":{}`,
+			external}, session.ModeAuthenticated},
+		{"verification", []string{byEmail, strings.Replace(byWallet, "FLAGS",
+			`"withVerification":true`, 1), `"externalWallets":{}`, external},
+			session.ModeVerification},
+		{"an email user with a wallet's flag",
+			[]string{byEmail, strings.Replace(byWallet, "FLAGS", `"withVerification":true`, 1),
+				`"auth":{`, `"auth":{"email":"e",`}, session.ModeNone},
+		{"connected, no user", []string{byEmail + ",", ``, user + ",", ``, wallets, `"wallets":{}`,
+			`"externalWallets":{}`, external}, session.ModeConnectionOnly},
+		{"connected, only external wallets", []string{byEmail + ",", ``, user + ",", ``, wallets,
+			onlyExternal, `"externalWallets":{}`, external}, session.ModeConnectionOnly},
+		{"connected, the SDK's word for nobody",
+			[]string{user, `"userId":"EXTERNAL_WALLET_CONNECTION_ONLY"`, wallets, `"wallets":{}`,
+				`"externalWallets":{}`, external}, session.ModeConnectionOnly},
 		// Para's SDK calls this one active without asking.
-		{"connected, and a user claimed", []string{wallets, `"wallets":{}`, `"externalWallets":{}`, external}, session.ModeNone},
+		{"connected, and a user claimed", []string{wallets, `"wallets":{}`, `"externalWallets":{}`,
+			external}, session.ModeNone},
 	} {
 		s := importSession(t, c, export(t, tc.edits...))
 		if s.Mode() != tc.want {
@@ -157,7 +171,8 @@ func TestExternalWalletModes(t *testing.T) {
 	for _, step := range []struct {
 		verify string
 		want   bool
-	}{{"", false}, {"0xNOT-IN-THE-SESSION", false}, {user.Identifier, false}, {strings.ToUpper(second), false}, {second, true}} {
+	}{{"", false}, {"0xNOT-IN-THE-SESSION", false}, {user.Identifier, false},
+		{strings.ToUpper(second), false}, {second, true}} {
 		if step.verify != "" {
 			login.VerifyExternalWallet(step.verify)
 		}
@@ -238,7 +253,8 @@ func TestAChangedExportIsNotAnotherUsersLogin(t *testing.T) {
 	is(t, err, session.ErrOtherUser)
 
 	// And with an external wallet added and the others removed, for which Para's SDK would not ask.
-	for _, trick := range []string{`"externalWallets":{"0xE":{"id":"0xE","isExternal":true}}`, `"externalWallets":{"0xE":{"id":"0xE","isExternal":true,"isExternalConnectionOnly":true}}`} {
+	for _, trick := range []string{`"externalWallets":{"0xE":{"id":"0xE","isExternal":true}}`,
+		`"externalWallets":{"0xE":{"id":"0xE","isExternal":true,"isExternalConnectionOnly":true}}`} {
 		s := importSession(
 			t,
 			c,
@@ -273,10 +289,12 @@ func TestWhatTouchMaySay(t *testing.T) {
 		{"not, by null", touch(`"isAuthenticated":true`, `"isAuthenticated":null`), false, ""},
 		{"not, by saying nothing", touch(`"isAuthenticated":true,`, ``), false, ""},
 		{"nobody", `{"partnerId":"p-1"}`, false, ""},
-		{"another user", touch(userID, "11111111-1111-4111-8111-111111111111"), false, session.ErrOtherUser},
+		{"another user", touch(userID, "11111111-1111-4111-8111-111111111111"), false,
+			session.ErrOtherUser},
 		{"somebody", touch(`"userId":"`+userID+`",`, ``), false, session.ErrUnexpectedAnswer},
 		{"an unknown API key", touch(`"partnerId":"p-1",`, ``), false, session.ErrUnauthorizedKey},
-		{"a word for a truth", touch(`"isAuthenticated":true`, `"isAuthenticated":"false"`), false, session.ErrUnexpectedAnswer},
+		{"a word for a truth", touch(`"isAuthenticated":true`, `"isAuthenticated":"false"`), false,
+			session.ErrUnexpectedAnswer},
 		{"a page", "<html>", false, session.ErrUnexpectedAnswer},
 		{"nothing", "", false, session.ErrUnexpectedAnswer},
 	} {
@@ -301,7 +319,8 @@ func TestWhatTouchMaySay(t *testing.T) {
 	c, _ := fake(t, says(200, touch(`"sessionLookupId":"lookup-1",`, ``)))
 	_, err := importSession(t, c, export(t)).VerificationToken(t.Context())
 	is(t, err, session.ErrUnexpectedAnswer)
-	for _, body := range []string{`{}`, `{"token":"","keyId":"k"}`, `{"token":"not a token"}`, `{"token":null}`, `<html>`} {
+	for _, body := range []string{`{}`, `{"token":"","keyId":"k"}`, `{"token":"not a token"}`,
+		`{"token":null}`, `<html>`} {
 		c, _ = fake(t, says(200, body))
 		jwt, err := importSession(t, c, export(t)).IssueJWT(t.Context())
 		if is(t, err, session.ErrUnexpectedAnswer); jwt.Token.Reveal() != "" {
@@ -362,7 +381,8 @@ func TestOnlyAGoodAnswersCookieIsKept(t *testing.T) {
 		keeps  bool
 	}{
 		{"a good answer", says(200, touch(), "X-Capsule-Sid", "fresh"), true},
-		{"an anonymous answer", says(200, touch(`"isAuthenticated":true`, `"isAuthenticated":false`), "X-Capsule-Sid", "anonymous"), false},
+		{"an anonymous answer", says(200, touch(`"isAuthenticated":true`,
+			`"isAuthenticated":false`), "X-Capsule-Sid", "anonymous"), false},
 		{"another user", says(200, touch(userID, "other"), "X-Capsule-Sid", "fresh"), false},
 		{"no API key", says(200, `{}`, "X-Capsule-Sid", "fresh"), false},
 		{"a page", says(200, `<html>`, "X-Capsule-Sid", "fresh"), false},

@@ -24,7 +24,8 @@ const verified = `{"authType":"email","identifier":"a@b.c"}`
 
 func TestOneFailedCallDoesNotLoseALogin(t *testing.T) {
 	for name, bad := range map[string]func(*http.Request) (*http.Response, error){
-		"a 500": says(500, "boom"), "a 502 page": says(502, "<html>"), "a 503": says(503, ""), "a 429": says(429, ""),
+		"a 500": says(500, "boom"), "a 502 page": says(502, "<html>"), "a 503": says(503, ""),
+		"a 429":   says(429, ""),
 		"a reset": breaks, "a hang": hangs, "an answer that breaks off": breaksOff,
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -75,8 +76,9 @@ func (*broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func TestAnOutageIsNeverAVerdict(t *testing.T) {
 	for name, bad := range map[string]func(*http.Request) (*http.Response, error){
-		"500 for a minute": says(500, `{"message":"session expired"}`), "nothing at all": hangs, "no connection": breaks,
-		"429": says(429, "slow down", "Retry-After", "60"),
+		"500 for a minute": says(500, `{"message":"session expired"}`), "nothing at all": hangs,
+		"no connection": breaks,
+		"429":           says(429, "slow down", "Retry-After", "60"),
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c, para := fake(t, bad)
@@ -143,7 +145,8 @@ func TestAttemptsAreFewAndSpreadOut(t *testing.T) {
 }
 
 func TestATokenIsNotIssuedTwice(t *testing.T) {
-	for name, bad := range map[string]func(*http.Request) (*http.Response, error){"a 500": says(500, ""), "a reset": breaks, "a hang": hangs} {
+	for name, bad := range map[string]func(*http.Request) (*http.Response,
+		error){"a 500": says(500, ""), "a reset": breaks, "a hang": hangs} {
 		synctest.Test(t, func(t *testing.T) {
 			c, para := fake(t, bad)
 			_, err := importSession(t, c, export(t)).IssueJWT(t.Context())
@@ -263,7 +266,9 @@ func TestTheTimeoutEndsACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakePara{answers: []func(*http.Request) (*http.Response, error){hangs}}
 		c, err := session.New(session.Config{
-			Environment: jwks.Beta, SecretAPIKey: session.NewSecret("k"), APIKey: "p", Timeout: 2 * time.Second, HTTPClient: &http.Client{Transport: f}, Logger: slog.New(slog.DiscardHandler),
+			Environment: jwks.Beta, SecretAPIKey: session.NewSecret("k"), APIKey: "p",
+			Timeout: 2 * time.Second, HTTPClient: &http.Client{Transport: f},
+			Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -305,7 +310,11 @@ func TestRedirectsAreRefused(t *testing.T) {
 			}, SecretAPIKey: session.NewSecret("k"), APIKey: "p",
 			Logger: slog.New(slog.DiscardHandler),
 			HTTPClient: &http.Client{
-				CheckRedirect: func(*http.Request, []*http.Request) error { followed = true; return nil },
+				CheckRedirect: func(*http.Request,
+					[]*http.Request) error {
+					followed = true
+					return nil
+				},
 			},
 		})
 		if err != nil {

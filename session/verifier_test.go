@@ -44,9 +44,11 @@ func TestClaimsHoldWhatParaSaysAndNoMore(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := &claims.Claims{
-			AuthType: user.AuthType, Identifier: user.Identifier, OAuthMethod: user.OAuthMethod, Environment: "paratest",
-			Email: user.Email, Phone: user.Phone, TelegramUserID: user.TelegramUserID,
-			FarcasterUsername: user.FarcasterUsername, ExternalWalletAddress: user.ExternalWalletAddress,
+			AuthType: user.AuthType, Identifier: user.Identifier, OAuthMethod: user.OAuthMethod,
+			Environment: "paratest",
+			Email:       user.Email, Phone: user.Phone, TelegramUserID: user.TelegramUserID,
+			FarcasterUsername:     user.FarcasterUsername,
+			ExternalWalletAddress: user.ExternalWalletAddress,
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %#v", kind, got)
@@ -58,7 +60,8 @@ func TestClaimsHoldWhatParaSaysAndNoMore(t *testing.T) {
 		c,
 		session.TokenVerifierConfig{},
 	).VerifyVerificationToken(t.Context(), "vt")
-	if want := (&claims.Claims{AuthType: "starship", Identifier: "a", Environment: "beta"}); err != nil ||
+	if want := (&claims.Claims{AuthType: "starship", Identifier: "a",
+		Environment: "beta"}); err != nil ||
 		!reflect.DeepEqual(got, want) {
 		t.Errorf("%#v, %v", got, err)
 	}
@@ -113,7 +116,8 @@ func TestWithoutATTLNothingIsKept(t *testing.T) {
 	v := newTokens(t, newClient(t, para), session.TokenVerifierConfig{TTL: -1})
 	login := para.Login(paratest.EmailUser())
 	for n := 1; n < 4; n++ {
-		if _, err := v.VerifyVerificationToken(t.Context(), login.VerificationToken()); err != nil ||
+		if _, err := v.VerifyVerificationToken(t.Context(),
+			login.VerificationToken()); err != nil ||
 			para.Calls("POST /sessions/verify") != n {
 			t.Errorf("%v after %d calls", err, para.Calls("POST /sessions/verify"))
 		}
@@ -126,7 +130,8 @@ func TestEntriesAreBounded(t *testing.T) {
 	for _, step := range []struct {
 		token string
 		calls int
-	}{{"a", 1}, {"b", 2}, {"a", 2}, {"b", 2}, {"c", 3}, {"c", 3}, {"b", 3}, {"a", 4}, {"c", 4}, {"b", 5}} {
+	}{{"a", 1}, {"b", 2}, {"a", 2}, {"b", 2}, {"c", 3}, {"c", 3}, {"b", 3}, {"a", 4}, {"c", 4},
+		{"b", 5}} {
 		if _, err := v.VerifyVerificationToken(t.Context(), step.token); err != nil ||
 			para.calls() != step.calls {
 			t.Fatalf("%s: %v after %d calls, want %d", step.token, err, para.calls(), step.calls)
@@ -206,7 +211,8 @@ func TestEqualCallsAtTheSameTimeAreOne(t *testing.T) {
 }
 
 func TestGraceOutlivesAnOutage(t *testing.T) {
-	for name, outage := range map[string]func(*http.Request) (*http.Response, error){"503": says(503, ""), "a page": says(200, "<html>"), "a hang": hangs} {
+	for name, outage := range map[string]func(*http.Request) (*http.Response,
+		error){"503": says(503, ""), "a page": says(200, "<html>"), "a hang": hangs} {
 		synctest.Test(t, func(t *testing.T) {
 			para := says(200, verified)
 			f := &fakePara{answers: []func(*http.Request) (*http.Response, error){
@@ -272,7 +278,8 @@ func TestGraceOutlivesAnOutage(t *testing.T) {
 func TestTokensConfig(t *testing.T) {
 	c, _ := fake(t, says(200, verified))
 	for _, bad := range []session.TokenVerifierConfig{
-		{TTL: time.Millisecond}, {TTL: 5*time.Minute + 1}, {Grace: -1}, {Grace: time.Hour + 1}, {TTL: -1, Grace: time.Minute},
+		{TTL: time.Millisecond}, {TTL: 5*time.Minute + 1}, {Grace: -1}, {Grace: time.Hour + 1},
+		{TTL: -1, Grace: time.Minute},
 		{Entries: -1}, {Entries: 1_000_001},
 	} {
 		if v, err := c.TokenVerifier(bad); err == nil || v != nil {
