@@ -12,8 +12,8 @@ const (
 	cookieHeader = "X-Capsule-Sid"
 )
 
-// serveSessions adds the endpoints beside the key set. What Para's SDK does not show, such as the bodies of
-// refusals, is made up.
+// serveSessions adds the endpoints for sessions. The bodies of refusals are
+// made up, because Para's SDK does not show them.
 func (p *Para) serveSessions(mux *http.ServeMux) {
 	mux.HandleFunc("POST /touch", p.serveTouch)
 	mux.HandleFunc("GET /partners/{partnerId}", p.servePartner)
@@ -24,7 +24,7 @@ func (p *Para) serveSessions(mux *http.ServeMux) {
 	mux.HandleFunc("POST /wallets/verify", p.serveVerifyWallet)
 }
 
-// counted counts the requests to each of the mux's endpoints.
+// counted counts the requests to each endpoint of mux.
 func (p *Para) counted(mux *http.ServeMux, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, pattern := mux.Handler(r)
@@ -41,11 +41,14 @@ func answer(w http.ResponseWriter, status int, body any) {
 	w.Write(marshal(body))
 }
 
-func refuse(w http.ResponseWriter, status int) {
-	answer(w, status, map[string]string{"message": http.StatusText(status)})
+func refuse(w http.ResponseWriter, status int) { refuseWith(w, status, http.StatusText(status)) }
+
+func refuseWith(w http.ResponseWriter, status int, message string) {
+	answer(w, status, map[string]string{"message": message})
 }
 
-// session finds the live session of a request, and hands out its new cookie where there is one.
+// session returns the session of a request, or nil if it has ended or is
+// unknown. It answers with the session's new cookie if there is one.
 func (p *Para) session(w http.ResponseWriter, r *http.Request) *Session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,8 +69,9 @@ func (p *Para) session(w http.ResponseWriter, r *http.Request) *Session {
 	return s
 }
 
-// serveTouch answers 200 always. Who is not logged in gets a cookie for logging in with, and a wrong API
-// key an answer without partnerId, from which Para's SDK tells it.
+// serveTouch always answers 200. Without a session it answers with a new
+// cookie. With a wrong API key, the answer has no partnerId, by which Para's
+// SDK recognizes the wrong key.
 func (p *Para) serveTouch(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get(apiKeyHeader) != p.logins.apiKey {
 		answer(w, http.StatusOK, map[string]any{"isAuthenticated": false,
@@ -96,7 +100,8 @@ func (p *Para) servePartner(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// loggedIn finds the session of a request that needs one, extends it, and answers where there is none.
+// loggedIn returns the session of a request that needs a logged-in user, and
+// extends it. If there is none, it refuses the request and returns nil.
 func (p *Para) loggedIn(w http.ResponseWriter, r *http.Request) *Session {
 	s := p.session(w, r)
 	if r.Header.Get(apiKeyHeader) != p.logins.apiKey || s == nil {
@@ -153,7 +158,9 @@ func (p *Para) serveVerifySession(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Lock()
 	sessions := slices.Clone(p.logins.sessions)
-	i := slices.IndexFunc(sessions, func(s *Session) bool { return s.lookup == ask.VerificationToken && s.loggedIn() })
+	i := slices.IndexFunc(sessions, func(s *Session) bool {
+		return s.lookup == ask.VerificationToken && s.loggedIn()
+	})
 	p.mu.Unlock()
 	if i < 0 {
 		refuse(w, http.StatusForbidden)
@@ -162,7 +169,7 @@ func (p *Para) serveVerifySession(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, sessions[i].identity())
 }
 
-// serveVerifyWallet knows the embedded wallets of everybody who ever logged in.
+// serveVerifyWallet finds the embedded wallets of all users who ever logged in.
 func (p *Para) serveVerifyWallet(w http.ResponseWriter, r *http.Request) {
 	var ask struct {
 		Address string `json:"address"`
@@ -182,22 +189,23 @@ func (p *Para) serveVerifyWallet(w http.ResponseWriter, r *http.Request) {
 	refuse(w, http.StatusNotFound)
 }
 
-// secretly reads a request that needs the secret API key. It answers other
-// requests as Para's reference for /v1 says.
+// secretly reads a request that needs the secret API key. It refuses other
+// requests with the answers in Para's reference for /v1.
 func (p *Para) secretly(w http.ResponseWriter, r *http.Request, ask any) bool {
 	switch r.Header.Get(apiKeyHeader) {
 	case p.logins.secretAPIKey:
 	case "":
-		answer(w, http.StatusUnauthorized, map[string]string{"message": "secret api key not provided"})
+		refuseWith(w, http.StatusUnauthorized, "secret api key not provided")
 		return false
 	default:
-		answer(w, http.StatusForbidden, map[string]string{"message": "invalid secret api key"})
+		refuseWith(w, http.StatusForbidden, "invalid secret api key")
 		return false
 	}
 	return read(w, r, ask)
 }
 
-// read reads a JSON request, and answers it where it is none.
+// read decodes a JSON request into ask. It refuses a request that is not JSON
+// and returns false.
 func read(w http.ResponseWriter, r *http.Request, ask any) bool {
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(ask)
 	ok := err == nil && r.Header.Get("Content-Type") == "application/json"

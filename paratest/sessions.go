@@ -15,11 +15,11 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// PartnerID is the ID of the app at the embedded Para, as /touch and /partners tell it. It is not the
-// API key ID.
+// PartnerID is the app's ID in the answers to /touch and /partners. It is not
+// the API key ID.
 const PartnerID = "7f0c1f6e-2f5b-4a52-9d0c-3f8a1d6b0c11"
 
-// logins is what Para knows of sessions. Para.mu guards it.
+// logins holds the API keys and the sessions. Para.mu guards it.
 type logins struct {
 	apiKey, secretAPIKey string
 	sessions             []*Session
@@ -40,25 +40,28 @@ func randomHex() string {
 	return hex.EncodeToString(b)
 }
 
-// APIKey returns the publishable API key of the app, which goes with imported sessions. It is made anew
-// each time, in the form that Para's SDK takes for the environment DEV.
+// APIKey returns the publishable API key of the app, which imported sessions
+// need. Its prefix is dev_, which Para's SDK takes for the environment DEV. It
+// is new at each start, unless Config.KeyFile has one.
 func (p *Para) APIKey() string { return p.logins.apiKey }
 
 // SecretAPIKey returns the secret API key of the app (sk_dev_…), for
 // /sessions/verify and /wallets/verify.
 func (p *Para) SecretAPIKey() string { return p.logins.secretAPIKey }
 
-// Calls returns how often an endpoint was asked for, failures included. It is named as [http.ServeMux]
-// does: "POST /touch", "GET /partners/{partnerId}", "POST /auth/jwt",
-// "POST /users/{userId}/session/keep-alive", "GET /logout", "POST /sessions/verify",
-// "POST /wallets/verify", "GET /.well-known/jwks.json".
+// Calls returns the number of requests to an endpoint, including failed ones.
+// The endpoint is a pattern of [http.ServeMux]: "POST /touch", "GET
+// /partners/{partnerId}", "POST /auth/jwt", "POST
+// /users/{userId}/session/keep-alive", "GET /logout", "POST /sessions/verify",
+// "POST /wallets/verify" or "GET /.well-known/jwks.json".
 func (p *Para) Calls(endpoint string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.logins.calls[endpoint]
 }
 
-// mode is how an external wallet takes part in a login (Para's SDK, ExternalWalletConnectionType).
+// mode is how an external wallet takes part in a login (Para's SDK,
+// ExternalWalletConnectionType).
 type mode int
 
 const (
@@ -67,8 +70,9 @@ const (
 	connectionOnly
 )
 
-// Session is a user's login at the embedded Para. Any number of sessions, of one user or of many, live
-// beside one another. Safe for concurrent use.
+// Session is a user's login. It is made by [Para.Login]. A user can have any
+// number of sessions. A Session is safe for concurrent use by multiple
+// goroutines.
 type Session struct {
 	para    *Para
 	user    claims.Claims
@@ -79,22 +83,23 @@ type Session struct {
 
 	// Para.mu guards the rest.
 	cookie   string
-	next     string // handed out in place of cookie, and not used yet
+	next     string // sent to the client to replace cookie, and not used yet
 	expires  time.Time
 	verified []string
 }
 
-// LoginOption makes a login differ from the usual one.
+// LoginOption changes a login. Without options, the user is logged in and has
+// embedded wallets.
 type LoginOption func(*Session)
 
-// Verification makes it a login in which external wallets are verified, and nothing else is: there are no
-// embedded wallets, and the session is active for those addresses of which [Session.VerifyExternalWallet]
-// has told.
+// Verification makes a login that only verifies external wallets. It has no
+// embedded wallets. It is active for the addresses that were passed to
+// [Session.VerifyExternalWallet].
 func Verification() LoginOption {
 	return func(s *Session) { s.mode, s.user.Wallets = verification, nil }
 }
 
-// ConnectionOnly makes it no login at all: external wallets are connected, and Para knows of no user.
+// ConnectionOnly connects external wallets without logging a user in.
 func ConnectionOnly() LoginOption {
 	return func(s *Session) { s.mode, s.user.Wallets = connectionOnly, nil }
 }
@@ -135,47 +140,49 @@ func newUUID() string {
 	return id[:8] + "-" + id[8:12] + "-4" + id[13:16] + "-a" + id[17:20] + "-" + id[20:]
 }
 
-// cookieKey returns the name and value of a cookie, without its attributes: some
-// clients send only these.
+// cookieKey returns the name and value of a cookie, without its attributes:
+// some clients send only these.
 func cookieKey(cookie string) string {
 	pair, _, _ := strings.Cut(cookie, ";")
 	return pair
 }
 
-// Expire ends the session now, as Para would when its time is up.
+// Expire ends the session now.
 func (s *Session) Expire() {
 	s.para.mu.Lock()
 	defer s.para.mu.Unlock()
 	s.expires = time.Time{}
 }
 
-// Active reports whether the session is alive.
+// Active reports whether the session has not ended.
 func (s *Session) Active() bool {
 	s.para.mu.Lock()
 	defer s.para.mu.Unlock()
 	return s.alive()
 }
 
-// alive is Active for who holds mu.
+// alive is Active for callers that hold Para.mu.
 func (s *Session) alive() bool { return s.para.now().Before(s.expires) }
 
-// loggedIn reports whether the session is alive and Para knows who the user is. The caller holds mu.
+// loggedIn reports whether the session has not ended and a user is logged in.
+// The caller holds Para.mu.
 func (s *Session) loggedIn() bool {
 	return s.alive() && (s.mode == authenticated || s.mode == verification && len(s.verified) > 0)
 }
 
-// VerificationToken returns what getVerificationToken gives the user's client.
+// VerificationToken returns the result of the client SDK's
+// getVerificationToken.
 func (s *Session) VerificationToken() string { return s.lookup }
 
-// VerifyExternalWallet tells Para that the user has proved to hold this external wallet.
+// VerifyExternalWallet marks the external wallet with this address as verified.
 func (s *Session) VerifyExternalWallet(address string) {
 	s.para.mu.Lock()
 	defer s.para.mu.Unlock()
 	s.verified = append(s.verified, address)
 }
 
-// RefreshCookie makes Para's next answer to this session carry a new cookie. The one before it is good until the
-// new one has been used.
+// RefreshCookie adds a new cookie to Para's next answer to this session. The
+// old cookie stays valid until the new one is used.
 func (s *Session) RefreshCookie() {
 	s.para.mu.Lock()
 	defer s.para.mu.Unlock()
@@ -184,13 +191,15 @@ func (s *Session) RefreshCookie() {
 	s.para.logins.byCookie[cookieKey(s.next)] = s
 }
 
-// Exported returns what exportSession gives the user's client, key shares included. They are made up.
+// Exported returns the result of the client SDK's exportSession. The key shares
+// in it are made up.
 func (s *Session) Exported() string { return s.export(true) }
 
-// ExportedWithoutSigners returns what exportSession({ excludeSigners: true }) gives.
+// ExportedWithoutSigners returns the result of
+// exportSession({ excludeSigners: true }).
 func (s *Session) ExportedWithoutSigners() string { return s.export(false) }
 
-// export writes the JSON of Para's SDK, as @getpara/server-sdk 2.18.0 does.
+// export returns the base64 text that @getpara/server-sdk 2.18.0 exports.
 func (s *Session) export(signers bool) string {
 	s.para.mu.Lock()
 	cookie := s.cookie
@@ -231,11 +240,12 @@ func (s *Session) export(signers bool) string {
 	return base64.StdEncoding.EncodeToString(marshal(session))
 }
 
-// externalWallets are the wallet the user logged in with and those that are connected besides, each once.
+// externalWallets returns the connected wallets and the one that the user
+// logged in with, each once.
 func (s *Session) externalWallets() []claims.ConnectedWallet {
-	all := slices.Clone(s.user.ConnectedWallets)
-	if w := s.user.ExternalWallet; w.Address != "" &&
-		!slices.ContainsFunc(all, func(c claims.ConnectedWallet) bool { return c.Address == w.Address }) {
+	all, w := slices.Clone(s.user.ConnectedWallets), s.user.ExternalWallet
+	same := func(c claims.ConnectedWallet) bool { return c.Address == w.Address }
+	if w.Address != "" && !slices.ContainsFunc(all, same) {
 		all = append(all, claims.ConnectedWallet{Type: w.Type, Address: w.Address,
 			Provider: w.Provider})
 	}
@@ -268,7 +278,7 @@ func (s *Session) authInfo() map[string]any {
 	return info
 }
 
-// touched is Para's answer to /touch. Nobody is logged in where s is nil.
+// touched returns the answer to /touch. s is nil if there is no session.
 func (p *Para) touched(s *Session) map[string]any {
 	answer := map[string]any{
 		"sessionId": rand.Text(), "sessionLookupId": rand.Text(), "partnerId": PartnerID,
@@ -301,7 +311,7 @@ func supportedWalletTypes() []map[string]any {
 	}
 }
 
-// partner is the app, as /partners tells of it.
+// partner returns the answer to /partners.
 func (p *Para) partner() map[string]any {
 	return map[string]any{"partner": map[string]any{
 		"id": PartnerID, "displayName": "paratest", "supportedWalletTypes": supportedWalletTypes(),
@@ -309,7 +319,8 @@ func (p *Para) partner() map[string]any {
 	}}
 }
 
-// issue is what /auth/jwt answers. Index 0 is the current key; the others count back from it.
+// issue returns the answer to /auth/jwt. Index 0 is the current key, 1 the one
+// before it. It reports whether there is such a key.
 func (p *Para) issue(s *Session, index int) (map[string]string, bool) {
 	p.mu.Lock()
 	n := len(p.published) - 1 - index
@@ -323,7 +334,7 @@ func (p *Para) issue(s *Session, index int) (map[string]string, bool) {
 		"keyId": id}, true
 }
 
-// identity is what /sessions/verify answers.
+// identity returns the answer to /sessions/verify.
 func (s *Session) identity() json.RawMessage {
 	identity := map[string]any{"authType": s.user.AuthType, "identifier": s.user.Identifier}
 	if s.user.OAuthMethod != "" {

@@ -67,9 +67,9 @@ type Client struct {
 }
 
 // New returns a client. It makes no call. It reports every mistake in the
-// configuration at once (errors.Join), without quoting a key: among them keys of
-// the wrong kind, such as a secret key (sk_…) as APIKey, and keys whose prefix
-// names another environment, such as beta_… at prod.
+// configuration at once (errors.Join), without quoting a key: among them keys
+// of the wrong kind, such as a secret key (sk_…) as APIKey, and keys whose
+// prefix names another environment, such as beta_… at prod.
 func New(cfg Config) (*Client, error) {
 	var errs mistakes
 	origin, err := cfg.Environment.APIBase()
@@ -152,8 +152,8 @@ func baseURL(s string) (string, error) {
 	return origin + strings.TrimRight(u.EscapedPath(), "/"), nil
 }
 
-// knownEnvironment returns which of Para's environments this is, by origin or by
-// name, or "" if that is unknown. On loopback every key may be tried.
+// knownEnvironment returns which of Para's environments this is, by origin or
+// by name, or "" if that is unknown. On loopback every key may be tried.
 func knownEnvironment(env jwks.Environment, origin string) string {
 	if origin == "" || strings.HasPrefix(origin, "http://") {
 		return ""
@@ -167,8 +167,8 @@ func knownEnvironment(env jwks.Environment, origin string) string {
 	return ""
 }
 
-// visible reports whether s has 1 to limit bytes, all of them visible ASCII, and
-// so is fit for a header.
+// visible reports whether s has 1 to limit bytes, all of them visible ASCII,
+// and so is fit for a header.
 func visible(s string, limit int) bool {
 	return printable(s, limit) && !strings.Contains(s, " ")
 }
@@ -231,14 +231,14 @@ func (c *Client) verifyToken(ctx context.Context, token string, g gate) (Identit
 	}, err
 }
 
-// VerifyWallet asks Para for the ID of the embedded wallet with this address. One
-// of your app's users has it; Para does not say which. It needs
+// VerifyWallet asks Para for the ID of the embedded wallet with this address.
+// One of your app's users has it; Para does not say which. It needs
 // Config.SecretAPIKey.
 //
 // Errors: [ErrWalletNotFound], [ErrUnauthorizedKey], [ErrUnavailable],
-// [ErrUnexpectedAnswer], and without a call [ErrNotAnAddress] and [ErrNoAPIKey].
-// It is repeated and limited like [Client.VerifyToken]. Source: POST
-// /wallets/verify of Para's documentation ("Verifying Wallet Ownership").
+// [ErrUnexpectedAnswer], and without a call [ErrNotAnAddress] and
+// [ErrNoAPIKey]. It is repeated and limited like [Client.VerifyToken]. Source:
+// POST /wallets/verify of Para's documentation ("Verifying Wallet Ownership").
 func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID string, err error) {
 	if !visible(address, 256) {
 		return "", &Error{Code: ErrNotAnAddress}

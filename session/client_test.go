@@ -18,9 +18,8 @@ import (
 
 func TestEveryMistakeIsReportedAtOnceAndNoKeyIsQuoted(t *testing.T) {
 	_, err := session.New(session.Config{
-		SecretAPIKey: session.NewSecret(
-			"beta_canary canary",
-		), APIKey: "canary\n", BaseURL: "http://para.example.com", Timeout: time.Hour,
+		SecretAPIKey: session.NewSecret("beta_canary canary"), APIKey: "canary\n",
+		BaseURL: "http://para.example.com", Timeout: time.Hour,
 	})
 	if err == nil {
 		t.Fatal("accepted")
@@ -159,13 +158,8 @@ func TestVerifyTokenOfSessionsThatAreOver(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.now})
 	c := newClient(t, para)
-	ended, old, good := para.Login(
-		paratest.EmailUser(),
-	), para.Login(
-		paratest.PhoneUser(),
-	), para.Login(
-		paratest.TelegramUser(),
-	)
+	ended, old, good := para.Login(paratest.EmailUser()), para.Login(paratest.PhoneUser()),
+		para.Login(paratest.TelegramUser())
 
 	ended.Expire()
 	_, err := c.VerifyToken(t.Context(), ended.VerificationToken())
@@ -194,7 +188,9 @@ func TestVerifyTokenOfSessionsThatAreOver(t *testing.T) {
 
 func TestWhatIsNoTokenOrAddressIsNotSent(t *testing.T) {
 	c, para := fake(t, says(200, `{}`))
-	for _, bad := range []string{"", " ", "a b", "a\r\nX-Evil: 1", "é", strings.Repeat("a", 1025)} {
+	for _, bad := range []string{
+		"", " ", "a b", "a\r\nX-Evil: 1", "é", strings.Repeat("a", 1025),
+	} {
 		id, err := c.VerifyToken(t.Context(), bad)
 		if e := is(t, err, session.ErrNotAToken); !e.Refused() || id != (session.Identity{}) {
 			t.Errorf("%q: %v", bad, e)
@@ -221,10 +217,8 @@ func TestVerifyWallet(t *testing.T) {
 			t.Errorf("%s: %q, %v", w.Type, id, err)
 		}
 	}
-	if _, err := c.VerifyWallet(t.Context(), strings.ToLower(paratest.SolanaAddress)); !errors.Is(
-		err,
-		session.ErrWalletNotFound,
-	) {
+	_, err = c.VerifyWallet(t.Context(), strings.ToLower(paratest.SolanaAddress))
+	if !errors.Is(err, session.ErrWalletNotFound) {
 		t.Errorf("a Solana address in another case: %v", err)
 	}
 }
@@ -232,11 +226,8 @@ func TestVerifyWallet(t *testing.T) {
 func TestAMissingKeyIsAClearErrorWithoutACall(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	login := para.Login(paratest.EmailUser())
-	noSecret := newClient(
-		t,
-		para,
-		func(cfg *session.Config) { cfg.SecretAPIKey = session.Secret{} },
-	)
+	noSecret := newClient(t, para,
+		func(cfg *session.Config) { cfg.SecretAPIKey = session.Secret{} })
 	noPublic := newClient(t, para, func(cfg *session.Config) { cfg.APIKey = "" })
 
 	_, err := noSecret.VerifyToken(t.Context(), login.VerificationToken())
@@ -302,16 +293,12 @@ func TestAWrongKeyIsNeverAnExpiredSession(t *testing.T) {
 	}
 }
 
-// What each call sends is what Para's documentation says and Para's SDK sends, and nothing else that tells.
+// What each call sends is what Para's documentation says and Para's SDK sends,
+// and nothing else that tells.
 func TestTheWire(t *testing.T) {
-	c, para := fake(
-		t,
-		says(200, `{"authType":"email","identifier":"a@b.c"}`),
-		says(200, `{"walletId":"w"}`),
-		says(200, touch()),
-		says(200, ``),
-		says(200, `{"token":"a.b.c","keyId":"k"}`),
-	)
+	c, para := fake(t, says(200, `{"authType":"email","identifier":"a@b.c"}`),
+		says(200, `{"walletId":"w"}`), says(200, touch()), says(200, ``),
+		says(200, `{"token":"a.b.c","keyId":"k"}`))
 	s := importSession(t, c, export(t))
 	ctx := t.Context()
 	if _, err := c.VerifyToken(ctx, "vt"); err != nil {
@@ -380,7 +367,8 @@ func TestTheBaseURLOfAProxyKeepsItsPath(t *testing.T) {
 	}
 	_, err = c.VerifyWallet(t.Context(), "0x1")
 	is(t, err, session.ErrWalletNotFound)
-	if got := f.requests[0].URL.String(); got != "https://proxy.example.com/to%2Fpara/wallets/verify" {
+	const want = "https://proxy.example.com/to%2Fpara/wallets/verify"
+	if got := f.requests[0].URL.String(); got != want {
 		t.Errorf("asked %s", got)
 	}
 }
@@ -411,10 +399,8 @@ func TestAnswersThatAreNotWhatParaDocuments(t *testing.T) {
 		}
 	}
 	// What is not known is no mistake.
-	c, _ := fake(
-		t,
-		says(200, `{"authType":"starship","identifier":"a","oAuthMethod":null,"new":{"x":[1]}}`),
-	)
+	c, _ := fake(t, says(200,
+		`{"authType":"starship","identifier":"a","oAuthMethod":null,"new":{"x":[1]}}`))
 	if id, err := c.VerifyToken(t.Context(), "vt"); err != nil ||
 		id.AuthType != claims.AuthType("starship") ||
 		id.OAuthMethod != "" {

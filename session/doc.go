@@ -18,11 +18,11 @@
 //	identity, err := para.VerifyToken(ctx, token)     // who logged in, and how
 //	walletID, err := para.VerifyWallet(ctx, address)  // a user of your app has this wallet
 //
-// An exported session is the client's word. Only its cookie comes from Para, and
-// anybody can write the rest. [Session.IsActive] also compares the user ID in
-// the export with Para's answer, which Para's own SDK does not. For the email
-// address, the wallets and the rest, issue a token and validate it. The result
-// is the same *claims.Claims as for a request with a JWT:
+// An exported session is the client's word. Only its cookie comes from Para,
+// and anybody can write the rest. [Session.IsActive] also compares the user ID
+// in the export with Para's answer, which Para's own SDK does not. For the
+// email address, the wallets and the rest, issue a token and validate it. The
+// result is the same *claims.Claims as for a request with a JWT:
 //
 //	s, err := para.Import(exported)
 //	jwt, err := s.IssueJWT(ctx)
@@ -31,10 +31,10 @@
 // # What a failure means
 //
 // Errors are [*Error], and errors.Is finds their [Code]. [ErrSessionExpired] is
-// Para's answer: the user must log in again. [ErrUnavailable] says nothing about
-// the login: keep it and try again later. An outage, a proxy's page and a refused
-// API key are never reported as an expired session, as far as Para's answers
-// tell them apart (docs/para-api.md).
+// Para's answer: the user must log in again. [ErrUnavailable] says nothing
+// about the login: keep it and try again later. An outage, a proxy's page and a
+// refused API key are never reported as an expired session, as far as Para's
+// answers tell them apart (docs/para-api.md).
 //
 // # Secrets
 //

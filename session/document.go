@@ -41,8 +41,8 @@ func of(k kind, names string) (all []field) {
 	return all
 }
 
-// exportFields are the members of an export, as Para's SDK writes them. Decisions
-// rest on texts and flags; notes are only carried along.
+// exportFields are the members of an export, as Para's SDK writes them.
+// Decisions rest on texts and flags; notes are only carried along.
 func exportFields() []field {
 	wallet := slices.Concat(
 		of(text, "id type address scheme publicKey userId"), of(secret, "signer"),
@@ -71,8 +71,8 @@ func exportFields() []field {
 }
 
 // node is a value of an export, with its name. Its strings are copies: the text
-// of the export may contain key shares. Objects keep the order of their members,
-// because Para's SDK takes the first usable wallet.
+// of the export may contain key shares. Objects keep the order of their
+// members, because Para's SDK takes the first usable wallet.
 type node struct {
 	name, text string
 	secret     Secret // in place of text

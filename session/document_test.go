@@ -96,9 +96,9 @@ const (
 func FuzzImport(f *testing.F) {
 	for _, seed := range []string{
 		`{"authInfo":{"auth":{"email":"e"},"authType":"email","identifier":"e"},"userId":"u",` +
-			`"wallets":{"w":{"id":"w","type":"EVM","address":"0x1","scheme":"DKLS","publicKey":"",` +
-			`"signer":"SHARE","createdAt":1745877709}},"currentWalletIds":{"EVM":["w"]},` +
-			`"sessionCookie":"` + realCookie + `","externalWallets":{}}`,
+			`"wallets":{"w":{"id":"w","type":"EVM","address":"0x1",` +
+			`"scheme":"DKLS","publicKey":"","signer":"SHARE","createdAt":1745877709}},` +
+			`"currentWalletIds":{"EVM":["w"]},"sessionCookie":"` + realCookie + `","externalWallets":{}}`,
 		`{"authInfo":{"auth":{"externalWalletAddress":"0xE"},"externalWallet":` +
 			`{"withVerification":true}},"userId":"u","wallets":{},"currentWalletIds":{},` +
 			`"sessionCookie":"` + cutCookie + `","externalWallets":` +
@@ -124,9 +124,8 @@ func FuzzImport(f *testing.F) {
 		f.Add(base64.StdEncoding.EncodeToString([]byte(seed)), false)
 		f.Add(seed, true)
 	}
-	c, err := New(
-		Config{Environment: jwks.Beta, APIKey: "k", Logger: slog.New(slog.DiscardHandler)},
-	)
+	c, err := New(Config{Environment: jwks.Beta, APIKey: "k",
+		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -47,8 +47,8 @@ const (
 	// ErrNotAnAddress means that the wallet address is empty, longer than 256
 	// bytes, or not visible ASCII.
 	ErrNotAnAddress Code = "not a wallet address"
-	// ErrNotLoggedIn means that the session is in [ModeConnectionOnly]: external
-	// wallets are connected, and no user is logged in.
+	// ErrNotLoggedIn means that the session is in [ModeConnectionOnly]:
+	// external wallets are connected, and no user is logged in.
 	ErrNotLoggedIn Code = "no user is logged in"
 	// ErrSessionMalformed means that the text is not an exported session.
 	ErrSessionMalformed Code = "malformed session"
@@ -98,9 +98,9 @@ func (e *Error) Is(target error) bool { return target == e.Code }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Refused reports whether the login is known to be bad, so that 401 is the right
-// response. If it is false, the login could not be verified: respond with 503.
-// Package middleware calls it.
+// Refused reports whether the login is known to be bad, so that 401 is the
+// right response. If it is false, the login could not be verified: respond with
+// 503. Package middleware calls it.
 func (e *Error) Refused() bool {
 	switch e.Code {
 	case ErrSessionExpired, ErrOtherUser, ErrNotAToken, ErrNotLoggedIn,

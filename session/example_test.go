@@ -13,7 +13,8 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-// para stands in for Para in the examples. In your program: jwks.Beta or jwks.Prod, and your keys.
+// para stands in for Para in the examples. In your program: jwks.Beta or
+// jwks.Prod, and your keys.
 func para() (*paratest.Para, *session.Client) {
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -33,17 +34,17 @@ func para() (*paratest.Para, *session.Client) {
 
 func ExampleNew() {
 	client, err := session.New(session.Config{
-		Environment: jwks.Beta,
-		SecretAPIKey: session.NewSecret(
-			"beta_0123456789abcdef",
-		), // from the program's secrets; for VerifyToken and VerifyWallet
+		Environment:  jwks.Beta,
+		SecretAPIKey: session.NewSecret("beta_0123456789abcdef"),
+		// from the program's secrets; for VerifyToken and VerifyWallet
 		APIKey: "beta_fedcba9876543210", // for imported sessions
 	})
 	fmt.Println(client, err)
 	// Output: Para session client for beta <nil>
 }
 
-// A client without a JWT sends a verification token: para.getVerificationToken() of Para's web SDK.
+// A client without a JWT sends a verification token:
+// para.getVerificationToken() of Para's web SDK.
 func ExampleClient_VerifyToken() {
 	para, client := para()
 	defer para.Close()
@@ -65,7 +66,8 @@ func ExampleClient_VerifyToken() {
 	// true
 }
 
-// Is an address that a client names an embedded wallet of one of the app's users?
+// Is an address that a client names an embedded wallet of one of the app's
+// users?
 func ExampleClient_VerifyWallet() {
 	para, client := para()
 	defer para.Close()
@@ -81,8 +83,9 @@ func ExampleClient_VerifyWallet() {
 	// true
 }
 
-// A session that a client exported, checked and extended here. Who the user is, and which wallets are theirs, is
-// Para's word once a token is issued and validated.
+// A session that a client exported, checked and extended here. Who the user is,
+// and which wallets are theirs, is Para's word once a token is issued and
+// validated.
 func ExampleClient_Import() {
 	para, client := para()
 	defer para.Close()
@@ -122,8 +125,8 @@ func ExampleClient_Import() {
 	// email@example.com 2 <nil>
 }
 
-// Verification tokens for the middleware, with Para's answers remembered for 30 seconds. Give tokens to
-// middleware.AcceptVerificationTokensWithoutUserID.
+// Verification tokens for the middleware, with Para's answers remembered for 30
+// seconds. Give tokens to middleware.AcceptVerificationTokensWithoutUserID.
 func ExampleClient_TokenVerifier() {
 	para, client := para()
 	defer para.Close()

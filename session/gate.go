@@ -5,9 +5,9 @@ import (
 	"errors"
 )
 
-// The limits on calls that carry a user's input. Whoever sends junk must not keep
-// other users, or the calls for imported sessions, from reaching Para. Together,
-// they stay below maxConnections.
+// The limits on calls that carry a user's input. Whoever sends junk must not
+// keep other users, or the calls for imported sessions, from reaching Para.
+// Together, they stay below maxConnections.
 const (
 	maxNewCalls   = 24   // under way, for input that Para has not accepted lately
 	maxKnownCalls = 8    // under way, for tokens that it has

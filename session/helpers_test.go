@@ -32,7 +32,8 @@ func (c *clock) now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.at 
 
 func (c *clock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.at = c.at.Add(d) }
 
-// shared is one Para for all tests that neither set its clock nor count its calls: its keys take a while to make.
+// shared is one Para for all tests that neither set its clock nor count its
+// calls: its keys take a while to make.
 var shared = sync.OnceValue(func() *paratest.Para {
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -59,12 +60,8 @@ func newClient(t testing.TB, para *paratest.Para, change ...func(*session.Config
 	return c
 }
 
-func importSession(
-	t testing.TB,
-	c *session.Client,
-	exported string,
-	opts ...session.ImportOption,
-) *session.Session {
+func importSession(t testing.TB, c *session.Client, exported string,
+	opts ...session.ImportOption) *session.Session {
 	t.Helper()
 	s, err := c.Import(exported, opts...)
 	if err != nil {
@@ -73,7 +70,8 @@ func importSession(
 	return s
 }
 
-// fakePara answers in memory: each request by the next of its answers, the last of which repeats.
+// fakePara answers in memory: each request by the next of its answers, the last
+// of which repeats.
 type fakePara struct {
 	mu       sync.Mutex
 	answers  []func(*http.Request) (*http.Response, error)
@@ -89,16 +87,8 @@ func (f *fakePara) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body.Close()
 	}
 	f.mu.Lock()
-	f.requests, f.bodies, f.at = append(
-		f.requests,
-		r,
-	), append(
-		f.bodies,
-		string(body),
-	), append(
-		f.at,
-		time.Now(),
-	)
+	f.requests, f.bodies, f.at = append(f.requests, r), append(f.bodies, string(body)),
+		append(f.at, time.Now())
 	next := f.answers[0]
 	if len(f.answers) > 1 {
 		f.answers = f.answers[1:]
@@ -136,10 +126,8 @@ func breaks(*http.Request) (*http.Response, error) {
 }
 
 // fake is a client of Para's BETA whose answers are made up.
-func fake(
-	t testing.TB,
-	answers ...func(*http.Request) (*http.Response, error),
-) (*session.Client, *fakePara) {
+func fake(t testing.TB, answers ...func(*http.Request) (*http.Response, error)) (
+	*session.Client, *fakePara) {
 	t.Helper()
 	f := &fakePara{answers: answers}
 	c, err := session.New(session.Config{
@@ -159,13 +147,17 @@ const userID = paratest.UserID
 const cookie = "capsule.sid=s%3A00000000-0000-4000-8000-00000canary0.cookie; Path=/; " +
 	"Expires=Sat, 30 Aug 2025 13:54:30 GMT; HttpOnly; Secure; SameSite=None"
 
-// export is an exported session as Para's SDK gives it, changed by edits of pairs: what, and by what it is replaced.
+// export is an exported session as Para's SDK gives it, changed by edits of
+// pairs: what, and by what it is replaced.
 func export(t testing.TB, edits ...string) string {
 	t.Helper()
-	text := `{"authInfo":{"auth":{"email":"email@example.com"},"authType":"email","identifier":"email@example.com"},` +
+	text := `{"authInfo":{"auth":{"email":"email@example.com"},"authType":"email",` +
+		`"identifier":"email@example.com"},` +
 		`"userId":"` + userID + `","wallets":{` +
-		`"w-sol":{"id":"w-sol","type":"SOLANA","address":"So1","publicKey":"","scheme":"ED25519","signer":"canary-share-1","userId":"` + userID + `"},` +
-		`"w-evm":{"id":"w-evm","type":"EVM","address":"0xAb","publicKey":"0x04","scheme":"DKLS","signer":"canary-share-2","userId":"` + userID + `"}},` +
+		`"w-sol":{"id":"w-sol","type":"SOLANA","address":"So1","publicKey":"","scheme":"ED25519",` +
+		`"signer":"canary-share-1","userId":"` + userID + `"},` +
+		`"w-evm":{"id":"w-evm","type":"EVM","address":"0xAb","publicKey":"0x04","scheme":"DKLS",` +
+		`"signer":"canary-share-2","userId":"` + userID + `"}},` +
 		`"currentWalletIds":{"SOLANA":["w-sol"],"EVM":["w-evm"]},"sessionCookie":"` + cookie +
 		`","externalWallets":{}}`
 	for i := 0; i < len(edits); i += 2 {
@@ -195,15 +187,18 @@ func content(t testing.TB, exported string) map[string]any {
 
 // touch is an answer to /touch, changed by edits.
 func touch(edits ...string) string {
-	text := `{"userId":"` + userID + `","sessionId":"sid","sessionLookupId":"lookup-1","partnerId":"p-1","isAuthenticated":true,` +
-		`"currentWalletIds":{"EVM":["w-evm"]},"supportedWalletTypes":[{"type":"EVM","optional":false}],"cosmosPrefix":"cosmos"}`
+	text := `{"userId":"` + userID + `","sessionId":"sid","sessionLookupId":"lookup-1",` +
+		`"partnerId":"p-1","isAuthenticated":true,` +
+		`"currentWalletIds":{"EVM":["w-evm"]},` +
+		`"supportedWalletTypes":[{"type":"EVM","optional":false}],"cosmosPrefix":"cosmos"}`
 	for i := 0; i < len(edits); i += 2 {
 		text = strings.Replace(text, edits[i], edits[i+1], 1)
 	}
 	return text
 }
 
-// is checks that an error is an *Error of this code, and of none of the others that would be a different verdict.
+// is checks that an error is an *Error of this code, and of none of the others
+// that would be a different verdict.
 func is(t testing.TB, err error, want session.Code) *session.Error {
 	t.Helper()
 	var e *session.Error

@@ -157,6 +157,6 @@ func isID(s string) bool {
 	return s != "" && len(s) <= 128 && strings.Trim(s, alphabet) == ""
 }
 
-// isCookie reports whether s can be sent as the session cookie. Para's is a whole
-// Set-Cookie line, attributes and spaces included.
+// isCookie reports whether s can be sent as the session cookie. Para's is a
+// whole Set-Cookie line, attributes and spaces included.
 func isCookie(s string) bool { return printable(s, maxCookie) && strings.Trim(s, " ") != "" }

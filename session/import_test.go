@@ -80,7 +80,8 @@ func TestV1ExportsKeepTheirIdentity(t *testing.T) {
 		{`"farcasterUsername":"f"`, "farcaster", "f"},
 		{`"telegramUserId":"1234567890"`, "telegram", "1234567890"},
 		{`"externalWalletAddress":"0xE"`, "externalWallet", "0xE"},
-		// What only a library of national numbers can decide is left to the SDK.
+		// What only a library of national numbers can decide is left to the
+		// SDK.
 		{`"phone":"07911123456","countryCode":"44"`, "", ""},
 		{`"phone":"1","countryCode":"1"`, "", ""},
 		{`"phone":{},"countryCode":[]`, "", ""},
@@ -186,7 +187,8 @@ func TestCurrentWallets(t *testing.T) {
 		{"a claimed pregenerated wallet", []string{`"type":"SOLANA"`,
 			`"pregenIdentifier":"e","type":"SOLANA"`}, "w-evm"},
 		{"an unclaimed one", []string{`"type":"SOLANA"`,
-			`"isPregen":true,"pregenIdentifier":"e","pregenIdentifierType":"EMAIL","type":"SOLANA"`}, "w-sol w-evm"},
+			`"isPregen":true,"pregenIdentifier":"e","pregenIdentifierType":"EMAIL",` +
+				`"type":"SOLANA"`}, "w-sol w-evm"},
 		{"an external wallet", []string{all, `{"EVM":["0xE"]}`, `"externalWallets":{}`,
 			`"externalWallets":{"0xE":{}}`}, "0xE"},
 	} {
@@ -327,7 +329,9 @@ func TestWhatIsNotAnExportIsRefused(t *testing.T) {
 		{"current wallets in a list", export(t, `{"SOLANA":["w-sol"],"EVM":["w-evm"]}`,
 			`["w-sol"]`), session.ErrSessionMalformed, "currentWalletIds"},
 		{"an authInfo that is a string", export(t,
-			`"authInfo":{"auth":{"email":"email@example.com"},"authType":"email","identifier":"email@example.com"}`, `"authInfo":"email"`), session.ErrSessionMalformed, "authInfo"},
+			`"authInfo":{"auth":{"email":"email@example.com"},"authType":"email",`+
+				`"identifier":"email@example.com"}`, `"authInfo":"email"`),
+			session.ErrSessionMalformed, "authInfo"},
 		{"a mode that is a word", export(t, `"authType":"email"`,
 			`"externalWallet":{"withVerification":"no"}`), session.ErrSessionMalformed,
 			"authInfo: not true or false"},
@@ -351,13 +355,11 @@ func TestWhatIsNotAnExportIsRefused(t *testing.T) {
 func TestSizeIsBounded(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	fill := func(bytes int) string { // an export of so many bytes, in base64
-		missing := bytes/4*3 - base64.StdEncoding.DecodedLen(
-			len(export(t, `"userId"`, `"x":"","userId"`)),
-		) + 2
+		missing := bytes/4*3 - base64.StdEncoding.DecodedLen(len(export(t, `"userId"`,
+			`"x":"","userId"`))) + 2
 		for pad := missing; pad > missing-4; pad-- {
-			if e := export(t, `"userId"`, `"x":"`+strings.Repeat("a", pad)+`","userId"`); len(
-				e,
-			) == bytes {
+			if e := export(t, `"userId"`, `"x":"`+strings.Repeat("a",
+				pad)+`","userId"`); len(e) == bytes {
 				return e
 			}
 		}
@@ -379,12 +381,13 @@ func TestSizeIsBounded(t *testing.T) {
 
 func TestUnknownMembersAreAcceptedAndNotKept(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
-	s := importSession(t, c, export(
-		t,
+	s := importSession(t, c, export(t,
 		`"userId"`,
-		`"enclaveJwt":"canary-secret","loginEncryptionKeyPair":{"privateKey":"canary-secret"},"userId"`,
+		`"enclaveJwt":"canary-secret","loginEncryptionKeyPair":`+
+			`{"privateKey":"canary-secret"},"userId"`,
 		`"type":"SOLANA"`,
-		`"type":"SOLANA","backupKey":"canary-secret","partner":{"id":"p","wallets":[{"signer":"canary-secret"}]}`,
+		`"type":"SOLANA","backupKey":"canary-secret","partner":{"id":"p",`+
+			`"wallets":[{"signer":"canary-secret"}]}`,
 		`{"email":`,
 		`{"code":"canary-secret","email":`,
 		`"authType":"email"`,
@@ -397,15 +400,9 @@ func TestUnknownMembersAreAcceptedAndNotKept(t *testing.T) {
 		}
 	}
 	// What only describes a wallet does not spoil a login, whatever it is.
-	importSession(
-		t,
-		c,
-		export(
-			t,
-			`"type":"SOLANA"`,
-			`"type":"SOLANA","createdAt":1745877709,"name":{},"lastUsedAt":null,"pregenIdentifier":[1]`,
-		),
-	)
+	importSession(t, c, export(t, `"type":"SOLANA"`,
+		`"type":"SOLANA","createdAt":1745877709,"name":{},"lastUsedAt":null,`+
+			`"pregenIdentifier":[1]`))
 }
 
 func exportOf(t testing.TB, s *session.Session) string {
@@ -472,13 +469,8 @@ func TestExportIsWhatWasImported(t *testing.T) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 	// The order counts: Para's SDK signs with the first wallet.
-	if text := decoded(t, back); strings.Index(
-		text,
-		`"SOLANA":[`,
-	) > strings.Index(
-		text,
-		`"EVM":[`,
-	) ||
+	if text := decoded(t, back); strings.Index(text, `"SOLANA":[`) > strings.Index(text,
+		`"EVM":[`) ||
 		strings.Index(text, `"w-sol":{`) > strings.Index(text, `"w-evm":{`) {
 		t.Errorf("the order is lost: %s", text)
 	}
@@ -495,12 +487,8 @@ func TestExportIsWhatWasImported(t *testing.T) {
 			if mode != "" && kind != "External Wallet" {
 				continue
 			}
-			s := importSession(
-				t,
-				c,
-				para.Login(user, opts...).Exported(),
-				session.KeepSignersThisServerCannotUse(),
-			)
+			s := importSession(t, c, para.Login(user, opts...).Exported(),
+				session.KeepSignersThisServerCannotUse())
 			once := exportOf(t, s)
 			s2 := importSession(t, c, once, session.KeepSignersThisServerCannotUse())
 			if exportOf(t, s2) != once || s2.Mode() != s.Mode() || s2.UserID() != s.UserID() {
@@ -518,10 +506,8 @@ func TestASessionOfAnotherEnvironmentIsToldWhereItSaysSo(t *testing.T) {
 		}
 		return c
 	}
-	ofBeta := exportOf(
-		t,
-		importSession(t, client(jwks.Beta), export(t, "canary-share-1", "", "canary-share-2", "")),
-	)
+	ofBeta := exportOf(t, importSession(t, client(jwks.Beta),
+		export(t, "canary-share-1", "", "canary-share-2", "")))
 	for _, env := range []jwks.Environment{jwks.Prod, jwks.Sandbox,
 		{Name: "beta", URL: "https://api.example.com"}, {Name: "prod", URL: jwks.Beta.URL}} {
 		_, err := client(env).Import(ofBeta)

@@ -94,9 +94,9 @@ func worstExports(t testing.TB) map[string]string {
 			return fmt.Sprintf(`"w%04d":{"id":"w%04d","type":"EVM","address":"0x","scheme":"D",`+
 				`"publicKey":"0x","userId":"u","signer":"s","isPregen":true,"isExternal":false,`+
 				`"isExternalWithParaAuth":false,"isExternalWithVerification":false,`+
-				`"isExternalConnectionOnly":false,"name":"n","addressSecondary":"a","partnerId":"p",`+
-				`"createdAt":"c","lastUsedAt":"l","pregenIdentifier":"i","pregenIdentifierType":"t",`+
-				`"externalProviderId":"e"}`, i, i)
+				`"isExternalConnectionOnly":false,"name":"n",`+
+				`"addressSecondary":"a","partnerId":"p","createdAt":"c","lastUsedAt":"l",`+
+				`"pregenIdentifier":"i","pregenIdentifierType":"t","externalProviderId":"e"}`, i, i)
 		}) + rest),
 		"minimal wallets, and unknown objects": full(t,
 			wallets(text(`"w%04d":{}`))+ids+`,"x":[`, same(`{"a":0}`), `]`+rest),
@@ -193,10 +193,8 @@ func TestWalletsAndIDsAreBounded(t *testing.T) {
 				t.Errorf("1,000 %s: %v", tc.name, err)
 			}
 			if over == 1 &&
-				!strings.Contains(
-					is(t, err, session.ErrSessionMalformed).Error(),
-					"more than 1000 wallets",
-				) {
+				!strings.Contains(is(t, err, session.ErrSessionMalformed).Error(),
+					"more than 1000 wallets") {
 				t.Errorf("1,001 %s: %v", tc.name, err)
 			}
 		}
@@ -332,12 +330,8 @@ func TestRefusedTokensAreRememberedForAWhile(t *testing.T) {
 
 // No answer is not a refusal, and is not remembered.
 func TestAnOutageIsNotRememberedAsARefusal(t *testing.T) {
-	c, _ := fake(
-		t,
-		says(503, ``),
-		says(403, `{"message":"invalid secret api key"}`),
-		says(200, verified),
-	)
+	c, _ := fake(t, says(503, ``), says(403, `{"message":"invalid secret api key"}`),
+		says(200, verified))
 	v := newTokens(t, c, session.TokenVerifierConfig{})
 	_, err := v.VerifyVerificationToken(t.Context(), "vt")
 	is(t, err, session.ErrUnavailable)

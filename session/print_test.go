@@ -19,7 +19,8 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-// leaks returns the secrets that are in a text, as they are or in another writing.
+// leaks returns the secrets that are in a text, as they are or in another
+// writing.
 func leaks(text string) []string {
 	var found []string
 	text = strings.ToLower(text)
@@ -52,10 +53,8 @@ func printed(v any) string {
 func TestNothingSecretIsPrinted(t *testing.T) {
 	secret := session.NewSecret("secret-canary")
 	cfg := session.Config{Environment: jwks.Beta, SecretAPIKey: secret, APIKey: "beta_public"}
-	c, _ := fake(
-		t,
-		says(200, touch("lookup-1", "lookup-canary"), "X-Capsule-Sid", "refreshed-canary"),
-	)
+	c, _ := fake(t, says(200, touch("lookup-1", "lookup-canary"), "X-Capsule-Sid",
+		"refreshed-canary"))
 	s := importSession(t, c, export(t, "email@example.com", "canary@example.com"),
 		session.KeepSignersThisServerCannotUse())
 	token, err := s.VerificationToken(t.Context())
@@ -134,7 +133,8 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	}
 }
 
-// Para, a proxy or a transport may give back all that it was sent, in every place there is.
+// Para, a proxy or a transport may give back all that it was sent, in every
+// place there is.
 func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 	echo := func(status int, media string) func(*http.Request) (*http.Response, error) {
 		return func(r *http.Request) (*http.Response, error) {
@@ -160,7 +160,8 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 	answers := map[string]func(*http.Request) (*http.Response, error){
 		"200 JSON with a canary for each name": says(
 			200,
-			`{"canary":1,"userId":{"canary":"canary"},"token":["canary"],"walletId":{},"authType":[]}`,
+			`{"canary":1,"userId":{"canary":"canary"},"token":["canary"],`+
+				`"walletId":{},"authType":[]}`,
 		),
 		"200 broken JSON": says(200, `{"canary`),
 		"a reset":         breaks,
@@ -178,12 +179,8 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 	}
 	for _, status := range []int{200, 201, 302, 400, 401, 403, 404, 429, 500} {
 		answers[fmt.Sprint(status)] = echo(status, "text/plain")
-		answers[fmt.Sprint(status, " HTML")] = says(
-			status,
-			"<html>canary",
-			"Content-Type",
-			"text/html; canary=canary",
-		)
+		answers[fmt.Sprint(status, " HTML")] = says(status, "<html>canary", "Content-Type",
+			"text/html; canary=canary")
 	}
 	for name, answer := range answers {
 		synctest.Test(t, func(t *testing.T) {
@@ -210,11 +207,8 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 			note(err)
 			_, err = c.VerifyWallet(ctx, "0xcanary")
 			note(err)
-			_, err = newTokens(
-				t,
-				c,
-				session.TokenVerifierConfig{},
-			).VerifyVerificationToken(ctx, "vt-canary")
+			_, err = newTokens(t, c, session.TokenVerifierConfig{}).VerifyVerificationToken(ctx,
+				"vt-canary")
 			note(err)
 			_, err = s.IsActive(ctx)
 			note(err)
@@ -243,7 +237,8 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 	}
 }
 
-// Package http quotes what it cannot read. A peer may have echoed the key there.
+// Package http quotes what it cannot read. A peer may have echoed the key
+// there.
 func TestBrokenHTTPShowsNoKey(t *testing.T) {
 	for name, answer := range map[string]string{
 		"status":   "HTTP/1.1 %s\r\n\r\n",

@@ -12,9 +12,9 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// Mode is how external wallets take part in a session, by the rules of Para's SDK
-// (externalWalletConnectionType). It is derived from the export and decides what
-// [Session.IsActive] asks.
+// Mode is how external wallets take part in a session, by the rules of Para's
+// SDK (externalWalletConnectionType). It is derived from the export and decides
+// what [Session.IsActive] asks.
 type Mode string
 
 // The modes.
@@ -30,10 +30,11 @@ const (
 	// external wallets. It is like ModeAuthenticated with withVerification
 	// instead.
 	ModeVerification Mode = "VERIFICATION"
-	// ModeConnectionOnly means that external wallets are connected and no user is
-	// logged in: the export has external wallets, no embedded ones, and no user
-	// ID (or EXTERNAL_WALLET_CONNECTION_ONLY in its place). Para's SDK ignores
-	// the user ID here; this package asks Para about every export that has one.
+	// ModeConnectionOnly means that external wallets are connected and no user
+	// is logged in: the export has external wallets, no embedded ones, and no
+	// user ID (or EXTERNAL_WALLET_CONNECTION_ONLY in its place). Para's SDK
+	// ignores the user ID here; this package asks Para about every export that
+	// has one.
 	ModeConnectionOnly Mode = "CONNECTION_ONLY"
 )
 
@@ -55,9 +56,9 @@ type ClaimedWallet struct {
 }
 
 // Session is a session that a user's client exported. It is made by
-// [Client.Import], is safe for concurrent use by multiple goroutines, and adopts
-// the cookies that Para refreshes. It prints, logs and marshals as its user ID
-// and mode.
+// [Client.Import], is safe for concurrent use by multiple goroutines, and
+// adopts the cookies that Para refreshes. It prints, logs and marshals as its
+// user ID and mode.
 type Session struct {
 	printed
 	*state
@@ -134,8 +135,8 @@ func byExternalWallet(auth node) bool {
 // Mode returns how external wallets take part in the session.
 func (s *Session) Mode() Mode { return s.mode }
 
-// UserID returns the user ID in the export, or "" in [ModeConnectionOnly]. It is
-// the client's word until [Session.IsActive] returns true.
+// UserID returns the user ID in the export, or "" in [ModeConnectionOnly]. It
+// is the client's word until [Session.IsActive] returns true.
 func (s *Session) UserID() string { return s.says("userId") }
 
 // AuthType returns how the user logged in, by the client's word. A JWT and
@@ -156,8 +157,8 @@ func (s *Session) says(names ...string) string {
 	return s.doc.get(names...).text
 }
 
-// Wallets returns the embedded wallets in the export, in its order. The slice is
-// the caller's.
+// Wallets returns the embedded wallets in the export, in its order. The slice
+// is the caller's.
 func (s *Session) Wallets() []ClaimedWallet {
 	return s.claimed(s.doc.get("wallets").children, isEmbedded)
 }
@@ -186,9 +187,9 @@ func (s *Session) claimed(wallets []node, keep func(node) bool) (all []ClaimedWa
 	return all
 }
 
-// CurrentWallets returns the wallets that the user chose for the app: those that
-// findWalletId of Para's SDK takes, in its order, so that the first is the one
-// that the SDK signs with. They are the usable wallets of the export's
+// CurrentWallets returns the wallets that the user chose for the app: those
+// that findWalletId of Para's SDK takes, in its order, so that the first is the
+// one that the SDK signs with. They are the usable wallets of the export's
 // currentWalletIds, or of Para's latest answer to a call of this Session. If
 // there are none, they are all usable wallets of the export. A wallet is usable
 // if it is the user's, an unclaimed pregenerated one, or external.
@@ -219,7 +220,8 @@ func (s *Session) usable(w node) bool {
 	return owned || w.is("isPregen") && pregen != "" && kind != ""
 }
 
-// SignersDropped reports whether the export had key shares, which Import dropped.
+// SignersDropped reports whether the export had key shares, which Import
+// dropped.
 func (s *Session) SignersDropped() bool { return s.dropped }
 
 // touch asks Para about the session. [ErrSessionExpired] means that it is not
@@ -236,8 +238,8 @@ func (s *Session) touch(ctx context.Context) (answer, error) {
 	}, s.check)
 }
 
-// check decides whether an answer to /touch means that the session is active. If
-// so, it adopts the current wallets.
+// check decides whether an answer to /touch means that the session is active.
+// If so, it adopts the current wallets.
 func (s *Session) check(a answer) error {
 	userID, active := a.doc.get("userId").text, a.doc.is("isAuthenticated")
 	if s.mode == ModeVerification {
@@ -247,7 +249,8 @@ func (s *Session) check(a answer) error {
 		}
 		active = len(s.external.children) > 0
 		for _, w := range s.external.children {
-			// ExternalWallets returns the address, which may differ from the ID.
+			// ExternalWallets returns the address, which may differ from the
+			// ID.
 			active = active && w.name != "" && verified[w.name] && verified[w.get("address").text]
 		}
 	}
@@ -352,8 +355,8 @@ func (s *Session) KeepAlive(ctx context.Context) error {
 	return err
 }
 
-// IssueJWT asks Para for a token of the session's user. A Validator turns it into
-// claims, which Para attests. Issuing extends the session.
+// IssueJWT asks Para for a token of the session's user. A Validator turns it
+// into claims, which Para attests. Issuing extends the session.
 //
 // Errors: [ErrSessionExpired], [ErrNotLoggedIn], [ErrUnauthorizedKey],
 // [ErrNoAPIKey], [ErrUnavailable] and [ErrUnexpectedAnswer]. A failed call is
@@ -373,8 +376,8 @@ func (s *Session) IssueJWT(ctx context.Context) (JWT, error) {
 }
 
 // askAsUser posts a call that needs a logged-in user. A 401 or 403 does not say
-// whether the session has ended or the API key is wrong, and a wrong key must not
-// log everybody out: /touch tells them apart.
+// whether the session has ended or the API key is wrong, and a wrong key must
+// not log everybody out: /touch tells them apart.
 func (s *Session) askAsUser(ctx context.Context, k call, check func(answer) error) (answer, error) {
 	k.says = denied(ErrSessionExpired)
 	a, err := s.ask(ctx, k, check)
@@ -390,8 +393,8 @@ func (s *Session) askAsUser(ctx context.Context, k call, check func(answer) erro
 // [Client.VerifyToken] checks, here or on another server.
 //
 // Errors: [ErrSessionExpired] if the session is not active, and those of
-// [Session.IsActive]. A failed call is repeated. Source: getVerificationToken of
-// Para's SDK, sessionLookupId in the answer to POST /touch.
+// [Session.IsActive]. A failed call is repeated. Source: getVerificationToken
+// of Para's SDK, sessionLookupId in the answer to POST /touch.
 func (s *Session) VerificationToken(ctx context.Context) (Secret, error) {
 	a, err := s.touch(ctx)
 	token := a.doc.get("sessionLookupId").text
@@ -402,10 +405,10 @@ func (s *Session) VerificationToken(ctx context.Context) (Secret, error) {
 }
 
 // Export returns the session in the form that importSession of Para's SDK and
-// [Client.Import] accept, with the newest cookie and current wallets. It has key
-// shares only if Import kept them. A member "parajwt", which Para's SDK ignores,
-// names the environment. The text is a credential: whoever has it is the user
-// until the session ends.
+// [Client.Import] accept, with the newest cookie and current wallets. It has
+// key shares only if Import kept them. A member "parajwt", which Para's SDK
+// ignores, names the environment. The text is a credential: whoever has it is
+// the user until the session ends.
 func (s *Session) Export() string {
 	cookie, current := s.now()
 	doc := s.doc

@@ -84,24 +84,21 @@ func TestAnIssuedJWTGoesStraightIntoAValidator(t *testing.T) {
 
 func TestModesAreToldFromTheExport(t *testing.T) {
 	const (
-		external = `"externalWallets":{"0xE":{"id":"0xE","type":"EVM","address":"0xE","name":"MetaMask","isExternal":true,"signer":""}}`
-		byWallet = `"authInfo":{"auth":{"externalWalletAddress":"0xE"},"authType":"externalWallet","identifier":"0xE","externalWallet":{"address":"0xE",FLAGS}}`
-		byEmail  = `"authInfo":{"auth":{"email":"email@example.com"},"authType":"email","identifier":"email@example.com"}`
+		external = `"externalWallets":{"0xE":{"id":"0xE","type":"EVM","address":"0xE",` +
+			`"name":"MetaMask","isExternal":true,"signer":""}}`
+		byWallet = `"authInfo":{"auth":{"externalWalletAddress":"0xE"},` +
+			`"authType":"externalWallet","identifier":"0xE",` +
+			`"externalWallet":{"address":"0xE",FLAGS}}`
+		byEmail = `"authInfo":{"auth":{"email":"email@example.com"},"authType":"email",` +
+			`"identifier":"email@example.com"}`
 	)
 	cut := func(s, from, to string) string {
 		i := strings.Index(s, from)
 		return s[i : i+strings.Index(s[i:], to)]
 	}
 	text := decoded(t, export(t))
-	wallets, user := cut(
-		text,
-		`"wallets"`,
-		`,"currentWalletIds"`,
-	), cut(
-		text,
-		`"userId"`,
-		`,"wallets"`,
-	)
+	wallets, user := cut(text, `"wallets"`, `,"currentWalletIds"`),
+		cut(text, `"userId"`, `,"wallets"`)
 	onlyExternal := `"wallets":{"0xE":{"id":"0xE","isExternal":true}}`
 	c, _ := fake(t, says(500, ""))
 	for _, tc := range []struct {
@@ -158,10 +155,8 @@ func TestExternalWalletModes(t *testing.T) {
 	ctx := t.Context()
 	user := paratest.ExternalWalletUser()
 	second := "0x1111111111111111111111111111111111111111"
-	user.ConnectedWallets = append(
-		user.ConnectedWallets,
-		claims.ConnectedWallet{Type: claims.WalletEVM, Address: second},
-	)
+	user.ConnectedWallets = append(user.ConnectedWallets,
+		claims.ConnectedWallet{Type: claims.WalletEVM, Address: second})
 
 	login := para.Login(user, paratest.Verification())
 	s := importSession(t, c, login.Exported())
@@ -218,11 +213,8 @@ func TestAnAddressThatNobodyProvedIsNotVerified(t *testing.T) {
 	login := para.Login(user, paratest.Verification())
 	login.VerifyExternalWallet(user.Identifier)
 	exported := decoded(t, login.Exported())
-	forged := strings.ReplaceAll(
-		exported,
-		`"address":"`+user.Identifier+`"`,
-		`"address":"0xV1C71M"`,
-	)
+	forged := strings.ReplaceAll(exported, `"address":"`+user.Identifier+`"`,
+		`"address":"0xV1C71M"`)
 	if forged == exported {
 		t.Fatal("nothing was forged")
 	}
@@ -252,16 +244,13 @@ func TestAChangedExportIsNotAnotherUsersLogin(t *testing.T) {
 	_, err = forged.VerificationToken(t.Context())
 	is(t, err, session.ErrOtherUser)
 
-	// And with an external wallet added and the others removed, for which Para's SDK would not ask.
+	// And with an external wallet added and the others removed, for which
+	// Para's SDK would not ask.
 	for _, trick := range []string{`"externalWallets":{"0xE":{"id":"0xE","isExternal":true}}`,
-		`"externalWallets":{"0xE":{"id":"0xE","isExternal":true,"isExternalConnectionOnly":true}}`} {
-		s := importSession(
-			t,
-			c,
-			encode(
-				`{"userId":"`+victim.UserID+`","wallets":{},"currentWalletIds":{},"sessionCookie":"made-up",`+trick+`}`,
-			),
-		)
+		`"externalWallets":{"0xE":{"id":"0xE","isExternal":true,` +
+			`"isExternalConnectionOnly":true}}`} {
+		s := importSession(t, c, encode(`{"userId":"`+victim.UserID+`","wallets":{},`+
+			`"currentWalletIds":{},"sessionCookie":"made-up",`+trick+`}`))
 		if active, err := s.IsActive(t.Context()); active || err != nil {
 			t.Errorf("active %v, %v", active, err)
 		}
@@ -403,8 +392,8 @@ func TestOnlyAGoodAnswersCookieIsKept(t *testing.T) {
 	}
 }
 
-// Two calls with one cookie: what comes late does not undo what came after it, and what is refused for an old
-// cookie is asked again with the new one.
+// Two calls with one cookie: what comes late does not undo what came after it,
+// and what is refused for an old cookie is asked again with the new one.
 func TestCookiesOfCallsThatOverlap(t *testing.T) {
 	late := make(chan struct{})
 	c, para := fake(t,
@@ -466,11 +455,8 @@ func TestManySessionsInParallel(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 16 {
 		user := paratest.EmailUser()
-		user.UserID, user.Identifier = "user-"+string(
-			rune('a'+i),
-		), "user-"+string(
-			rune('a'+i),
-		)+"@example.com"
+		user.UserID, user.Identifier = "user-"+string(rune('a'+i)),
+			"user-"+string(rune('a'+i))+"@example.com"
 		login := para.Login(user)
 		s := importSession(t, c, login.Exported())
 		expired := i%4 == 0

@@ -297,7 +297,8 @@ func (c *Client) retryAfter(h http.Header) time.Duration {
 }
 
 // isPage reports whether the answer is a web page, such as a proxy's or a
-// portal's. The media type does not tell: Express sends plain text as text/html.
+// portal's. The media type does not tell: Express sends plain text as
+// text/html.
 func isPage(body string) bool {
 	return strings.HasPrefix(strings.TrimLeft(body, "\ufeff \t\r\n"), "<")
 }

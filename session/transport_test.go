@@ -18,7 +18,8 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-// The time in these tests is a synctest bubble's: minutes pass at once, and to the nanosecond.
+// The time in these tests is a synctest bubble's: minutes pass at once, and to
+// the nanosecond.
 
 const verified = `{"authType":"email","identifier":"a@b.c"}`
 
@@ -115,12 +116,14 @@ func TestErrorsNameTheRequestWithoutItsURL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := fake(t, breaks)
 		err := importSession(t, c, export(t)).KeepAlive(t.Context())
-		if got := err.Error(); got != "session: Para is unavailable: POST /users/{userId}/session/keep-alive: connection reset by peer" {
+		if got := err.Error(); got != "session: Para is unavailable: "+
+			"POST /users/{userId}/session/keep-alive: connection reset by peer" {
 			t.Error(got)
 		}
 		c, _ = fake(t, says(503, "", "Retry-After", "30"))
 		_, err = c.VerifyToken(t.Context(), "vt")
-		if got := err.Error(); got != "session: Para is unavailable: POST /sessions/verify answered 503, to be tried again after 30s" {
+		if got := err.Error(); got != "session: Para is unavailable: "+
+			"POST /sessions/verify answered 503, to be tried again after 30s" {
 			t.Error(got)
 		}
 	})
@@ -202,13 +205,8 @@ func TestRetryAfter(t *testing.T) {
 				_, err = importSession(t, c, export(t)).IsActive(t.Context())
 				e := is(t, err, session.ErrUnavailable)
 				if e.RetryAfter != tc.told || e.Status != status || f.calls() != tc.calls {
-					t.Errorf(
-						"%d %q: RetryAfter is %v after %d calls",
-						status,
-						tc.header,
-						e.RetryAfter,
-						f.calls(),
-					)
+					t.Errorf("%d %q: RetryAfter is %v after %d calls", status, tc.header,
+						e.RetryAfter, f.calls())
 				}
 				if tc.waits > 0 && len(f.at) > 1 && f.at[1].Sub(f.at[0]) < tc.waits {
 					t.Errorf("%d %q: asked again after %v", status, tc.header, f.at[1].Sub(f.at[0]))
@@ -367,7 +365,8 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// The caller's own client is left as it is, and its cookie jar never sees Para's cookies.
+// The caller's own client is left as it is, and its cookie jar never sees
+// Para's cookies.
 func TestTheCallersHTTPClientIsNotChanged(t *testing.T) {
 	jar := &countingJar{}
 	f := &fakePara{

@@ -16,13 +16,13 @@ import (
 // TokenVerifierConfig configures a [TokenVerifier]. The zero value is good for
 // production.
 type TokenVerifierConfig struct {
-	// TTL is how long Para's yes to a token is used without asking again, and so
-	// how long an ended session may still be let in. Default 30 seconds; from 1
-	// second to 5 minutes; a negative TTL disables it.
+	// TTL is how long Para's yes to a token is used without asking again, and
+	// so how long an ended session may still be let in. Default 30 seconds;
+	// from 1 second to 5 minutes; a negative TTL disables it.
 	TTL time.Duration
-	// Grace is how much longer than TTL a yes is used while Para gives no usable
-	// answer, so that users stay logged in through an outage. A refused API key
-	// counts as an outage. Default 0; at most 1 hour.
+	// Grace is how much longer than TTL a yes is used while Para gives no
+	// usable answer, so that users stay logged in through an outage. A refused
+	// API key counts as an outage. Default 0; at most 1 hour.
 	Grace time.Duration
 	// Entries is the maximum number of accepted tokens to remember, and also of
 	// refused ones. Default 10,000; from 1 to 1,000,000.
@@ -34,8 +34,8 @@ const refusedFor = 5 * time.Second
 
 // TokenVerifier verifies session verification tokens for package middleware. It
 // remembers Para's answers for a short while, so that a chatty client does not
-// make a call to Para with every request. It stores the SHA-256 of tokens. It is
-// made by [Client.TokenVerifier] and is safe for concurrent use by multiple
+// make a call to Para with every request. It stores the SHA-256 of tokens. It
+// is made by [Client.TokenVerifier] and is safe for concurrent use by multiple
 // goroutines.
 type TokenVerifier struct {
 	printed
@@ -95,10 +95,10 @@ func (c *Client) TokenVerifier(cfg TokenVerifierConfig) (*TokenVerifier, error) 
 }
 
 // VerifyVerificationToken returns the user of a token, or an [*Error], never
-// both. The claims contain what Para says: AuthType, Identifier, OAuthMethod, the
-// field that AuthType names (such as Email), and Environment. They have no UserID
-// and no wallets. Every caller with the same token gets the same claims: treat
-// them as read-only.
+// both. The claims contain what Para says: AuthType, Identifier, OAuthMethod,
+// the field that AuthType names (such as Email), and Environment. They have no
+// UserID and no wallets. Every caller with the same token gets the same claims:
+// treat them as read-only.
 //
 // Equal calls at the same time share one call to Para. ctx limits how long this
 // caller waits. Para's no is remembered for 5 seconds. Errors are those of
@@ -157,7 +157,8 @@ func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token strin
 // fly asks Para and publishes the answer to all who wait.
 func (v *TokenVerifier) fly(ctx context.Context, f *flight, key digest, token string, g gate) {
 	defer f.cancel()
-	// Round drops the monotonic clock, which stops while a machine is suspended.
+	// Round drops the monotonic clock, which stops while a machine is
+	// suspended.
 	asked := v.client.now().Round(0)
 	id, err := v.client.verifyToken(ctx, token, g)
 	v.mu.Lock()

@@ -22,11 +22,8 @@ import (
 
 var _ middleware.TokenVerifier = (*session.TokenVerifier)(nil)
 
-func newTokens(
-	t testing.TB,
-	c *session.Client,
-	cfg session.TokenVerifierConfig,
-) *session.TokenVerifier {
+func newTokens(t testing.TB, c *session.Client,
+	cfg session.TokenVerifierConfig) *session.TokenVerifier {
 	t.Helper()
 	v, err := c.TokenVerifier(cfg)
 	if err != nil {
@@ -55,11 +52,8 @@ func TestClaimsHoldWhatParaSaysAndNoMore(t *testing.T) {
 		}
 	}
 	c, _ := fake(t, says(200, `{"authType":"starship","identifier":"a"}`))
-	got, err := newTokens(
-		t,
-		c,
-		session.TokenVerifierConfig{},
-	).VerifyVerificationToken(t.Context(), "vt")
+	got, err := newTokens(t, c, session.TokenVerifierConfig{}).VerifyVerificationToken(t.Context(),
+		"vt")
 	if want := (&claims.Claims{AuthType: "starship", Identifier: "a",
 		Environment: "beta"}); err != nil ||
 		!reflect.DeepEqual(got, want) {
@@ -190,7 +184,8 @@ func TestEqualCallsAtTheSameTimeAreOne(t *testing.T) {
 			t.Errorf("%d calls", n)
 		}
 
-		// When nobody waits any more, the call ends, and the next one is a new one.
+		// When nobody waits any more, the call ends, and the next one is a new
+		// one.
 		c, para = fake(t, hangs, says(200, verified))
 		v = newTokens(t, c, session.TokenVerifierConfig{})
 		gone, goAway = context.WithCancelCause(t.Context())
@@ -299,7 +294,8 @@ func TestTokensConfig(t *testing.T) {
 	newTokens(t, c, session.TokenVerifierConfig{TTL: time.Second, Grace: time.Hour, Entries: 1})
 }
 
-// Through the middleware: Para's no is a 401, anything else that is not a yes a 503.
+// Through the middleware: Para's no is a 401, anything else that is not a yes a
+// 503.
 func TestBehindTheMiddleware(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	quiet := slog.New(slog.DiscardHandler)
@@ -316,13 +312,8 @@ func TestBehindTheMiddleware(t *testing.T) {
 	defer validator.Close()
 	c := newClient(t, para)
 	guard := parahttp.Require(validator, middleware.AcceptVerificationTokensWithoutUserID(
-		newTokens(
-			t,
-			c,
-			session.TokenVerifierConfig{TTL: -1},
-		),
-		middleware.FromHeader("X-Para-Verification-Token"),
-	))
+		newTokens(t, c, session.TokenVerifierConfig{TTL: -1}),
+		middleware.FromHeader("X-Para-Verification-Token")))
 	handler := guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, _ := claims.FromContext(r.Context())
 		w.Header().Set("User", user.Email+" "+user.UserID)
