@@ -98,7 +98,8 @@ func FuzzImport(f *testing.F) {
 		`{"authInfo":{"auth":{"email":"e"},"authType":"email","identifier":"e"},"userId":"u",` +
 			`"wallets":{"w":{"id":"w","type":"EVM","address":"0x1",` +
 			`"scheme":"DKLS","publicKey":"","signer":"SHARE","createdAt":1745877709}},` +
-			`"currentWalletIds":{"EVM":["w"]},"sessionCookie":"` + realCookie + `","externalWallets":{}}`,
+			`"currentWalletIds":{"EVM":["w"]},` +
+			`"sessionCookie":"` + realCookie + `","externalWallets":{}}`,
 		`{"authInfo":{"auth":{"externalWalletAddress":"0xE"},"externalWallet":` +
 			`{"withVerification":true}},"userId":"u","wallets":{},"currentWalletIds":{},` +
 			`"sessionCookie":"` + cutCookie + `","externalWallets":` +

@@ -162,6 +162,31 @@ func TestTheWorstExportsAreCheap(t *testing.T) {
 	}
 }
 
+// So must an export that is refused.
+func TestTheWorstRefusedExportsAreCheap(t *testing.T) {
+	const rest = `,"userId":"` + userID + `","sessionCookie":"c"}`
+	same := func(s string) func(int) string { return func(int) string { return s } }
+	id := func(format string) func(int) string {
+		return func(i int) string { return fmt.Sprintf(format, i) }
+	}
+	for name, exported := range map[string]string{
+		"IDs":         full(t, `{"currentWalletIds":{"EVM":[`, same(`""`), `]}`+rest),
+		"escaped IDs": full(t, `{"currentWalletIds":{"EVM":[`, same(`"\n"`), `]}`+rest),
+		"lists":       full(t, `{"currentWalletIds":{`, id(`"%x":[]`), `}`+rest),
+		"wallets":     full(t, `{"wallets":{`, id(`"%x":{}`), `}`+rest),
+		"names":       full(t, `{"x":{`, id(`"%x":0`), `}`+rest),
+		"levels":      full(t, `{"x":`+strings.Repeat("[", 1000), same("["), rest),
+	} {
+		c, _ := fake(t, says(500, ""))
+		var err error
+		bytes := allocated(func() { _, err = c.Import(exported) })
+		is(t, err, session.ErrSessionMalformed)
+		if bytes > 8<<20 {
+			t.Errorf("%s: %d bytes", name, bytes)
+		}
+	}
+}
+
 func TestWalletsAndIDsAreBounded(t *testing.T) {
 	for n, good := range map[int]bool{2000: true, 2001: false} {
 		c, _ := fake(t, says(500, ""))
