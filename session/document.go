@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -102,12 +103,11 @@ type reader struct {
 	keepSigners  bool
 	dropped      bool   // there were key shares, and they are not kept
 	wallets, ids int    // read so far
-	at           string // the known member that is read, for errors
+	at           string // the known member of the whole that is read, for errors
 }
 
 // document reads the whole text, which must be an object.
 func (r *reader) document(fields []field) (node, error) {
-	r.at = "the whole"
 	doc := r.value(field{"", object, fields})
 	if doc.form == 0 {
 		r.Fail("not an object")
@@ -115,7 +115,7 @@ func (r *reader) document(fields []field) (node, error) {
 	if err := r.End(); err != nil {
 		var se *strictjson.Error
 		if errors.As(err, &se) && !se.Syntax {
-			return node{}, fmt.Errorf("%s: %s", r.at, se.Reason)
+			return node{}, fmt.Errorf("%s: %s", cmp.Or(r.at, "the whole"), se.Reason)
 		}
 		return node{}, fmt.Errorf("it is not JSON: %w", err)
 	}
@@ -132,12 +132,13 @@ func (r *reader) value(f field) node {
 	case f.kind == object:
 		var buf [24]node // on the stack, until their number is known
 		members := node{children: buf[:0]}
+		whole := r.at == ""
 		for name := range r.Object {
 			i := slices.IndexFunc(f.fields, func(m field) bool { return m.name == name })
 			if i < 0 {
 				continue
 			}
-			if f.name == "" {
+			if whole {
 				r.at = f.fields[i].name
 			}
 			members.add(r.value(f.fields[i]))
