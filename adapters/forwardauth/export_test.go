@@ -1,0 +1,7 @@
+package forwardauth
+
+// For the fuzz target.
+var (
+	Values     = values
+	UserIDFits = userIDFits
+)
