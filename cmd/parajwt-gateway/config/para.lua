@@ -24,9 +24,9 @@ core.register_action("parajwt", { "http-req" }, function(txn)
     url = gateway, timeout = 10000, headers = { authorization = authorization },
   }
 
-  if answer and answer.status == 200 and answer.headers["x-para-user-id"] then
+  if answer and answer.status == 200 and list(answer.headers["x-para-user-id"])[1] then
     for _, name in ipairs(fields) do
-      txn.http:req_set_header(name, answer.headers[name][0])
+      txn.http:req_set_header(name, list(answer.headers[name])[1] or "-")
     end
     return
   end
@@ -34,7 +34,9 @@ core.register_action("parajwt", { "http-req" }, function(txn)
   local reply = txn:reply()
   reply:add_header("Cache-Control", "no-store")
   reply:add_header("Content-Type", "application/problem+json")
-  if answer and answer.status and answer.headers["content-type"] and answer.status >= 400 then
+  -- HAProxy makes an answer with an HTML body if the gateway is down.
+  local kind = answer and list(answer.headers and answer.headers["content-type"])[1]
+  if kind == "application/problem+json" and answer.status >= 400 then
     reply:set_status(answer.status)
     for _, name in ipairs({ "www-authenticate", "retry-after" }) do
       for _, value in ipairs(list(answer.headers[name])) do reply:add_header(name, value) end
