@@ -46,8 +46,9 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.auth.ServeHTTP(answer, r)
 		if answer.status == http.StatusBadRequest { // the validator logs every other refusal
 			g.logger.Warn("parajwt: request refused", "environment", g.environment,
-				slog.Group("refusal", "code", middleware.ErrMalformed, "check", middleware.CheckForm,
-					"cause", "the Connection field names an X-Para field"))
+				slog.Group("refusal", "code", string(middleware.ErrMalformed),
+					"check", string(middleware.CheckForm), "cause",
+					"the Connection field names an X-Para field"))
 		}
 	case path == "/healthz":
 		g.health(w)

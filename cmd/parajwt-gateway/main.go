@@ -32,10 +32,15 @@ const (
 )
 
 func main() {
+	redis.SetLogger(silent{}) // the revocation list logs outages, as JSON
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // run is the program. It serves until ctx ends.
 func run(
