@@ -1,11 +1,16 @@
 """An application behind a proxy and parajwt-gateway, with a WSGI server.
 
 WSGI gives header fields the names of CGI: X-Para-User-Id and X_Para_User_Id are
-both HTTP_X_PARA_USER_ID (PEP 3333). It prints its port, refuses a request
-without a user, and answers what it got.
+both HTTP_X_PARA_USER_ID (PEP 3333). It refuses a request without a user, and
+answers what it got.
+
+    python3 application.py [PORT]
+
+Without a port it takes a free one. It prints the port.
 """
 
 import json
+import sys
 from socketserver import ThreadingMixIn
 from urllib.parse import unquote
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -38,6 +43,7 @@ def application(environ, start_response):
     return [json.dumps(got).encode() + b"\n"]
 
 
-with make_server("127.0.0.1", 0, application, Server, Handler) as server:
+port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+with make_server("127.0.0.1", port, application, Server, Handler) as server:
     print(server.server_port, flush=True)
     server.serve_forever()
