@@ -382,6 +382,26 @@ func TestStrangerOnGatewayPort(t *testing.T) {
 	})
 }
 
+// TestLuaFails: HAProxy goes on with a request if a Lua action fails, and the
+// configuration then refuses it.
+func TestLuaFails(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	gateway, _, _ := startGateway(t, para)
+	application := startApplication(t)
+	for _, p := range proxies {
+		if p.name != "haproxy" {
+			continue
+		}
+		addr, _ := startProxy(t, p, gateway, application, func(config string) string {
+			return strings.Replace(config, "local authorization", "error('broken') local x", 1)
+		})
+		a := send(t, addr, request{token: para.Token(paratest.EmailUser()), header: forged()})
+		if a.status != 503 || a.header.Get("X-Application") != "" {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+}
+
 // startRedis starts a Redis that keeps nothing, and returns its URL.
 func startRedis(t *testing.T) (url string) {
 	t.Helper()
