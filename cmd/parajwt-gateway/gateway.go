@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	maxHeader  = 128 << 10 // nginx passes on up to as much as the printed configuration says
+	maxHeader  = 128 << 10 // the limit of the printed nginx configuration: 4 × 32 KiB
 	drainLimit = 10 * time.Second
 )
 
@@ -57,8 +57,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// health says whether tokens can be verified, and nothing else: strangers may
-// reach it.
+// health reports whether tokens can be verified, and nothing else, because
+// strangers may reach it.
 func (g *gateway) health(w http.ResponseWriter) {
 	usable := g.validator.Status().Usable
 	if g.revocations != nil {
@@ -138,8 +138,8 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	if err != nil || network != "unix" {
 		return listener, err
 	}
-	// Whoever may enter the directory may ask: the answer tells them nothing but
-	// what the token in their hands is worth. The proxy has another user as a rule.
+	// Every local user who may enter the directory may connect, because the proxy
+	// usually runs as another user. An answer reveals only whether a token is good.
 	if err := os.Chmod(address, 0o666); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}

@@ -147,7 +147,7 @@ func TestHealth(t *testing.T) {
 		if w.Code != test.status || w.Body.String() != test.body {
 			t.Errorf("%s: %d %s, want %d %s", test.name, w.Code, w.Body, test.status, test.body)
 		}
-		// What it says of itself, it does.
+		// /auth agrees with /healthz.
 		want := 503
 		if test.status == 200 {
 			want = 200
