@@ -100,7 +100,7 @@ func wrk(b *testing.B, url, token string) (requests, perSecond float64) {
 	count := regexp.MustCompile(`(\d+) requests in`).FindSubmatch(out)
 	rate := regexp.MustCompile(`Requests/sec: +([\d.]+)`).FindSubmatch(out)
 	if count == nil || rate == nil || strings.Contains(string(out), "Non-2xx") {
-		b.Fatalf("%s", out)
+		b.Fatalf("%s: %s", url, out)
 	}
 	requests, _ = strconv.ParseFloat(string(count[1]), 64)
 	perSecond, _ = strconv.ParseFloat(string(rate[1]), 64)

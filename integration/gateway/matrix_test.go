@@ -405,12 +405,7 @@ func TestLuaFails(t *testing.T) {
 // startRedis starts a Redis that keeps nothing, and returns its URL.
 func startRedis(t *testing.T) (url string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	listener.Close()
+	addr := freeAddress(t)
 	_, port, _ := net.SplitHostPort(addr)
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatal(err)

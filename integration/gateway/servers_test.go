@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -156,12 +157,7 @@ func startProxy(
 	tb testing.TB, p proxy, gateway, application string, edit func(config string) string,
 ) (addr string, process *os.Process) {
 	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	addr = listener.Addr().String()
-	listener.Close()
+	addr = freeAddress(tb)
 	dir := tb.TempDir()
 	for config, file := range p.files {
 		text, err := exec.Command(binary, "--print-config", config).Output()
@@ -192,6 +188,22 @@ func startProxy(
 			tb.Fatalf("%s does not listen: %v\n%s", p.name, err, &output)
 		}
 	}
+}
+
+// freeAddress returns an address on which a program can listen. Its port is none
+// of those that the system gives to outgoing connections, which could take it
+// before the program does.
+func freeAddress(tb testing.TB) string {
+	tb.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000))
+		if listener, err := net.Listen("tcp", addr); err == nil {
+			listener.Close()
+			return addr
+		}
+	}
+	tb.Fatal("no free port from 20000 to 29999")
+	return ""
 }
 
 func asPrinted(config string) string { return config }
