@@ -19,25 +19,27 @@ import (
 const help = `usage: parajwt-gateway --env ENV --api-key-id UUID [flags]
        parajwt-gateway --print-config PROXY
 
-Verifies Para users for a reverse proxy. It answers /auth, and every path below it, with 200 and the user
-in X-Para-* header fields, or with 401, 403 or 503. /healthz is 200 if tokens can be verified, else 503.
+Verifies Para users for a reverse proxy. It answers /auth, and every path below it, with 200 and
+the user in X-Para-* header fields, or with 400, 401, 403 or 503. /healthz is 200 if tokens can be
+verified, else 503.
 
 Each setting has an environment variable. A flag takes precedence over it.
 
   --env ENV          PARA_ENVIRONMENT  prod, beta, sandbox or the URL of a key set
-  --api-key-id UUID  PARA_API_KEY_ID   unique ID of the app's API key in Para's developer portal, not the
-                                       key itself; separate several with commas
+  --api-key-id UUID  PARA_API_KEY_ID   unique ID of the app's API key in Para's developer portal,
+                                       not the key itself; separate several with commas
   --listen ADDR      PARA_LISTEN       HOST:PORT or unix:/path (default 127.0.0.1:8090)
   --optional         PARA_OPTIONAL     also answer 200 without a token; every field is then "-"
-  --redis URL        PARA_REDIS        follow the revocation list in this Redis, redis://HOST:PORT/DB
+  --redis URL        PARA_REDIS        follow the revocation list in redis://HOST:PORT/DB
   --redis-key KEY    PARA_REDIS_KEY    key of the list (default para:revocations)
 
   --print-config nginx|caddy|haproxy|haproxy-lua|traefik|envoy|ingress-nginx
                      print a complete configuration for the proxy
   --help             print this text
 
-It logs one JSON line per refusal to standard error, without the token. SIGTERM and SIGINT let requests in
-progress finish. Exit status: 0 after a signal, 1 if it cannot listen, 2 if a setting is wrong.
+It logs one JSON line per refusal to standard error, without the token. SIGTERM and SIGINT let
+requests in progress finish. Exit status: 0 after a signal, 1 if it cannot listen, 2 if a setting is
+wrong.
 `
 
 var errHelp = errors.New("help")
