@@ -130,7 +130,10 @@ func find(text string) (input, error) {
 		in.Note = `a server refuses this request: the header lacks "Bearer " before the token`
 	case strings.EqualFold(scheme[0], "bearer"):
 		// The validator gets what a server would get.
-		in.token = strings.Join(scheme[1:], " ") + " " + f.token
+		in.token = strings.Join(scheme[1:], " ") + f.token
+		if strings.ContainsAny(text[f.start-1:f.start], " \t\r\n") {
+			in.token = strings.Join(scheme[1:], " ") + " " + f.token
+		}
 	default:
 		in.Note = fmt.Sprintf(
 			"a server refuses this request: the scheme is %.20q and must be Bearer", scheme[0],

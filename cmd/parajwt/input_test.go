@@ -143,6 +143,7 @@ func FuzzFind(f *testing.F) {
 	f.Add("a=eyJhbGciOiJub25lIn0.e30.; b=ewogICJhbGciOiAieCJ9.e30.YQ")
 	f.Add(`{"token":"eyJhbGciOiJub25lIn0.e30."}`)
 	f.Add("Bearer Bearer eyJhbGciOiJub25lIn0.e30.…")
+	f.Add("Bearer Bearer:eyJhbGciOiJub25lIn0.")
 	f.Fuzz(func(t *testing.T, text string) {
 		in, err := find(text)
 		if err != nil {
