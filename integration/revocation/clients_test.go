@@ -6,8 +6,6 @@ package revocation_test
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,8 +19,6 @@ import (
 	"github.com/parajwt/parajwt/revocation/redisstore"
 	"github.com/parajwt/parajwt/revocation/storetest"
 )
-
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // goRedis returns a client as most programs have it: with the default timeouts,
 // of which the one for reading is 3 seconds, and ignoring contexts.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -38,7 +39,7 @@ func duration(short, full time.Duration) time.Duration {
 
 func newList(t testing.TB, cfg revocation.Config) *revocation.List {
 	t.Helper()
-	cfg.Logger = quiet
+	cfg.Logger = slog.New(slog.DiscardHandler)
 	l, err := revocation.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -513,7 +514,7 @@ func child() {
 	}
 	rdb := goredis.NewClient(&goredis.Options{Addr: os.Args[2]})
 	const maxStaleness = 5 * time.Second
-	l, err := revocation.New(revocation.Config{Logger: quiet, MaxStaleness: maxStaleness,
+	l, err := revocation.New(revocation.Config{Logger: slog.New(slog.DiscardHandler), MaxStaleness: maxStaleness,
 		Store: redisstore.New(func(ctx context.Context, args ...any) (any, error) {
 			return rdb.Do(ctx, args...).Result()
 		}, table)})

@@ -5,6 +5,7 @@ package revocation_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -51,7 +52,7 @@ func TestMillion(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			p := b.start(t)
 			b.prepare(p)
-			writer, err := revocation.New(revocation.Config{Logger: quiet,
+			writer, err := revocation.New(revocation.Config{Logger: slog.New(slog.DiscardHandler),
 				Store: b.store(t, p, p.port)})
 			if err != nil {
 				t.Fatal(err)
