@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
-	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/paratest"
 )
 
@@ -63,10 +62,10 @@ func TestServers(t *testing.T) {
 			}
 			defer cmd.Process.Kill()
 
-			var status jwks.Status
-			get(t, addr, "/healthz", "", http.StatusOK, &status)
-			if !status.Usable || len(status.KeyIDs) != 2 {
-				t.Errorf("health: %+v", status)
+			var health map[string]any
+			get(t, addr, "/healthz", "", http.StatusOK, &health)
+			if len(health) != 1 || health["usable"] != true {
+				t.Errorf("health: %v", health)
 			}
 			var user claims.Claims
 			get(t, addr, "/me", para.Token(paratest.EmailUser()), http.StatusOK, &user)
