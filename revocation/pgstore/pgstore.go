@@ -209,10 +209,11 @@ func (s *Store) readNow(ctx context.Context, after revocation.Cursor) (
 		seq, mark = 0, 0 // no row is like that, so it is a gap
 	}
 	// One statement sees one state of the table. The join returns the clock also
-	// if there are no rows. left bounds what another program may have written.
+	// if there are no rows, and computes it once. left bounds what another program
+	// may have written.
 	rows, err := s.db.QueryContext(ctx, `
-SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, r.*
-FROM (SELECT 1) one LEFT JOIN (
+SELECT clock.ms, r.*
+FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms) clock LEFT JOIN (
 	SELECT seq, mark, left(kind, 20), left(subject, 100), at, expires
 	FROM `+s.table+` WHERE seq >= $1 ORDER BY seq LIMIT $2
 ) r ON true ORDER BY r.seq`, seq, readCount+1)
@@ -221,11 +222,10 @@ FROM (SELECT 1) one LEFT JOIN (
 	}
 	defer rows.Close()
 	count, found := 0, after == ""
-	batch.Next = after
+	var clock int64
+	var rowSeq, rowMark, at, expires sql.NullInt64
+	var kind, subject sql.NullString
 	for rows.Next() {
-		var clock int64
-		var rowSeq, rowMark, at, expires sql.NullInt64
-		var kind, subject sql.NullString
 		err := rows.Scan(&clock, &rowSeq, &rowMark, &kind, &subject, &at, &expires)
 		if err != nil {
 			return batch, err
@@ -241,7 +241,6 @@ FROM (SELECT 1) one LEFT JOIN (
 			}
 			continue
 		}
-		batch.Next = revocation.Cursor(fmt.Sprintf("%d-%d", rowSeq.Int64, rowMark.Int64))
 		batch.Entries = append(batch.Entries,
 			decode(kind.String, subject.String, at.Int64, expires.Int64))
 	}
@@ -250,6 +249,10 @@ FROM (SELECT 1) one LEFT JOIN (
 	}
 	if !found {
 		return revocation.Batch{Gap: true, Time: batch.Time}, nil
+	}
+	batch.Next = after
+	if len(batch.Entries) > 0 {
+		batch.Next = revocation.Cursor(fmt.Sprintf("%d-%d", rowSeq.Int64, rowMark.Int64))
 	}
 	batch.End = count <= readCount
 	return batch, nil
