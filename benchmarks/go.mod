@@ -22,6 +22,8 @@ require (
 	github.com/parajwt/parajwt/adapters/paragin v0.0.0
 	github.com/parajwt/parajwt/adapters/paragrpc v0.0.0
 	github.com/parajwt/parajwt/observe/paraotel v0.0.0
+	github.com/redis/go-redis/v9 v9.17.2
+	github.com/redis/rueidis v1.0.70
 	go.opentelemetry.io/otel/sdk/metric v1.46.0
 	google.golang.org/grpc v1.84.0
 )
@@ -34,6 +36,7 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/cloudwego/base64x v0.1.6 // indirect
 	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.4.1 // indirect
+	github.com/dgryski/go-rendezvous v0.0.0-20200823014737-9f7001d12a5f // indirect
 	github.com/gabriel-vasile/mimetype v1.4.12 // indirect
 	github.com/gin-contrib/sse v1.1.0 // indirect
 	github.com/go-jose/go-jose/v3 v3.0.4 // indirect

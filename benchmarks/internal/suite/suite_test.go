@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -90,6 +91,36 @@ func BenchmarkRepeat(b *testing.B) {
 	both(b, "validator", must[Row](b)(s.Repeat()))
 	both(b, "validator, Observe with OpenTelemetry", must[Row](b)(s.Observed()))
 	for _, r := range must[[]Row](b)(s.Caches()) {
+		both(b, r.Name, r)
+	}
+}
+
+// Each row accepts every token, and the hooks see what they should look up.
+func TestRevocations(t *testing.T) {
+	rows, stop, err := suiteOf(t).Revocations(0, 1000)
+	if err != nil && !errors.Is(err, ErrNoRedis) {
+		t.Fatal(err)
+	}
+	defer stop()
+	if want := 4; err == nil && len(rows) != want {
+		t.Errorf("%d rows, want %d", len(rows), want)
+	}
+	for _, r := range rows {
+		if err := r.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// BenchmarkRevocation is to be compared with BenchmarkRepeat's validator.
+func BenchmarkRevocation(b *testing.B) {
+	rows, stop, err := suiteOf(b).Revocations(0, 1000, 1_000_000)
+	if err != nil && !errors.Is(err, ErrNoRedis) {
+		b.Fatal(err)
+	}
+	defer stop()
+	both(b, "none", must[Row](b)(suiteOf(b).Repeat()))
+	for _, r := range rows {
 		both(b, r.Name, r)
 	}
 }
