@@ -1,7 +1,7 @@
 // Command report measures everything, interleaved over several passes so that drift of the machine
 // cancels out, and writes RESULTS.md and results.svg.
 //
-//	go run ./cmd/report                 # about seven minutes on two cores
+//	go run ./cmd/report                 # about ten minutes on two cores
 //	go run ./cmd/report -quick          # under a minute, rougher
 //	go run ./cmd/report -quick -print   # the figures this project reaches for, on the terminal; writes nothing
 //
@@ -28,6 +28,7 @@ type plan struct {
 	rowTime  time.Duration // of one row in one pass
 	loadTime time.Duration // of one server in one pass
 	traffic  suite.Traffic
+	fleet    bool // run integration/revocation, too
 }
 
 func main() {
@@ -44,6 +45,7 @@ func main() {
 	p := plan{
 		passes: 10, rowTime: 250 * time.Millisecond, loadTime: 500 * time.Millisecond,
 		traffic: suite.Traffic{Tokens: 1_000_000, Requests: 2_000_000, Capacity: 100_000, Skew: 1.01},
+		fleet:   true,
 	}
 	if *quick {
 		p = plan{

@@ -103,6 +103,8 @@ func markdown(r *results) string {
 	p("| the most popular tokens, always kept | %.3f |", z.Best)
 	p("")
 
+	r.Revocations.markdown(p, r.Machine.Cores)
+
 	p("## Refusals that need no cryptography")
 	p("")
 	p("| | µs | of raw RS256 | allocations |")
@@ -224,5 +226,6 @@ func measuredModules(r *results) []string {
 			}
 		}
 	}
-	return append(all, "github.com/gin-gonic/gin", "github.com/labstack/echo/v4", "github.com/maypok86/otter/v2", "github.com/hashicorp/golang-lru/v2")
+	return append(all, "github.com/gin-gonic/gin", "github.com/labstack/echo/v4", "github.com/maypok86/otter/v2", "github.com/hashicorp/golang-lru/v2",
+		"github.com/redis/go-redis/v9", "github.com/redis/rueidis")
 }

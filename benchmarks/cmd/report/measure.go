@@ -34,6 +34,8 @@ type results struct {
 	Servers []server
 	Flood   flood
 	Zipf    suite.HitRatios
+
+	Revocations revocations
 }
 
 // table is raw crypto and the libraries, ours first.
@@ -109,6 +111,16 @@ func measureAll(ctx context.Context, p plan) (*results, error) {
 	for pass := range p.passes {
 		progress("pass %d of %d", pass+1, p.passes)
 		if err := b.pass(); err != nil {
+			return nil, err
+		}
+	}
+	progress("revocations")
+	if err := b.revocations(); err != nil {
+		return nil, err
+	}
+	if p.fleet {
+		progress("revocations of a fleet")
+		if err := b.r.Revocations.fleet(); err != nil {
 			return nil, err
 		}
 	}

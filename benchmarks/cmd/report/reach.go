@@ -51,6 +51,7 @@ func reaches(r *results) []reach {
 		most(router.Name+" above the validator", "%.0f ns", router.Above.median(), f.ns)
 		most(router.Name+" above the validator, allocations", "%.0f", router.AboveAllocs.median(), f.allocs)
 	}
+	r.Revocations.reaches(most)
 	for _, refusal := range r.Refusals {
 		most("refusal, "+refusal.Name, "%.2f µs", refusal.Ns.median()/1000, 1.5)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,34 @@ func TestRun(t *testing.T) {
 		} else if err != nil {
 			t.Fatal("results.svg:", err)
 		}
+	}
+}
+
+// The lines are those of integration/revocation.
+func TestParse(t *testing.T) {
+	var r revocations
+	err := r.parse(`=== RUN   TestPropagation/Redis_50
+    faults_test.go:387: RESULT Redis: the last of 50 servers knows after p50 4.18ms, p99 10.27ms
+    faults_test.go:387: RESULT PostgreSQL with NOTIFY: the last of 1 servers knows after p50 900µs, p99 2.7ms
+    scale_test.go:99: RESULT Redis: 1,000,000 entries written in 13.004s, 62.8 MB in the store, read in 2.071s, heap 44.1 MiB
+    scale_test.go:99: RESULT PostgreSQL: 1,000,000 entries written in 13.004s, - in the store, read in 2.719s, heap 44.1 MiB
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spread := []propagation{
+		{"Redis", 50, 4180 * time.Microsecond, 10270 * time.Microsecond},
+		{"PostgreSQL with NOTIFY", 1, 900 * time.Microsecond, 2700 * time.Microsecond},
+	}
+	lists := []million{
+		{"Redis", 62.8, 2071 * time.Millisecond, 44.1},
+		{"PostgreSQL", 0, 2719 * time.Millisecond, 44.1},
+	}
+	if !slices.Equal(r.Spread, spread) || !slices.Equal(r.Million, lists) {
+		t.Errorf("got %+v", r)
+	}
+	if err := new(revocations).parse("PASS\n"); err == nil {
+		t.Error("accepts no lines")
 	}
 }
 
