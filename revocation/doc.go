@@ -31,8 +31,8 @@
 // # What the store reveals
 //
 // The store contains hashes of user IDs and token IDs, and times. Whoever can
-// write to it can log users out and block them, and can delete entries, which
-// the servers then restore. It has nothing that lets anybody in. Whoever can
-// read it sees how many users were logged out and when, and can test whether a
-// known user ID is among them.
+// write to it can log users out and block them. It has nothing that lets anybody
+// in without a valid token, but it can lift blocks. Deleted entries are restored
+// by the servers. Whoever can read it sees how many users were logged out and
+// when, and can test whether a known user ID is among them.
 package revocation

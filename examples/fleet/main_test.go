@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,7 +149,8 @@ func TestColdStart(t *testing.T) {
 		para := paratest.New(t, paratest.Config{})
 		for n, ok := range map[int]bool{31: false, 32: true} {
 			rdb := client(miniredis.RunT(t).Addr())
-			v, err := newValidator(t.Context(), config(para), rdb, "keys", make([]byte, n))
+			keys := savedKeys{rdb, "keys", make([]byte, n), slog.New(slog.DiscardHandler)}
+			v, err := keys.newValidator(t.Context(), config(para))
 			if (err == nil) != ok {
 				t.Errorf("%d bytes: %v", n, err)
 			}
@@ -157,6 +160,59 @@ func TestColdStart(t *testing.T) {
 			rdb.Close()
 		}
 	})
+}
+
+// A snapshot that somebody deleted, or that grew old, is replaced.
+func TestKeepSaved(t *testing.T) {
+	para := paratest.New(t, paratest.Config{})
+	store := miniredis.RunT(t)
+	rdb := client(store.Addr())
+	defer rdb.Close()
+	keys := savedKeys{rdb, "test:keys", secret, slog.New(slog.DiscardHandler)}
+	v, err := keys.newValidator(t.Context(), config(para))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var work sync.WaitGroup
+	work.Go(func() { keys.keepSaved(ctx, v.Keys(), time.Millisecond) })
+	defer work.Wait()
+	defer cancel()
+	if err := v.Warm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := saved(t.Context(), rdb, "test"); err != nil {
+			t.Fatal(err)
+		}
+		store.Del("test:keys")
+	}
+}
+
+// The blocks of Go on the page are parts of this program.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/fleet.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code string
+	for _, name := range []string{"server.go", "keys.go"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code += string(text)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(blocks) < 4 {
+		t.Errorf("%d blocks", len(blocks))
+	}
+	for _, block := range blocks {
+		if !strings.Contains(code, block[1]) {
+			t.Errorf("not in the program:\n%s", block[1])
+		}
+	}
 }
 
 func TestReadiness(t *testing.T) {

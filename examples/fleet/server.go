@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/parajwt/parajwt/adapters/parahttp"
 	"github.com/parajwt/parajwt/claims"
-	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/revocation"
 	"github.com/parajwt/parajwt/revocation/redisstore"
@@ -23,6 +23,8 @@ type server struct {
 	rdb       *redis.Client
 	list      *revocation.List
 	validator *middleware.Validator
+	stop      context.CancelFunc
+	work      sync.WaitGroup
 }
 
 // newServer connects a server to the fleet. It starts although Redis or Para
@@ -40,7 +42,8 @@ func newServer(ctx context.Context, cfg middleware.Config, rdb *redis.Client, pr
 		return nil, err
 	}
 	cfg.Revoked = list.Revoked
-	validator, err := newValidator(ctx, cfg, rdb, prefix+":keys", secret)
+	keys := savedKeys{rdb: rdb, key: prefix + ":keys", secret: secret, logger: cfg.Logger}
+	validator, err := keys.newValidator(ctx, cfg)
 	if err != nil {
 		list.Close()
 		return nil, err
@@ -52,48 +55,16 @@ func newServer(ctx context.Context, cfg middleware.Config, rdb *redis.Client, pr
 		}
 		cancel()
 	}
-	return &server{rdb: rdb, list: list, validator: validator}, nil
-}
-
-// newValidator returns a validator that can start while Para is down. It saves
-// each new key set to Redis under key, sealed with a secret of at least 32 random
-// bytes, and starts with the set that any server saved last. Whoever can write to
-// Redis, but does not have the secret, cannot add a key.
-func newValidator(ctx context.Context, cfg middleware.Config, rdb *redis.Client, key string,
-	secret []byte) (*middleware.Validator, error) {
-	if len(secret) < 32 {
-		return nil, errors.New("the secret of the key snapshots needs at least 32 random bytes")
-	}
-	cfg.Keys.OnChange = func(snapshot []byte) {
-		sealed, err := jwks.Seal(snapshot, secret)
-		if err == nil {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			err = rdb.Set(ctx, key, sealed, 0).Err()
-		}
-		if err != nil {
-			cfg.Logger.Warn("the key set was not saved", "error", err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	sealed, err := rdb.Get(ctx, key).Bytes()
-	if err == nil {
-		cfg.Keys.Initial = jwks.Sealed(sealed, secret)
-		validator, err := middleware.New(cfg)
-		if err == nil {
-			return validator, nil
-		}
-		// A snapshot that somebody changed must not keep the server from starting.
-		cfg.Logger.Warn("the saved key set is not used", "error", err)
-		cfg.Keys.Initial = jwks.Source{}
-	} else if !errors.Is(err, redis.Nil) { // nobody saved one yet
-		cfg.Logger.Warn("the saved key set could not be read", "error", err)
-	}
-	return middleware.New(cfg)
+	s := &server{rdb: rdb, list: list, validator: validator}
+	saving, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.work.Go(func() { keys.keepSaved(saving, validator.Keys(), time.Hour) })
+	return s, nil
 }
 
 func (s *server) close() {
+	s.stop()
+	s.work.Wait()
 	s.validator.Close()
 	s.list.Close() // writes what is pending, so Redis is closed last
 	s.rdb.Close()

@@ -134,6 +134,8 @@ func TestPostgresSaysWhatToDo(t *testing.T) {
 	server.exec(pgstore.Schema("good"))
 	server.exec(`CREATE ROLE reader LOGIN`)
 	server.exec(`GRANT SELECT ON good TO reader`)
+	server.exec(`CREATE ROLE writer LOGIN`)
+	server.exec(`GRANT SELECT, INSERT, DELETE ON good TO writer`)
 	dsn := server.dsn(server.port)
 	e := []revocation.Entry{{Kind: revocation.KindAll, At: time.Now(), Expires: time.Now()}}
 	for name, test := range map[string]struct{ dsn, table, want string }{
@@ -150,8 +152,15 @@ func TestPostgresSaysWhatToDo(t *testing.T) {
 			t.Errorf("%s: got %v, want an error with %q", name, err, test.want)
 		}
 	}
-	if err := newPostgresStore(t, openPostgres(t, dsn), "good").Append(t.Context(), e); err != nil {
-		t.Error(err)
+	granted := strings.Replace(dsn, "postgres@", "writer@", 1)
+	for name, dsn := range map[string]string{"the owner": dsn, "a granted user": granted} {
+		store := newPostgresStore(t, openPostgres(t, dsn), "good")
+		if err := store.Append(t.Context(), e); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if b, err := store.Read(t.Context(), "", 0); err != nil || len(b.Entries) == 0 {
+			t.Errorf("%s: got %+v, %v", name, b, err)
+		}
 	}
 }
 
