@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -37,14 +38,14 @@ The user logs out on B, which answers 202 after TIME: not shared yet
 Redis is back
     A refuses after TIME
 `
+	const coldStart = `Para goes down. Server C starts with the keys that A and B saved
+    C: %d for the old token, 200 for a new one
+`
 	times := regexp.MustCompile(`\d[0-9.]*(s|ms|µs)`)
 	for name, test := range map[string]struct{ url, want string }{
-		"embedded Redis": {"", beforeOutage + outage + `Para goes down. Server C starts with the keys that A and B saved
-    C: 401 for the old token, 200 for a new one
-`},
-		"REDIS_URL": {"redis://" + miniredis.RunT(t).Addr() + "/0", beforeOutage + `Para goes down. Server C starts with the keys that A and B saved
-    C: 200 for the old token, 200 for a new one
-`},
+		"embedded Redis": {"", beforeOutage + outage + fmt.Sprintf(coldStart, 401)},
+		"REDIS_URL": {"redis://" + miniredis.RunT(t).Addr() + "/0",
+			beforeOutage + fmt.Sprintf(coldStart, 200)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -50,8 +50,8 @@ type million struct {
 // listSizes are the entries of the lists that are measured.
 var listSizes = []int{0, 1000, 1_000_000}
 
-// revocations measures in passes of its own, because a list of 1,000,000 entries
-// would slow down the garbage collector of the other rows.
+// revocations measures after the passes, because a list of 1,000,000 entries
+// changes the pace of the garbage collector for the other rows.
 func (b *bench) revocations() (err error) {
 	rows, stop, err := b.suite.Revocations(listSizes...)
 	if errors.Is(err, suite.ErrNoRedis) {
@@ -123,7 +123,8 @@ var (
 	spreadLine = regexp.MustCompile(
 		`RESULT (.+): the last of (\d+) servers knows after p50 (\S+), p99 (\S+)`)
 	millionLine = regexp.MustCompile(
-		`RESULT (.+): 1,000,000 entries written in \S+, (\S+)(?: MB)? in the store, read in (\S+), heap (\S+) MiB`)
+		`RESULT (.+): 1,000,000 entries written in \S+, (\S+)(?: MB)? in the store, ` +
+			`read in (\S+), heap (\S+) MiB`)
 )
 
 // parse reads the lines of integration/revocation that have RESULT.
@@ -161,13 +162,14 @@ func (r *revocations) parse(out string) error {
 func (r revocations) markdown(p func(string, ...any), cores int) {
 	p("## Revocation")
 	p("")
-	p("What `Config.Revoked` adds to the repeat token, above the same validator without it just before and just after. No user is revoked.")
-	p("The two Redis clients ask a server on loopback.")
+	p("What `Config.Revoked` adds to the repeat token, above the same validator without it just before and just after.")
+	p("No user is revoked. The two Redis clients ask a server on loopback.")
 	p("")
 	p("| | ns | ns with %d callers | allocations |", cores)
 	p("| --- | ---: | ---: | ---: |")
 	for _, row := range r.Rows {
-		p("| %s | %+.0f | %+.0f | %.0f |", bold(row.Name, row.Lists), row.One.median(), row.Many.median(), row.Allocs.median())
+		p("| %s | %+.0f | %+.0f | %.0f |", bold(row.Name, row.Lists), row.One.median(),
+			row.Many.median(), row.Allocs.median())
 	}
 	p("")
 	if r.Missing != "" {
@@ -175,7 +177,8 @@ func (r revocations) markdown(p func(string, ...any), cores int) {
 		p("")
 	}
 	if len(r.Spread) > 0 {
-		p("How long the last of the servers takes to refuse, from the call of `RevokeUser` on another one. Real servers on loopback.")
+		p("How long the last of the servers takes to refuse, from the call of `RevokeUser` on another one.")
+		p("Real servers on loopback.")
 		p("")
 		p("| | servers | p50, ms | p99, ms |")
 		p("| --- | ---: | ---: | ---: |")
@@ -211,9 +214,10 @@ func (r revocations) reaches(most func(what, format string, here, limit float64)
 			most("the same, allocations", "%.0f", row.Allocs.median(), 0)
 		}
 	}
+	limits := map[string]float64{"Redis": 10, "PostgreSQL with NOTIFY": 50, "PostgreSQL": 1000}
 	for _, s := range r.Spread {
-		limit := map[string]float64{"Redis": 10, "PostgreSQL with NOTIFY": 50, "PostgreSQL": 1000}[s.Store]
-		most(fmt.Sprintf("a revocation reaches the last of %d, %s, p99", s.Servers, s.Store), "%.1f ms", ms(s.P99), limit)
+		most(fmt.Sprintf("a revocation reaches the last of %d, %s, p99", s.Servers, s.Store),
+			"%.1f ms", ms(s.P99), limits[s.Store])
 	}
 	for _, m := range r.Million {
 		if m.MB > 0 {
@@ -227,8 +231,9 @@ func (r revocations) reaches(most func(what, format string, here, limit float64)
 // panel is the chart's.
 func (r revocations) panel() panel {
 	chart := panel{
-		title:    "Revocation: what the check adds to a repeated token",
-		subtitle: "nanoseconds and allocations for each request; shorter is better. parajwt looks at a local list, the others ask Redis",
+		title: "Revocation: what the check adds to a repeated token",
+		subtitle: "nanoseconds and allocations for each request; shorter is better. " +
+			"parajwt looks at a local list, the others ask Redis",
 	}
 	for _, row := range r.Rows {
 		ns := row.One.median()

@@ -70,9 +70,10 @@ func (s *Suite) Revocations(entries ...int) (rows []Row, stop func(), err error)
 	stops = append(stops, func() { rdb.Close(); cached.Close() })
 	for _, hook := range []struct {
 		name    string
-		revoked func(context.Context, *claims.Claims, time.Time) (bool, error)
+		revoked hook
 	}{
-		{"rueidis, client-side cache", func(ctx context.Context, user *claims.Claims, _ time.Time) (bool, error) {
+		{"rueidis, client-side cache", func(ctx context.Context, user *claims.Claims,
+			_ time.Time) (bool, error) {
 			command := cached.B().Get().Key("revoked:" + user.UserID).Cache()
 			err := cached.DoCache(ctx, command, time.Hour).Error()
 			if rueidis.IsRedisNil(err) {
@@ -80,7 +81,8 @@ func (s *Suite) Revocations(entries ...int) (rows []Row, stop func(), err error)
 			}
 			return true, err
 		}},
-		{"go-redis, GET for each request", func(ctx context.Context, user *claims.Claims, _ time.Time) (bool, error) {
+		{"go-redis, GET for each request", func(ctx context.Context, user *claims.Claims,
+			_ time.Time) (bool, error) {
 			err := rdb.Get(ctx, "revoked:"+user.UserID).Err()
 			if errors.Is(err, redis.Nil) {
 				return false, nil
@@ -97,9 +99,11 @@ func (s *Suite) Revocations(entries ...int) (rows []Row, stop func(), err error)
 	return rows, stop, nil
 }
 
+// hook is a Config.Revoked.
+type hook func(context.Context, *claims.Claims, time.Time) (bool, error)
+
 // repeatWith is [Suite.Repeat] with Config.Revoked.
-func (s *Suite) repeatWith(ctx context.Context, name string,
-	revoked func(context.Context, *claims.Claims, time.Time) (bool, error)) (Row, error) {
+func (s *Suite) repeatWith(ctx context.Context, name string, revoked hook) (Row, error) {
 	v, err := middleware.New(middleware.Config{
 		Environment: jwks.Environment{Name: "benchmark", URL: s.base + fixture.WellKnown},
 		APIKeyIDs:   []string{fixture.APIKeyID},
@@ -129,7 +133,8 @@ func filled(ctx context.Context, n int) (*revocation.List, error) {
 		return nil, err
 	}
 	for i := range n {
-		if err := source.RevokeUser(ctx, fmt.Sprintf("%08x-38d3-4650-91a8-%012x", i, i*7919)); err != nil {
+		id := fmt.Sprintf("%08x-38d3-4650-91a8-%012x", i, i*7919)
+		if err := source.RevokeUser(ctx, id); err != nil {
 			return nil, err
 		}
 	}
@@ -170,7 +175,8 @@ func (l *log) Append(context.Context, []revocation.Entry) error {
 	return errors.New("this store is for reading")
 }
 
-func (l *log) Read(ctx context.Context, _ revocation.Cursor, wait time.Duration) (revocation.Batch, error) {
+func (l *log) Read(ctx context.Context, _ revocation.Cursor, wait time.Duration) (
+	revocation.Batch, error) {
 	var b revocation.Batch
 	for ; l.next < l.entries && len(b.Entries) < 1000; l.next++ {
 		line, rest, _ := bytes.Cut(l.lines, []byte("\n"))
