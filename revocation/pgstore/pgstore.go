@@ -202,57 +202,60 @@ func (s *Store) Read(ctx context.Context, after revocation.Cursor, wait time.Dur
 	}
 }
 
+// clockQuery returns the server's clock in milliseconds since 1970.
+const clockQuery = `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint`
+
 func (s *Store) readNow(ctx context.Context, after revocation.Cursor) (
 	batch revocation.Batch, err error) {
 	seq, mark, ok := parseCursor(after)
 	if !ok {
 		seq, mark = 0, 0 // no row is like that, so it is a gap
 	}
-	// One statement sees one state of the table. The join returns the clock also
-	// if there are no rows, and computes it once. left bounds what another program
-	// may have written.
+	// The clock is a subquery, which is computed once. left bounds what another
+	// program may have written.
 	rows, err := s.db.QueryContext(ctx, `
-SELECT clock.ms, r.*
-FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms) clock LEFT JOIN (
-	SELECT seq, mark, left(kind, 20), left(subject, 100), at, expires
-	FROM `+s.table+` WHERE seq >= $1 ORDER BY seq LIMIT $2
-) r ON true ORDER BY r.seq`, seq, readCount+1)
+SELECT (`+clockQuery+`), seq, mark, left(kind, 20), left(subject, 100), at, expires
+FROM `+s.table+` WHERE seq >= $1 ORDER BY seq LIMIT $2`, seq, readCount+1)
 	if err != nil {
 		return batch, err
 	}
 	defer rows.Close()
 	count, found := 0, after == ""
-	var clock int64
-	var rowSeq, rowMark, at, expires sql.NullInt64
-	var kind, subject sql.NullString
+	var clock, rowSeq, rowMark, at, expires int64
+	var kind, subject string
 	for rows.Next() {
 		err := rows.Scan(&clock, &rowSeq, &rowMark, &kind, &subject, &at, &expires)
 		if err != nil {
 			return batch, err
 		}
-		batch.Time = time.UnixMilli(clock)
-		if !rowSeq.Valid {
-			break // the table has no such rows
-		}
 		count++
 		if !found {
-			if found = rowSeq.Int64 == seq && rowMark.Int64 == mark; !found {
+			if found = rowSeq == seq && rowMark == mark; !found {
 				break
 			}
 			continue
 		}
-		batch.Entries = append(batch.Entries,
-			decode(kind.String, subject.String, at.Int64, expires.Int64))
+		batch.Entries = append(batch.Entries, decode(kind, subject, at, expires))
+	}
+	if err := rows.Close(); err != nil {
+		return batch, err
 	}
 	if err := rows.Err(); err != nil {
 		return batch, err
 	}
+	if count == 0 {
+		err := s.db.QueryRowContext(ctx, clockQuery).Scan(&clock)
+		if err != nil {
+			return batch, err
+		}
+	}
+	batch.Time = time.UnixMilli(clock)
 	if !found {
 		return revocation.Batch{Gap: true, Time: batch.Time}, nil
 	}
 	batch.Next = after
 	if len(batch.Entries) > 0 {
-		batch.Next = revocation.Cursor(fmt.Sprintf("%d-%d", rowSeq.Int64, rowMark.Int64))
+		batch.Next = revocation.Cursor(fmt.Sprintf("%d-%d", rowSeq, rowMark))
 	}
 	batch.End = count <= readCount
 	return batch, nil
