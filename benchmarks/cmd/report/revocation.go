@@ -239,7 +239,7 @@ func (r revocations) panel() panel {
 		ns := row.One.median()
 		name := row.Name
 		if row.Lists {
-			name = "parajwt, " + name
+			name = "parajwt, " + strings.TrimPrefix(name, "list of ")
 		}
 		chart.bars = append(chart.bars, bar{
 			name: name, value: fmt.Sprintf("%s ns, %.0f allocs", thousands(int(ns)), row.Allocs.median()),
