@@ -107,7 +107,6 @@ func (cfg Config) checked() (Config, error) {
 func New(cfg Config) (*List, error) {
 	cfg, err := cfg.checked()
 	l := &List{cfg: cfg, epoch: 1}
-	l.filter.Store(newFilter(minFilter))
 	if cfg.Store == nil {
 		l.fresh.Store(&freshness{always: true})
 	}

@@ -50,7 +50,6 @@ type List struct {
 	cfg Config
 
 	// What Revoked reads. It takes no lock and writes nothing.
-	filter atomic.Pointer[filter]
 	tables [numTables]table
 	before atomic.Int64 // tokens issued before this are out, in milliseconds
 	fresh  atomic.Pointer[freshness]
@@ -109,6 +108,22 @@ type freshness struct {
 	always bool      // there is no store
 	at     time.Time // when the read was sent
 	wall   int64     // the same, in nanoseconds since 1970
+	until  time.Time // at plus MaxStaleness, with the reading of the monotonic clock
+	limit  int64     // wall plus MaxStaleness
+}
+
+// provenAt returns the freshness of a read that was sent at a time.
+func (l *List) provenAt(at time.Time) *freshness {
+	wall := at.UnixNano()
+	return &freshness{
+		at: at, wall: wall,
+		until: at.Add(l.cfg.MaxStaleness), limit: wall + int64(l.cfg.MaxStaleness),
+	}
+}
+
+// holds reports whether staleness(now) is at most MaxStaleness.
+func (f *freshness) holds(now time.Time) bool {
+	return f.always || !now.After(f.until) && now.UnixNano() <= f.limit
 }
 
 // staleness is the time since the proof. It takes the larger of what the
@@ -140,11 +155,8 @@ func (l *List) Revoked(_ context.Context, user *claims.Claims, now time.Time) (b
 	if user == nil {
 		return false, errNoClaims
 	}
-	f := l.filter.Load()
-	if f.has(filterHash(user.UserID)) || f.has(filterHash(user.TokenID)) {
-		if l.listed(user) {
-			return true, nil
-		}
+	if l.mayList(user) && l.listed(user) {
+		return true, nil
 	}
 	if before := l.before.Load(); before != 0 && !user.IssuedAt.IsZero() &&
 		user.IssuedAt.UnixMilli() < before {
@@ -154,13 +166,26 @@ func (l *List) Revoked(_ context.Context, user *claims.Claims, now time.Time) (b
 	if fresh == nil {
 		return false, ErrNotReady
 	}
-	if fresh.always || fresh.staleness(now) <= l.cfg.MaxStaleness || l.cfg.AcceptStale {
-		return false, nil
+	if !fresh.holds(now) && !l.cfg.AcceptStale {
+		return false, ErrStale
 	}
-	return false, ErrStale
+	return false, nil
 }
 
-// listed looks up what the filter may have.
+// mayList reports whether a filter has the user or the token. An ID is hashed
+// only if a table that could have it has entries.
+func (l *List) mayList(user *claims.Claims) bool {
+	ofUsers, ofBlocks := l.tables[users].filter.Load(), l.tables[blocks].filter.Load()
+	if ofUsers != nil || ofBlocks != nil {
+		if hash := filterHash(user.UserID); ofUsers.has(hash) || ofBlocks.has(hash) {
+			return true
+		}
+	}
+	ofTokens := l.tables[tokens].filter.Load()
+	return ofTokens != nil && ofTokens.has(filterHash(user.TokenID))
+}
+
+// listed looks up what a filter may have.
 func (l *List) listed(user *claims.Claims) bool {
 	if user.UserID != "" {
 		id := identify(user.UserID)
@@ -333,7 +358,9 @@ func (l *List) merge(p packed) *slot {
 	s := t.find(p.id)
 	if s == nil {
 		s = t.add(p.id, state, p.expires)
-		l.filterAdd(p)
+		if p.kind != KindAll {
+			t.filterAdd(p.id.hash)
+		}
 	} else {
 		old := s.state.Load()
 		// Of a block and its end at one time, the block counts.
@@ -359,34 +386,6 @@ func (l *List) merge(p packed) *slot {
 	return s
 }
 
-// filterAdd makes the filter have p. The caller holds mu.
-func (l *List) filterAdd(p packed) {
-	if p.kind == KindAll {
-		return
-	}
-	f := l.filter.Load()
-	if l.entries() > f.room {
-		l.rebuildFilter()
-		return
-	}
-	f.add(p.id.hash)
-}
-
-func (l *List) rebuildFilter() {
-	room := minFilter
-	for room < l.entries() {
-		room *= 2
-	}
-	f := newFilter(room)
-	for t := range all {
-		l.tables[t].each(func(s *slot) bool {
-			f.add(s.id().hash)
-			return true
-		})
-	}
-	l.filter.Store(f)
-}
-
 // entries is the number of entries that Limit bounds. The caller holds mu.
 func (l *List) entries() int {
 	return l.tables[users].used + l.tables[tokens].used + l.tables[blocks].used
@@ -400,14 +399,14 @@ func (l *List) sweep(now time.Time, every time.Duration) {
 	}
 	l.swept = now
 	expired := l.expired(now)
-	before := l.entries()
 	for t := range all {
+		before := l.tables[t].used
 		l.tables[t].purge(func(s *slot) bool {
 			return expired(s.expires()) && s.state.Load()&flagQueued == 0
 		})
-	}
-	if l.entries() < before {
-		l.rebuildFilter()
+		if l.tables[t].used < before {
+			l.tables[t].rebuildFilter()
+		}
 	}
 }
 

@@ -216,7 +216,7 @@ func (l *List) proved(at time.Time) {
 	if l.closed {
 		return
 	}
-	l.fresh.Store(&freshness{at: at, wall: at.UnixNano()})
+	l.fresh.Store(l.provenAt(at))
 	select {
 	case <-l.ready:
 	default:

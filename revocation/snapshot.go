@@ -86,7 +86,7 @@ func (l *List) restore(data []byte) error {
 	// A snapshot that claims to be of the future is one of now.
 	if l.cfg.Store != nil {
 		proof := time.UnixMilli(min(at, now.UnixMilli()))
-		l.fresh.Store(&freshness{at: proof, wall: proof.UnixNano()})
+		l.fresh.Store(l.provenAt(proof))
 	}
 	return nil
 }

@@ -10,7 +10,8 @@ import (
 // shards grow one at a time, so that growing needs little memory at once.
 type table struct {
 	shards [64]atomic.Pointer[shard]
-	used   int // of the holder of List.mu
+	filter atomic.Pointer[filter] // nil while the table is empty
+	used   int                    // of the holder of List.mu
 }
 
 type shard struct {
@@ -159,6 +160,32 @@ func (t *table) purge(drop func(*slot) bool) {
 	}
 }
 
+// filterAdd makes the filter have an ID that was added to the table.
+func (t *table) filterAdd(hash uint32) {
+	if f := t.filter.Load(); f != nil && t.used <= f.room {
+		f.add(hash)
+		return
+	}
+	t.rebuildFilter()
+}
+
+func (t *table) rebuildFilter() {
+	if t.used == 0 {
+		t.filter.Store(nil)
+		return
+	}
+	room := minFilter
+	for room < t.used {
+		room *= 2
+	}
+	f := newFilter(room)
+	t.each(func(s *slot) bool {
+		f.add(s.id().hash)
+		return true
+	})
+	t.filter.Store(f)
+}
+
 // filter is a Bloom filter of 64-bit words. All bits of one ID are in one word,
 // so a look-up is one load. It has at least 16 bits an entry. An ID that it does
 // not have is in no table.
@@ -180,7 +207,12 @@ func (f *filter) mask(hash uint32) (index, mask uint64) {
 	return index, 1<<(mixed>>58) | 1<<(mixed>>52&63) | 1<<(mixed>>46&63)
 }
 
+// has reports whether the table may have an ID with this hash. A nil filter has
+// none.
 func (f *filter) has(hash uint32) bool {
+	if f == nil {
+		return false
+	}
 	index, mask := f.mask(hash)
 	return f.words[index].Load()&mask == mask
 }
