@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -32,19 +33,19 @@ func TestClockSetBack(t *testing.T) {
 	refused(t, c, "junk", jwks.ErrUnknownKey)
 	begun(2)
 
-	now.advance(-30 * time.Second) // as NTP may
+	now.Advance(-30 * time.Second) // as NTP may
 	found(t, c, "a")
 	refused(t, c, "junk", jwks.ErrUnknownKey) // and this is no way round the cooldown
 	begun(2)
 
 	l.serves(keyB())
-	now.advance(-24 * time.Hour)
+	now.Advance(-24 * time.Hour)
 	found(t, c, "a")
 	begun(3)
 	refused(t, c, "a", jwks.ErrUnknownKey) // it is an unknown key now, and asks
 	begun(4)
 
-	now.advance(-24 * time.Hour)
+	now.Advance(-24 * time.Hour)
 	found(t, c, "b")
 	begun(5)
 	l.serves(keyA(), keyB())
@@ -52,11 +53,11 @@ func TestClockSetBack(t *testing.T) {
 	begun(6)
 
 	l.does(status(500))
-	now.advance(refresh)
+	now.Advance(refresh)
 	found(t, c, "a")
 	begun(7)
 	l.serves(keyA())
-	now.advance(-24 * time.Hour)
+	now.Advance(-24 * time.Hour)
 	found(t, c, "a")
 	begun(8)
 	if st := c.Status(); st.Failures != 0 || !st.FetchedAt.Equal(now.Now()) {
@@ -66,7 +67,7 @@ func TestClockSetBack(t *testing.T) {
 	l.does(body(`{"keys":[]}`))
 	for i := range 4 {
 		found(t, c, "a")
-		now.advance(-24 * time.Hour)
+		now.Advance(-24 * time.Hour)
 		settle(c)
 		begun(uint64(9 + i))
 	}
@@ -78,8 +79,8 @@ func TestClockSetBackDuringFetch(t *testing.T) {
 	l := newLab(t)
 	now := newClock()
 	l.does(func(w http.ResponseWriter, r *http.Request) {
-		now.advance(-24 * time.Hour)
-		body(setOf(keyA()))(w, r)
+		now.Advance(-24 * time.Hour)
+		body(testkit.SetOf(keyA()))(w, r)
 	})
 	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	if err := c.Warm(t.Context()); err != nil {
@@ -155,10 +156,10 @@ func TestTimerAndOwnClock(t *testing.T) {
 		found(t, c, "a")
 		time.Sleep(time.Hour) // and now does not move
 		l.fetched(t, 1)
-		now.advance(refresh)
+		now.Advance(refresh)
 		time.Sleep(refresh)
 		l.fetched(t, 2)
-		now.advance(-time.Hour) // set back: the timer finds that out too
+		now.Advance(-time.Hour) // set back: the timer finds that out too
 		time.Sleep(refresh)
 		l.fetched(t, 3)
 	})

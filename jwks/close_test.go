@@ -15,6 +15,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -58,7 +59,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			l.does(func(w http.ResponseWriter,
 				r *http.Request) {
 				close(entered)
-				stall(setOf(keyA()))(w, r)
+				stall(testkit.SetOf(keyA()))(w, r)
 			})
 			c := l.cache(t, jwks.Config{FetchTimeout: time.Minute})
 			go c.Warm(context.Background())
@@ -113,7 +114,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 // A timer that is left would hold on to the cache, so a closed one that can be
 // collected left none.
 func TestClosedCacheIsCollected(t *testing.T) {
-	for name, answer := range map[string]http.HandlerFunc{"idle": body(setOf(keyA())),
+	for name, answer := range map[string]http.HandlerFunc{"idle": body(testkit.SetOf(keyA())),
 		"in a hanging fetch": hang} {
 		l := newLab(t)
 		l.does(answer)
@@ -219,9 +220,9 @@ func TestCloseWhileLookingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
 		l.does(hang)
-		var log logbook
+		var log testkit.Log
 		var readings atomic.Int64
-		c := l.cache(t, jwks.Config{}, jwks.WithLogger(log.logger()),
+		c := l.cache(t, jwks.Config{}, jwks.WithLogger(log.Logger()),
 			jwks.WithClock(func() time.Time { readings.Add(1); return time.Now() }))
 		var wg sync.WaitGroup
 		for range 10 {
@@ -229,7 +230,7 @@ func TestCloseWhileLookingUp(t *testing.T) {
 		}
 		synctest.Wait()
 		atOnce(t, func() { c.Close(); wg.Wait() })
-		if lines := log.messages(); len(lines) != 0 {
+		if lines := messages(&log); len(lines) != 0 {
 			t.Errorf("logged: %q", lines)
 		}
 		before := readings.Load()

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -77,7 +78,7 @@ func TestNewDoesNothing(t *testing.T) {
 	for _, env := range []jwks.Environment{jwks.Prod, jwks.Beta, jwks.Sandbox} {
 		for _, cfg := range []jwks.Config{
 			{HTTPClient: offNetwork},
-			{HTTPClient: offNetwork, Initial: jwks.FromKeySet(env, []byte(setOf(keyA())))},
+			{HTTPClient: offNetwork, Initial: jwks.FromKeySet(env, []byte(testkit.SetOf(keyA())))},
 		} {
 			c, err := jwks.New(env, cfg)
 			if err != nil {
@@ -107,7 +108,7 @@ func (n noNetwork) RoundTrip(*http.Request) (*http.Response, error) {
 func TestConfigIsCopied(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
-	algorithms, data := []string{"ES256"}, []byte(setOf(keyB()))
+	algorithms, data := []string{"ES256"}, []byte(testkit.SetOf(keyB()))
 	c := l.cache(t, jwks.Config{Initial: jwks.FromKeySet(l.env(), data)},
 		jwks.WithAlgorithms(algorithms...))
 	initial := jwks.FromKeySet(l.env(), data)
@@ -125,10 +126,10 @@ func TestConfigIsCopied(t *testing.T) {
 }
 
 func TestAlgorithms(t *testing.T) {
-	pairs := rsaPairs()
-	named := `{"kid":"named","alg":"RS512",` + pairs[0].public + `}`
-	wrong := `{"kid":"wrong","alg":"ES256",` + pairs[0].public + `}`
-	text := set(named, wrong, pairs[0].jwk(), keyA().jwk())
+	named := `{"kid":"named","alg":"RS512",` + testkit.RSA(0).Members() + `}`
+	wrong := `{"kid":"wrong","alg":"ES256",` + testkit.RSA(0).Members() + `}`
+	open := `{"kid":"rsa0",` + testkit.RSA(0).Members() + `}` // for any RSA algorithm
+	text := testkit.Set(named, wrong, open, keyA().JWK())
 	for _, test := range []struct {
 		algorithms []string
 		want       map[string]string
@@ -164,20 +165,20 @@ func TestAlgorithms(t *testing.T) {
 // The keys of a set verify what was signed with them, and nothing else.
 func TestVerify(t *testing.T) {
 	const input = "header.payload"
-	signers := []pair{rsaPairs()[0], rsaPairs()[1], ecPairs()[0], ecPairs()[1]}
+	signers := []testkit.Signer{testkit.RSA(0), testkit.RSA(1), testkit.EC(0), testkit.EC(1)}
 	l := newLab(t)
 	l.serves(signers...)
 	c := l.cache(t, jwks.Config{})
 	for _, holder := range signers {
-		key := found(t, c, holder.id)
+		key := found(t, c, holder.ID)
 		for _, signer := range signers {
 			if err := key.Verify([]byte(input),
-				signer.sign(input)); (err == nil) != (signer.id == holder.id) {
-				t.Errorf("%s's signature under the key %s: %v", signer.id, holder.id, err)
+				signer.Signature(input)); (err == nil) != (signer.ID == holder.ID) {
+				t.Errorf("%s's signature under the key %s: %v", signer.ID, holder.ID, err)
 			}
 		}
-		if key.Verify([]byte(input+"x"), holder.sign(input)) == nil {
-			t.Errorf("%s verifies what was not signed", holder.id)
+		if key.Verify([]byte(input+"x"), holder.Signature(input)) == nil {
+			t.Errorf("%s verifies what was not signed", holder.ID)
 		}
 	}
 }
@@ -203,7 +204,7 @@ func TestKeyAt(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { c.KeyAt(t.Context(), "a", now.Now()) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
-	now.advance(refresh)
+	now.Advance(refresh)
 	if _, err := c.KeyAt(t.Context(), "a", now.Now()); err != nil {
 		t.Error(err)
 	}
@@ -216,7 +217,7 @@ func TestKeyAt(t *testing.T) {
 func TestInitial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
-		l.does(after(time.Second, body(setOf(keyB()))))
+		l.does(after(time.Second, body(testkit.SetOf(keyB()))))
 		c := l.cache(t, jwks.Config{Initial: l.keySet(keyA())})
 		atOnce(t, func() { found(t, c, "a") })
 		time.Sleep(time.Second)
@@ -235,7 +236,7 @@ func TestInitial(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(24 * time.Hour)
-			l.does(after(time.Second, body(setOf(keyB()))))
+			l.does(after(time.Second, body(testkit.SetOf(keyB()))))
 			c := l.cache(t, jwks.Config{Initial: jwks.FromBytes(snapshot)})
 			atOnce(t, func() { found(t, c, "a"); found(t, c, "a") })
 			time.Sleep(time.Second)
@@ -244,13 +245,13 @@ func TestInitial(t *testing.T) {
 		})
 	})
 	t.Run("what is not used is logged", func(t *testing.T) {
-		var log logbook
+		var log testkit.Log
 		l := newLab(t)
-		text := []byte(set(`{"kid":"x","kty":"LWE"}`, keyA().jwk()))
+		text := []byte(testkit.Set(`{"kid":"x","kty":"LWE"}`, keyA().JWK()))
 		l.cache(t, jwks.Config{Initial: jwks.FromKeySet(l.env(), text)},
-			jwks.WithLogger(log.logger()))
-		if lines := log.with("is not used"); len(lines) != 1 || lines[0].attrs["kid"] != "x" {
-			t.Errorf("logged: %+v", log.lines)
+			jwks.WithLogger(log.Logger()))
+		if lines := log.With("is not used"); len(lines) != 1 || lines[0]["kid"] != "x" {
+			t.Errorf("logged: %+v", log.With(""))
 		}
 	})
 	t.Run("Warm waits for Para", func(t *testing.T) {
@@ -281,8 +282,8 @@ func TestInitial(t *testing.T) {
 			{72 * time.Hour, false, true},
 		} {
 			at := newClock()
-			at.advance(step.age)
-			now.set(at.Now())
+			at.Advance(step.age)
+			now.Set(at.Now())
 			settle(c)
 			if st := c.Status(); st.Usable != step.usable || st.Stale != step.stale {
 				t.Errorf("at %v: %+v", step.age, st)
@@ -297,7 +298,7 @@ func TestOffline(t *testing.T) {
 	now := newClock()
 	c, err := jwks.New(jwks.Prod, jwks.Config{
 		Offline:    true,
-		Initial:    jwks.FromKeySet(jwks.Prod, []byte(setOf(keyA()))),
+		Initial:    jwks.FromKeySet(jwks.Prod, []byte(testkit.SetOf(keyA()))),
 		HTTPClient: &http.Client{Transport: noNetwork{t}},
 	}, jwks.WithClock(now.Now))
 	if err != nil {
@@ -305,7 +306,7 @@ func TestOffline(t *testing.T) {
 	}
 	key := found(t, c, "a")
 	for range 10 {
-		now.advance(365 * 24 * time.Hour)
+		now.Advance(365 * 24 * time.Hour)
 		if found(t, c, "a") != key {
 			t.Error("another key")
 		}
@@ -314,7 +315,7 @@ func TestOffline(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	now.set(time.Date(1971, 1, 1, 0, 0, 0, 0, time.UTC)) // a board without a battery
+	now.Set(time.Date(1971, 1, 1, 0, 0, 0, 0, time.UTC)) // a board without a battery
 	found(t, c, "a")
 	st := c.Status()
 	if !st.Usable || st.Stale || !st.StaleAt.IsZero() || !st.NextFetch.IsZero() || st.Fetches != 0 {

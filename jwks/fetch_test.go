@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -20,6 +21,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -99,7 +101,7 @@ func TestTooLargeBody(t *testing.T) {
 	t.Run("compressed", func(t *testing.T) {
 		var small bytes.Buffer
 		z := gzip.NewWriter(&small)
-		io.WriteString(z, strings.Repeat(" ", 1<<20)+setOf(keyA()))
+		io.WriteString(z, strings.Repeat(" ", 1<<20)+testkit.SetOf(keyA()))
 		z.Close()
 		l := newLab(t)
 		l.does(body(small.String(), "Content-Encoding", "gzip"))
@@ -111,7 +113,7 @@ func TestTooLargeBody(t *testing.T) {
 	})
 	t.Run("to the byte", func(t *testing.T) {
 		l := newLab(t)
-		text := setOf(keyA())
+		text := testkit.SetOf(keyA())
 		text += strings.Repeat(" ", 256<<10-len(text))
 		l.does(body(text + " "))
 		refused(t, l.cache(t, jwks.Config{}), "a", jwks.ErrUnavailable)
@@ -120,7 +122,7 @@ func TestTooLargeBody(t *testing.T) {
 	})
 	t.Run("header", func(t *testing.T) {
 		l := newLab(t)
-		l.does(body(setOf(keyA()), "X-Large", strings.Repeat("x", 100<<10)))
+		l.does(body(testkit.SetOf(keyA()), "X-Large", strings.Repeat("x", 100<<10)))
 		refused(t, l.cache(t, jwks.Config{}), "a", jwks.ErrUnavailable)
 	})
 }
@@ -130,7 +132,7 @@ func TestTooLargeBody(t *testing.T) {
 func TestDrippingBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
-		l.does(drip(setOf(keyA())))
+		l.does(drip(testkit.SetOf(keyA())))
 		c := l.cache(t, jwks.Config{FetchTimeout: 2500 * time.Millisecond})
 		before := time.Now()
 		_, err := c.Key(t.Context(), "a")
@@ -150,7 +152,7 @@ func TestContentTypeIsIgnored(t *testing.T) {
 		l := newLab(t)
 		l.does(func(w http.ResponseWriter, r *http.Request) {
 			w.Header()["Content-Type"] = []string{kind}
-			io.WriteString(w, setOf(keyA()))
+			io.WriteString(w, testkit.SetOf(keyA()))
 		})
 		found(t, l.cache(t, jwks.Config{}), "a")
 	}
@@ -162,7 +164,7 @@ func TestRequest(t *testing.T) {
 	l.does(func(w http.ResponseWriter, r *http.Request) {
 		request = r.Method + " " + r.URL.String()
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: "1"})
-		body(setOf(keyA()), "ETag", `"1"`, "Last-Modified", "Tue, 03 Feb 2026 04:05:06 GMT")(w, r)
+		body(testkit.SetOf(keyA()), "ETag", `"1"`, "Last-Modified", "Tue, 03 Feb 2026 04:05:06 GMT")(w, r)
 	})
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -186,7 +188,7 @@ func TestRequest(t *testing.T) {
 		t.Errorf("%v", first)
 	}
 
-	now.advance(refresh)
+	now.Advance(refresh)
 	settle(c)
 	l.fetched(t, 2)
 	second := l.sent()
@@ -207,12 +209,12 @@ func TestDefaultClient(t *testing.T) {
 		if !r.Close {
 			t.Error("the server was not told that the connection will not be used again")
 		}
-		body(setOf(keyA()))(w, r)
+		body(testkit.SetOf(keyA()))(w, r)
 	})
 	found(t, l.cache(t, jwks.Config{}), "a")
 	eventually(t, "disconnected", func() bool { return l.connections() == 0 })
 
-	secure := httptest.NewUnstartedServer(body(setOf(keyA())))
+	secure := httptest.NewUnstartedServer(body(testkit.SetOf(keyA())))
 	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	secure.EnableHTTP2 = true
 	secure.StartTLS()
@@ -229,11 +231,11 @@ func TestDefaultClient(t *testing.T) {
 func TestBodiesAreClosed(t *testing.T) {
 	l := newLab(t)
 	for name, answer := range map[string]http.HandlerFunc{
-		"a set":     body(setOf(keyA())),
+		"a set":     body(testkit.SetOf(keyA())),
 		"too large": body(strings.Repeat(" ", 1<<20)),
 		"500":       status(500),
 		"redirect":  redirect(302, "/elsewhere"),
-		"cut off":   cutOff(setOf(keyA())),
+		"cut off":   cutOff(testkit.SetOf(keyA())),
 	} {
 		l.does(answer)
 		var open atomic.Int64
@@ -283,19 +285,19 @@ func TestErrorsDoNotQuoteTheURL(t *testing.T) {
 		"refused":  {"http://" + closed.Addr().String(), nil},
 		"redirect": {l.url, redirect(302, "/canary-redirect")},
 		"500":      {l.url, status(500)},
-		"cut off":  {l.url, cutOff(setOf(keyA()))},
+		"cut off":  {l.url, cutOff(testkit.SetOf(keyA()))},
 		"HTML":     {l.url, html},
 	} {
 		l.does(test.answer)
-		var log logbook
+		var log testkit.Log
 		c := (&lab{url: test.base + "/canary-path?canary-query"}).cache(t, jwks.Config{},
-			jwks.WithLogger(log.logger()))
+			jwks.WithLogger(log.Logger()))
 		_, err := c.Key(t.Context(), "a")
 		if !errors.Is(err, jwks.ErrUnavailable) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", name, err)
 		}
-		for _, line := range log.lines {
-			if strings.Contains(line.attrs["error"], "canary") {
+		for _, line := range log.With("") {
+			if strings.Contains(fmt.Sprint(line), "canary") {
 				t.Errorf("%s: logged %v", name, line)
 			}
 		}

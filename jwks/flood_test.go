@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -25,7 +26,7 @@ func TestJunkFlood(t *testing.T) {
 	}
 	start := now.Now()
 	for i := range junk {
-		now.advance(time.Minute / junk)
+		now.Advance(time.Minute / junk)
 		if _, err := c.Key(t.Context(), strconv.Itoa(i)); !errors.Is(err, jwks.ErrUnknownKey) {
 			t.Fatalf("junk: %v", err)
 		}
@@ -58,7 +59,7 @@ func TestUnknownKeyJoinsFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, c := bubbleStarted(t, jwks.Config{})
 		time.Sleep(time.Minute)
-		l.does(after(time.Second, body(setOf(keyA(), keyB()))))
+		l.does(after(time.Second, body(testkit.SetOf(keyA(), keyB()))))
 		var wg sync.WaitGroup
 		for i := range 100 {
 			wg.Go(func() {
@@ -89,12 +90,12 @@ func TestCooldown(t *testing.T) {
 
 	refused(t, c, "junk", jwks.ErrUnknownKey)
 	l.fetched(t, 4)
-	d := keyA().named("d")
+	d := keyA().Named("d")
 	l.serves(keyA(), keyB(), keyC(), d)
-	now.advance(cooldown - 1)
+	now.Advance(cooldown - 1)
 	refused(t, c, "d", jwks.ErrUnknownKey)
 	l.fetched(t, 4)
-	now.advance(1)
+	now.Advance(1)
 	found(t, c, "d")
 	l.fetched(t, 5)
 }
@@ -104,7 +105,7 @@ func TestCooldown(t *testing.T) {
 func TestCooldownDoesNotKeepKeysStale(t *testing.T) {
 	l, now, c := started(t, jwks.Config{Cooldown: 10 * time.Minute, StaleLimit: refresh})
 	refused(t, c, "junk", jwks.ErrUnknownKey)
-	now.advance(refresh)
+	now.Advance(refresh)
 	found(t, c, "a")
 	l.fetched(t, 3)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -48,7 +49,7 @@ func TestFreshness(t *testing.T) {
 			now := newClock()
 			var early, late time.Duration
 			for range 10 { // jitter
-				l.does(body(setOf(keyA()), test.header...))
+				l.does(body(testkit.SetOf(keyA()), test.header...))
 				c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 				found(t, c, "a")
 				wait := c.Status().NextFetch.Sub(now.Now())
@@ -72,7 +73,7 @@ func TestFreshnessWithShortInterval(t *testing.T) {
 	for _, header := range []string{"max-age=10", "max-age=600", "no-store"} {
 		l := newLab(t)
 		now := newClock()
-		l.does(body(setOf(keyA()), "Cache-Control", header))
+		l.does(body(testkit.SetOf(keyA()), "Cache-Control", header))
 		c := l.cache(t, jwks.Config{RefreshInterval: 30 * time.Second}, jwks.WithClock(now.Now))
 		found(t, c, "a")
 		if wait := c.Status().NextFetch.Sub(now.Now()); wait < 24*time.Second ||
@@ -90,11 +91,11 @@ func TestNotModified(t *testing.T) {
 		t.Run(field, func(t *testing.T) {
 			l := newLab(t)
 			now := newClock()
-			l.does(conditional(field, version, body(setOf(keyA()))))
+			l.does(conditional(field, version, body(testkit.SetOf(keyA()))))
 			c := l.cache(t, jwks.Config{StaleLimit: 6 * time.Minute}, jwks.WithClock(now.Now))
 			key := found(t, c, "a")
 			for range 10 {
-				now.advance(refresh)
+				now.Advance(refresh)
 				settle(c)
 				if found(t, c, "a") != key {
 					t.Fatal("the key is another one")
@@ -105,8 +106,8 @@ func TestNotModified(t *testing.T) {
 			if st := c.Status(); st.Failures != 0 || !st.FetchedAt.Equal(now.Now()) {
 				t.Errorf("status: %+v", st)
 			}
-			l.does(conditional(field, `"v2"`, body(setOf(keyB()))))
-			now.advance(refresh)
+			l.does(conditional(field, `"v2"`, body(testkit.SetOf(keyB()))))
+			now.Advance(refresh)
 			settle(c)
 			refused(t, c, "a", jwks.ErrUnknownKey)
 			found(t, c, "b")
@@ -115,14 +116,14 @@ func TestNotModified(t *testing.T) {
 	t.Run("with another max-age", func(t *testing.T) {
 		l := newLab(t)
 		now := newClock()
-		l.does(conditional("ETag", `"v1"`, body(setOf(keyA()))))
+		l.does(conditional("ETag", `"v1"`, body(testkit.SetOf(keyA()))))
 		c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 		found(t, c, "a")
 		l.does(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "max-age=60")
 			conditional("ETag", `"v1"`, nil)(w, r)
 		})
-		now.advance(refresh)
+		now.Advance(refresh)
 		settle(c)
 		if st := c.Status(); st.Failures != 0 || st.NextFetch.Sub(now.Now()) > time.Minute {
 			t.Errorf("status: %+v", st)
@@ -157,10 +158,10 @@ func TestETag(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l, now := newLab(t), newClock()
-			l.does(body(setOf(keyA()), "ETag", test.etag))
+			l.does(body(testkit.SetOf(keyA()), "ETag", test.etag))
 			c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 			found(t, c, "a")
-			now.advance(refresh)
+			now.Advance(refresh)
 			settle(c)
 			l.fetched(t, 2)
 			want := ""
@@ -178,7 +179,7 @@ func TestETag(t *testing.T) {
 // A server that refuses a conditional request gets an unconditional one next.
 func TestETagAfterAFailure(t *testing.T) {
 	l, now := newLab(t), newClock()
-	good := body(setOf(keyA()), "ETag", `"v1"`)
+	good := body(testkit.SetOf(keyA()), "ETag", `"v1"`)
 	l.does(good)
 	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	key := found(t, c, "a")
@@ -189,12 +190,12 @@ func TestETagAfterAFailure(t *testing.T) {
 		}
 		good(w, r)
 	})
-	now.advance(refresh)
+	now.Advance(refresh)
 	settle(c)
 	if st := c.Status(); l.sent().Get("If-None-Match") == "" || st.Failures != 1 {
 		t.Fatalf("the conditional request did not fail: %+v", st)
 	}
-	now.advance(2 * time.Second)
+	now.Advance(2 * time.Second)
 	settle(c)
 	if st := c.Status(); l.sent().Get("If-None-Match") != "" || st.State != jwks.StateFresh {
 		t.Errorf("the next request: %+v", st)

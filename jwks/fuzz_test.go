@@ -4,13 +4,14 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
 // FuzzSource gives New anything at all. It must not panic, what it takes must
 // have a key, and what it saves it must take back.
 func FuzzSource(f *testing.F) {
-	online, err := offline(jwks.Beta, jwks.FromKeySet(jwks.Beta, []byte(setOf(keyA(), keyB()))))
+	online, err := offline(jwks.Beta, jwks.FromKeySet(jwks.Beta, []byte(testkit.SetOf(keyA(), keyB()))))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -21,13 +22,13 @@ func FuzzSource(f *testing.F) {
 	f.Add(saved)
 	for _, text := range []string{
 		"", "{}", "null", "[]", "\xef\xbb\xbf{}", `{"keys":[]}`, `{"keys":null}`,
-		setOf(keyA()), setOf(keyA(), keyA()), setOf(keyA(), keyB()),
-		setOf(rsaPairs()[0]),
-		set(`{"kid":"x","kty":"oct","k":"c2VjcmV0"}`, keyA().jwk()),
-		set(`{"kid":"x","kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`),
+		testkit.SetOf(keyA()), testkit.SetOf(keyA(), keyA()), testkit.SetOf(keyA(), keyB()),
+		testkit.SetOf(testkit.RSA(0)),
+		testkit.Set(`{"kid":"x","kty":"oct","k":"c2VjcmV0"}`, keyA().JWK()),
+		testkit.Set(`{"kid":"x","kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`),
 		`{"parajwt":{"environment":"beta","url":"` + jwks.Beta.URL +
-			`","fetchedAt":"1066-10-14T09:00:00Z"},` + setOf(keyA())[1:],
-		`{"parajwt":null,` + setOf(keyA())[1:],
+			`","fetchedAt":"1066-10-14T09:00:00Z"},` + testkit.SetOf(keyA())[1:],
+		`{"parajwt":null,` + testkit.SetOf(keyA())[1:],
 		`{"parajwt":[],"parajwt":{},"keys":[]}`,
 	} {
 		f.Add([]byte(text))

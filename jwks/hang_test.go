@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -45,7 +46,7 @@ func TestHangingRefreshOverSockets(t *testing.T) {
 	// so that the clock may run on: no refresh, and no reason to think of a
 	// freeze
 	l.does(status(500))
-	now.advance(refresh)
+	now.Advance(refresh)
 	settle(c)
 	entered, gone := make(chan struct{}), make(chan struct{})
 	l.does(func(w http.ResponseWriter, r *http.Request) {
@@ -53,14 +54,14 @@ func TestHangingRefreshOverSockets(t *testing.T) {
 		hang(w, r)
 		close(gone)
 	})
-	now.advance(2 * time.Second)
+	now.Advance(2 * time.Second)
 	found(t, c, "a")
 	<-entered
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 1000 {
-				now.advance(10 * time.Millisecond) // out of the fast path, into the slow one
+				now.Advance(10 * time.Millisecond) // out of the fast path, into the slow one
 				if _, err := c.Key(t.Context(), "a"); err != nil {
 					t.Error(err)
 				}
@@ -95,7 +96,7 @@ func TestLookUpTakesNoLock(t *testing.T) {
 				l.does(hang)
 				first = jwks.FromBytes([]byte(`{"parajwt":{"environment":"lab","url":"` + l.url +
 					`/.well-known/jwks.json","fetchedAt":"` +
-					now.Now().Add(-24*time.Hour).Format(time.RFC3339) + `"},` + setOf(keyA())[1:]))
+					now.Now().Add(-24*time.Hour).Format(time.RFC3339) + `"},` + testkit.SetOf(keyA())[1:]))
 			}
 			c := l.cache(t, jwks.Config{FetchTimeout: time.Minute, Initial: first},
 				jwks.WithClock(func() time.Time {
@@ -108,17 +109,17 @@ func TestLookUpTakesNoLock(t *testing.T) {
 			found(t, c, "a")
 			if phase == "refreshing after failures" {
 				l.does(status(500))
-				now.advance(time.Hour)
+				now.Advance(time.Hour)
 				settle(c)
-				now.advance(time.Hour)
+				now.Advance(time.Hour)
 			}
 			switch {
 			case phase == "fresh", phase == "refreshing a snapshot":
 			case strings.HasPrefix(phase, "fresh"):
-				now.advance(-30 * time.Second)
+				now.Advance(-30 * time.Second)
 			default:
 				l.does(hang)
-				now.advance(refresh)
+				now.Advance(refresh)
 				found(t, c, "a")
 			}
 			block.Store(true)
@@ -141,7 +142,7 @@ func TestLookUpTakesNoLock(t *testing.T) {
 func TestCallersContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
-		l.does(after(4*time.Second, body(setOf(keyA()))))
+		l.does(after(4*time.Second, body(testkit.SetOf(keyA()))))
 		c := l.cache(t, jwks.Config{})
 
 		cause := errors.New("the client went away")
@@ -195,7 +196,7 @@ func TestCancelledContextAndKnownKey(t *testing.T) {
 		if _, err := c.Key(ctx, "a"); err != nil {
 			t.Fatal(err)
 		}
-		now.advance(time.Minute)
+		now.Advance(time.Minute)
 		settle(c)
 	}
 }

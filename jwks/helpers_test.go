@@ -3,22 +3,19 @@ package jwks_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"maps"
 	"runtime"
 	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
 // started returns a lab with the key "a", a clock, and a cache that has fetched
 // the key.
-func started(t testing.TB, cfg jwks.Config, opts ...jwks.Option) (*lab, *clock, *jwks.Cache) {
+func started(t testing.TB, cfg jwks.Config, opts ...jwks.Option) (*lab, *testkit.Clock, *jwks.Cache) {
 	t.Helper()
 	l, now := newLab(t), newClock()
 	l.serves(keyA())
@@ -37,18 +34,9 @@ func bubbleStarted(t testing.TB, cfg jwks.Config, opts ...jwks.Option) (*lab, *j
 	return l, c
 }
 
-// clock is a clock that a test moves.
-type clock struct{ ns atomic.Int64 }
-
-func newClock() *clock {
-	c := &clock{}
-	c.set(time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC))
-	return c
+func newClock() *testkit.Clock {
+	return testkit.NewClock(time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC))
 }
-
-func (c *clock) Now() time.Time          { return time.Unix(0, c.ns.Load()) }
-func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
-func (c *clock) set(t time.Time)         { c.ns.Store(t.UnixNano()) }
 
 // settle waits for the fetch under way, if there is one.
 func settle(c *jwks.Cache) { _ = c.Warm(context.Background()) }
@@ -106,55 +94,11 @@ func eventually(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// logbook is a logger that keeps what it is told.
-type logbook struct {
-	mu    sync.Mutex
-	lines []logLine
-}
-
-type logLine struct {
-	level slog.Level
-	msg   string
-	attrs map[string]string
-}
-
-func (b *logbook) logger() *slog.Logger { return slog.New(b) }
-
-func (b *logbook) Enabled(context.Context, slog.Level) bool { return true }
-func (b *logbook) WithAttrs([]slog.Attr) slog.Handler       { return b }
-func (b *logbook) WithGroup(string) slog.Handler            { return b }
-
-func (b *logbook) Handle(_ context.Context, r slog.Record) error {
-	line := logLine{r.Level, r.Message, make(map[string]string)}
-	r.Attrs(func(a slog.Attr) bool {
-		line.attrs[a.Key] = a.Value.String()
-		return true
-	})
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.lines = append(b.lines, line)
-	return nil
-}
-
-// with returns the lines whose message contains this.
-func (b *logbook) with(part string) (lines []logLine) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, line := range b.lines {
-		if strings.Contains(line.msg, part) {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
-// messages returns each message once, sorted.
-func (b *logbook) messages() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// messages returns each message of the log once, sorted.
+func messages(log *testkit.Log) []string {
 	all := make(map[string]bool)
-	for _, line := range b.lines {
-		all[line.msg] = true
+	for _, line := range log.With("") {
+		all[line["msg"].(string)] = true
 	}
 	return slices.Sorted(maps.Keys(all))
 }

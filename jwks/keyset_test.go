@@ -2,13 +2,13 @@ package jwks_test
 
 import (
 	"errors"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -19,22 +19,22 @@ func TestOneBadKeyAmongGoodOnes(t *testing.T) {
 	bad := map[string]string{
 		"no object":   `17`,
 		"unknown kty": `{"kid":"x","kty":"LWE","n":"AQAB"}`,
-		"no kid":      `{` + keyC().public + `}`,
-		"off the curve": `{"kid":"x","kty":"EC","crv":"P-256","x":"` + b64(make([]byte, 32)) +
-			`","y":"` + b64(make([]byte, 32)) + `"}`,
-		"weak":       `{"kid":"x","kty":"RSA","n":"` + b64(make([]byte, 128)) + `","e":"AQAB"}`,
+		"no kid":      `{` + keyC().Members() + `}`,
+		"off the curve": `{"kid":"x","kty":"EC","crv":"P-256","x":"` + testkit.B64(make([]byte, 32)) +
+			`","y":"` + testkit.B64(make([]byte, 32)) + `"}`,
+		"weak":       `{"kid":"x","kty":"RSA","n":"` + testkit.B64(make([]byte, 128)) + `","e":"AQAB"}`,
 		"symmetric":  `{"kid":"x","kty":"oct","k":"c2VjcmV0"}`,
-		"private":    `{"kid":"x",` + keyC().public + `,"d":"AQAB"}`,
-		"encryption": `{"kid":"x","use":"enc",` + keyC().public + `}`,
-		"duplicate":  `{"kid":"x","kid":"x",` + keyC().public + `}`,
-		"not UTF-8":  "{\"kid\":\"\xff\"," + keyC().public + `}`,
+		"private":    `{"kid":"x",` + keyC().Members() + `,"d":"AQAB"}`,
+		"encryption": `{"kid":"x","use":"enc",` + keyC().Members() + `}`,
+		"duplicate":  `{"kid":"x","kid":"x",` + keyC().Members() + `}`,
+		"not UTF-8":  "{\"kid\":\"\xff\"," + keyC().Members() + `}`,
 	}
 	for name, jwk := range bad {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
-			l.does(body(set(jwk, keyA().jwk(), jwk, keyB().jwk())))
-			var log logbook
-			c := l.cache(t, jwks.Config{}, jwks.WithLogger(log.logger()))
+			l.does(body(testkit.Set(jwk, keyA().JWK(), jwk, keyB().JWK())))
+			var log testkit.Log
+			c := l.cache(t, jwks.Config{}, jwks.WithLogger(log.Logger()))
 			found(t, c, "a")
 			found(t, c, "b")
 			l.fetched(t, 1)
@@ -43,9 +43,9 @@ func TestOneBadKeyAmongGoodOnes(t *testing.T) {
 				skipped[0].Reason == "" {
 				t.Errorf("skipped: %+v", skipped)
 			}
-			lines := log.with("a key of Para's set is not used")
-			if len(lines) != 2 || lines[0].attrs["reason"] != skipped[0].Reason ||
-				lines[0].attrs["index"] != "0" || lines[0].level != slog.LevelWarn {
+			lines := log.With("a key of Para's set is not used")
+			if len(lines) != 2 || lines[0]["reason"] != skipped[0].Reason ||
+				lines[0]["index"] != 0.0 || lines[0]["level"] != "WARN" {
 				t.Errorf("logged: %+v", lines)
 			}
 		})
@@ -56,24 +56,24 @@ func TestOneBadKeyAmongGoodOnes(t *testing.T) {
 func TestSkippedKeysAreLoggedOnce(t *testing.T) {
 	l := newLab(t)
 	now := newClock()
-	var log logbook
-	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
+	var log testkit.Log
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.Logger()))
 	const kty = `{"kid":"x","kty":"LWE"}`
 	for _, step := range []struct {
 		set   string
 		lines int
 	}{
-		{set(keyA().jwk()), 0},
-		{set(keyA().jwk(), kty), 1}, // appears while the good keys stay as they are
-		{set(keyA().jwk(), kty), 1},
-		{set(keyB().jwk(), kty), 1},
-		{set(keyB().jwk()), 1},
-		{set(keyB().jwk(), kty), 2},
+		{testkit.Set(keyA().JWK()), 0},
+		{testkit.Set(keyA().JWK(), kty), 1}, // appears while the good keys stay as they are
+		{testkit.Set(keyA().JWK(), kty), 1},
+		{testkit.Set(keyB().JWK(), kty), 1},
+		{testkit.Set(keyB().JWK()), 1},
+		{testkit.Set(keyB().JWK(), kty), 2},
 	} {
 		l.does(body(step.set))
-		now.advance(refresh + time.Minute)
+		now.Advance(refresh + time.Minute)
 		settle(c)
-		if n := len(log.with("is not used")); n != step.lines {
+		if n := len(log.With("is not used")); n != step.lines {
 			t.Errorf("after %s: %d lines, want %d", step.set, n, step.lines)
 		}
 	}
@@ -83,24 +83,24 @@ func TestSkippedKeysAreLoggedOnce(t *testing.T) {
 func TestEmptySets(t *testing.T) {
 	unusable := map[string]string{
 		"empty":         `{"keys":[]}`,
-		"not usable":    set(`{"kid":"x","kty":"oct","k":"c2VjcmV0"}`),
-		"twice one kid": setOf(keyA().named("x"), keyB().named("x")),
+		"not usable":    testkit.Set(`{"kid":"x","kty":"oct","k":"c2VjcmV0"}`),
+		"twice one kid": testkit.SetOf(keyA().Named("x"), keyB().Named("x")),
 	}
 	for name, text := range unusable {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
 			now := newClock()
-			var log logbook
-			c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
+			var log testkit.Log
+			c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.Logger()))
 			step := func(answer http.HandlerFunc) {
 				l.does(answer)
 				before := l.fetches.Load()
-				now.advance(6 * time.Minute) // anything is due then
+				now.Advance(6 * time.Minute) // anything is due then
 				settle(c)
 				l.fetched(t, before+1)
 			}
 			for range 2 { // a good answer begins the count again
-				step(body(setOf(keyA())))
+				step(body(testkit.SetOf(keyA())))
 				for range 3 {
 					step(body(text))
 					found(t, c, "a")
@@ -110,20 +110,20 @@ func TestEmptySets(t *testing.T) {
 					}
 				}
 			}
-			step(body(setOf(keyA())))
+			step(body(testkit.SetOf(keyA())))
 			step(body(text))
 			step(status(503)) // neither a yes nor a no
 			step(body(text))
 			step(body(text))
 			found(t, c, "a")
 			settle(c)
-			if n := len(log.with("no usable key for several refreshes")); n != 0 {
+			if n := len(log.With("no usable key for several refreshes")); n != 0 {
 				t.Error("logged too early")
 			}
 			step(body(text))
 			refused(t, c, "a", jwks.ErrUnavailable)
-			if lines := log.with("no usable key for several refreshes"); len(lines) != 1 ||
-				lines[0].level != slog.LevelError {
+			if lines := log.With("no usable key for several refreshes"); len(lines) != 1 ||
+				lines[0]["level"] != "ERROR" {
 				t.Errorf("logged: %+v", lines)
 			}
 			if st := c.Status(); st.Usable || len(st.KeyIDs) != 0 ||
@@ -131,10 +131,10 @@ func TestEmptySets(t *testing.T) {
 				t.Errorf("status: %+v", st)
 			}
 			step(body(text))
-			if n := len(log.with("no usable key for several refreshes")); n != 1 {
+			if n := len(log.With("no usable key for several refreshes")); n != 1 {
 				t.Error("logged again")
 			}
-			step(body(setOf(keyB())))
+			step(body(testkit.SetOf(keyB())))
 			found(t, c, "b")
 			refused(t, c, "a", jwks.ErrUnknownKey)
 		})
@@ -173,26 +173,26 @@ func TestEmptySetForgetsETag(t *testing.T) {
 	l := newLab(t)
 	now := newClock()
 	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
-	good := conditional("ETag", `"good"`, body(setOf(keyA())))
+	good := conditional("ETag", `"good"`, body(testkit.SetOf(keyA())))
 	l.does(good)
 	found(t, c, "a")
 	l.does(body(`{"keys":[]}`))
 	for range 4 {
-		now.advance(6 * time.Minute)
+		now.Advance(6 * time.Minute)
 		settle(c)
 	}
 	refused(t, c, "a", jwks.ErrUnavailable)
 	l.does(good)
-	now.advance(6 * time.Minute)
+	now.Advance(6 * time.Minute)
 	found(t, c, "a")
 }
 
 func TestColdStartWithEmptySet(t *testing.T) {
 	l := newLab(t)
-	l.does(body(set(`{"kid":"x","kty":"LWE"}`)))
+	l.does(body(testkit.Set(`{"kid":"x","kty":"LWE"}`)))
 	now := newClock()
-	var log logbook
-	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
+	var log testkit.Log
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.Logger()))
 	err := c.Warm(t.Context())
 	if !errors.Is(err, jwks.ErrUnavailable) || !strings.Contains(err.Error(), "no usable key") {
 		t.Fatalf("Warm: %v", err)
@@ -202,12 +202,12 @@ func TestColdStartWithEmptySet(t *testing.T) {
 		!strings.Contains(st.LastError, "no usable key") {
 		t.Errorf("status: %+v", st)
 	}
-	lines := log.with("no keys: every token is refused")
-	if len(log.with("is not used")) != 1 || len(lines) != 1 || lines[0].level != slog.LevelError ||
-		lines[0].attrs["keys_until"] != "" {
-		t.Errorf("logged: %+v", log.lines)
+	lines := log.With("no keys: every token is refused")
+	if len(log.With("is not used")) != 1 || len(lines) != 1 || lines[0]["level"] != "ERROR" ||
+		lines[0]["keys_until"] != nil {
+		t.Errorf("logged: %+v", log.With(""))
 	}
 	l.serves(keyA())
-	now.advance(2 * time.Second)
+	now.Advance(2 * time.Second)
 	found(t, c, "a")
 }

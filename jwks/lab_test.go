@@ -2,15 +2,7 @@ package jwks_test
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -18,7 +10,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -26,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -39,89 +31,12 @@ const (
 	timeout = 5 * time.Second
 )
 
-// pair is a key pair that Para may sign with.
-type pair struct {
-	id      string
-	private crypto.Signer
-	public  string // the JWK's members but for kid, use and alg
-}
-
-var rsaPairs = sync.OnceValue(func() (pairs [2]pair) {
-	for i := range pairs {
-		private, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			panic(err)
-		}
-		pairs[i] = pair{"rsa" + fmt.Sprint(i), private,
-			fmt.Sprintf(`"kty":"RSA","n":%q,"e":"AQAB"`, b64(private.N.Bytes()))}
-	}
-	return pairs
-})
-
-var ecPairs = sync.OnceValue(func() (pairs [2]pair) {
-	for i := range pairs {
-		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			panic(err)
-		}
-		public, err := private.PublicKey.ECDH()
-		if err != nil {
-			panic(err)
-		}
-		point := public.Bytes()[1:] // the first byte says: uncompressed
-		pairs[i] = pair{"ec" + fmt.Sprint(i), private,
-			fmt.Sprintf(`"kty":"EC","crv":"P-256","x":%q,"y":%q`, b64(point[:32]), b64(point[32:]))}
-	}
-	return pairs
-})
-
-func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
-
-// named returns the same key under another ID.
-func (p pair) named(id string) pair { p.id = id; return p }
-
-func (p pair) jwk() string { return fmt.Sprintf(`{"kid":%q,"use":"sig",%s}`, p.id, p.public) }
-
-// sign signs as RFC 7518 §3.3 and §3.4 say.
-func (p pair) sign(input string) []byte {
-	digest := sha256.Sum256([]byte(input))
-	switch private := p.private.(type) {
-	case *rsa.PrivateKey:
-		signature, err := rsa.SignPKCS1v15(nil, private, crypto.SHA256, digest[:])
-		if err != nil {
-			panic(err)
-		}
-		return signature
-	case *ecdsa.PrivateKey:
-		r, s, err := ecdsa.Sign(rand.Reader, private, digest[:])
-		if err != nil {
-			panic(err)
-		}
-		signature := make([]byte, 64)
-		r.FillBytes(signature[:32])
-		s.FillBytes(signature[32:])
-		return signature
-	}
-	panic("unknown type of key")
-}
-
-// set is the key set of these JWKs.
-func set(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
-
-func setOf(pairs ...pair) string {
-	var keys []string
-	for _, p := range pairs {
-		keys = append(keys, p.jwk())
-	}
-	return set(keys...)
-}
-
 // Three keys for tests that only look them up. P-256, because their sets are
 // parsed often.
 var (
-	keyA = func() pair { return ecPairs()[0].named("a") }
-	keyB = func() pair { return ecPairs()[1].named("b") }
-	keyC = func() pair { return ecPairs()[0].named("c") }
+	keyA = func() testkit.Signer { return testkit.EC(0).Named("a") }
+	keyB = func() testkit.Signer { return testkit.EC(1).Named("b") }
+	keyC = func() testkit.Signer { return testkit.EC(0).Named("c") }
 )
 
 // lab is Para's key server.
@@ -269,13 +184,13 @@ func (l *lab) refuses() {
 }
 
 // serves is does with a key set.
-func (l *lab) serves(pairs ...pair) { l.does(body(setOf(pairs...))) }
+func (l *lab) serves(pairs ...testkit.Signer) { l.does(body(testkit.SetOf(pairs...))) }
 
 func (l *lab) env() jwks.Environment { return jwks.Environment{Name: "lab", URL: l.url} }
 
 // keySet is a plain key set of the lab's environment.
-func (l *lab) keySet(pairs ...pair) jwks.Source {
-	return jwks.FromKeySet(l.env(), []byte(setOf(pairs...)))
+func (l *lab) keySet(pairs ...testkit.Signer) jwks.Source {
+	return jwks.FromKeySet(l.env(), []byte(testkit.SetOf(pairs...)))
 }
 
 // cache returns a cache of the lab's keys that is closed at the end of the

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -35,7 +36,7 @@ func TestLoggerThatAsksTheCache(t *testing.T) {
 	c = l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(slog.New(h)))
 	found(t, c, "a")
 	l.does(status(500))
-	now.advance(refresh)
+	now.Advance(refresh)
 	settle(c)
 	found(t, c, "a")
 }
@@ -69,8 +70,8 @@ func (f handlerFunc) WithGroup(string) slog.Handler { return f }
 // snapshots, Close.
 func TestConcurrentUse(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
-	answers := []http.HandlerFunc{body(setOf(keyA())), body(setOf(keyA(), keyB())), status(500),
-		body(`{}`), cutOff(setOf(keyA()))}
+	answers := []http.HandlerFunc{body(testkit.SetOf(keyA())), body(testkit.SetOf(keyA(), keyB())), status(500),
+		body(`{}`), cutOff(testkit.SetOf(keyA()))}
 	var wg sync.WaitGroup
 	for w := range 8 {
 		wg.Go(func() {
@@ -79,7 +80,7 @@ func TestConcurrentUse(t *testing.T) {
 				case 0:
 					l.does(answers[rand.IntN(len(answers))])
 				case 1:
-					now.advance(time.Minute)
+					now.Advance(time.Minute)
 				case 2:
 					c.Status()
 				case 3:

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -33,15 +34,15 @@ func TestOnChange(t *testing.T) {
 			call   string
 		}{
 			{status(500), ""},
-			{body(setOf(keyA())), "a"}, // the keys of Initial, and the first answer
-			{body(setOf(keyA())), ""},
-			{conditional("ETag", `"1"`, body(setOf(keyA(), keyB()))), "a+b"},
+			{body(testkit.SetOf(keyA())), "a"}, // the keys of Initial, and the first answer
+			{body(testkit.SetOf(keyA())), ""},
+			{conditional("ETag", `"1"`, body(testkit.SetOf(keyA(), keyB()))), "a+b"},
 			{conditional("ETag", `"1"`, nil), ""}, // not modified
-			{body(setOf(keyB(), keyA())), ""},
+			{body(testkit.SetOf(keyB(), keyA())), ""},
 			{status(500), ""},
-			{body(setOf(keyA(), keyB())), ""}, // a recovery is no change
-			{body(setOf(keyB().named("a"), keyB())), "a+b"},
-			{body(setOf(keyB())), "b"},
+			{body(testkit.SetOf(keyA(), keyB())), ""}, // a recovery is no change
+			{body(testkit.SetOf(keyB().Named("a"), keyB())), "a+b"},
+			{body(testkit.SetOf(keyB())), "b"},
 			{body(`{"keys":[]}`), ""},
 		} {
 			l.does(step.answer)
@@ -88,7 +89,7 @@ func TestOnChangeThatBlocks(t *testing.T) {
 			}
 		})
 		for i := range 5 { // each is a change
-			l.serves(keyA(), keyB().named(string(rune('p'+i))))
+			l.serves(keyA(), keyB().Named(string(rune('p'+i))))
 			time.Sleep(refresh)
 			synctest.Wait()
 			atOnce(t, func() { found(t, c, string(rune('p'+i))); c.Status() })

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -32,7 +33,7 @@ var outages = map[string]func(*lab){
 		l.does(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(206)
 			fmt.Fprint(w,
-				setOf(keyC()))
+				testkit.SetOf(keyC()))
 		})
 	},
 	"304 unasked":      func(l *lab) { l.does(status(304)) },
@@ -42,15 +43,17 @@ var outages = map[string]func(*lab){
 	"null":             func(l *lab) { l.does(body(`null`)) },
 	"nothing":          func(l *lab) { l.does(body(``)) },
 	"keys is no array": func(l *lab) { l.does(body(`{"keys":{}}`)) },
-	"keys twice":       func(l *lab) { l.does(body(`{"keys":[],"keys":[` + keyC().jwk() + `]}`)) },
-	"truncated":        func(l *lab) { s := setOf(keyC()); l.does(body(s[:len(s)-1])) },
-	"cut off":          func(l *lab) { l.does(cutOff(setOf(keyC()))) },
+	"keys twice":       func(l *lab) { l.does(body(`{"keys":[],"keys":[` + keyC().JWK() + `]}`)) },
+	"truncated":        func(l *lab) { s := testkit.SetOf(keyC()); l.does(body(s[:len(s)-1])) },
+	"cut off":          func(l *lab) { l.does(cutOff(testkit.SetOf(keyC()))) },
 	"hang":             func(l *lab) { l.does(hang) },
-	"stall":            func(l *lab) { l.does(stall(setOf(keyC()))) },
-	"drip":             func(l *lab) { l.does(drip(setOf(keyC()))) },
+	"stall":            func(l *lab) { l.does(stall(testkit.SetOf(keyC()))) },
+	"drip":             func(l *lab) { l.does(drip(testkit.SetOf(keyC()))) },
 	"redirect":         func(l *lab) { l.does(redirect(302, "/elsewhere")) },
-	"too large":        func(l *lab) { l.does(body(strings.Repeat(" ", 256<<10) + setOf(keyC()))) },
-	"101 keys":         func(l *lab) { l.does(body(set(strings.Split(strings.Repeat(keyC().jwk()+"\n", 101), "\n")[:101]...))) },
+	"too large":        func(l *lab) { l.does(body(strings.Repeat(" ", 256<<10) + testkit.SetOf(keyC()))) },
+	"101 keys": func(l *lab) {
+		l.does(body(testkit.Set(strings.Split(strings.Repeat(keyC().JWK()+"\n", 101), "\n")[:101]...)))
+	},
 }
 
 // A day of every outage, with timers: nobody whose key is known notices, Para
@@ -97,7 +100,7 @@ func TestOutageOfADayWithoutTimers(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
 	l.does(status(500))
 	for range 24 * 60 * 4 {
-		now.advance(15 * time.Second)
+		now.Advance(15 * time.Second)
 		found(t, c, "a")
 		settle(c)
 	}
@@ -187,18 +190,18 @@ func TestNoFetchBeforeBackoffEnds(t *testing.T) {
 func TestUnknownKeyWhileParaIsDown(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
 	l.does(status(503))
-	now.advance(time.Minute)
+	now.Advance(time.Minute)
 	refused(t, c, "b", jwks.ErrUnavailable) // the one that finds out
 	refused(t, c, "b", jwks.ErrUnavailable) // and one that does not even ask
 	l.fetched(t, 2)
-	now.advance(900 * time.Millisecond)
+	now.Advance(900 * time.Millisecond)
 	var ue *jwks.UnavailableError
 	if _, err := c.Key(t.Context(), "b"); !errors.As(err, &ue) || ue.RetryAfter != time.Second {
 		t.Errorf("with less than a second to go: %v", err) // Retry-After: 0 would be a storm
 	}
 	found(t, c, "a")
 	l.serves(keyA(), keyB())
-	now.advance(2 * time.Second)
+	now.Advance(2 * time.Second)
 	found(t, c, "b")
 	l.fetched(t, 3)
 }
@@ -275,14 +278,14 @@ func TestStaleLimitIsExact(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l, now, c := started(t, jwks.Config{StaleLimit: refresh, FetchTimeout: time.Minute})
 			l.does(fail)
-			now.advance(refresh - time.Second/2)
+			now.Advance(refresh - time.Second/2)
 			found(t, c, "a")
 			if name == "backing off" {
 				settle(c)
 			}
-			now.advance(time.Second/2 - 1)
+			now.Advance(time.Second/2 - 1)
 			found(t, c, "a")
-			now.advance(1)
+			now.Advance(1)
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			if _, err := c.Key(ctx, "a"); !errors.Is(err, jwks.ErrUnavailable) {
@@ -292,11 +295,11 @@ func TestStaleLimitIsExact(t *testing.T) {
 				t.Errorf("status: %+v", st)
 			}
 			if name == "backing off" {
-				now.advance(time.Minute)
+				now.Advance(time.Minute)
 				// who waits for a try that fails gets no stale key
 				refused(t, c, "a", jwks.ErrUnavailable)
 				l.serves(keyA())
-				now.advance(time.Minute)
+				now.Advance(time.Minute)
 				found(t, c, "a") // and who waits for one that succeeds gets a fresh one
 			}
 		})

@@ -2,7 +2,6 @@ package jwks_test
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -10,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -17,7 +17,7 @@ import (
 
 func TestNewKeyWhenIdle(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
-	now.advance(time.Minute)
+	now.Advance(time.Minute)
 	l.serves(keyA(), keyB())
 	found(t, c, "b")
 	l.fetched(t, 2)
@@ -28,7 +28,7 @@ func TestNewKeyWhenIdle(t *testing.T) {
 
 func TestNewKeyUnderFlood(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
-	now.advance(time.Minute)
+	now.Advance(time.Minute)
 	refused(t, c, "junk", jwks.ErrUnknownKey) // spends the cooldown at the worst moment
 	l.fetched(t, 2)
 	l.serves(keyA(), keyB())
@@ -38,7 +38,7 @@ func TestNewKeyUnderFlood(t *testing.T) {
 			break
 		}
 		refused(t, c, fmt.Sprint("junk", i), jwks.ErrUnknownKey)
-		now.advance(100 * time.Millisecond)
+		now.Advance(100 * time.Millisecond)
 	}
 	took := now.Now().Sub(published)
 	if took != 30*time.Second { // the cooldown, and no more
@@ -80,10 +80,10 @@ func TestWithdrawnKey(t *testing.T) {
 					var worst time.Duration
 					for range 20 {
 						l := bubbleLab(t)
-						l.does(pace(body(setOf(keyA(), keyB()))))
+						l.does(pace(body(testkit.SetOf(keyA(), keyB()))))
 						c := l.cache(t, jwks.Config{})
 						found(t, c, "a")
-						l.does(pace(body(setOf(keyB()))))
+						l.does(pace(body(testkit.SetOf(keyB()))))
 						withdrawn := time.Now()
 						for time.Since(withdrawn) < refresh+timeout {
 							if _, err := c.Key(t.Context(), "a"); err != nil {
@@ -109,11 +109,11 @@ func TestWithdrawnKey(t *testing.T) {
 func TestRefreshReplacesTheSet(t *testing.T) {
 	l := newLab(t)
 	now := newClock()
-	var log logbook
-	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
-	next := func(pairs ...pair) {
+	var log testkit.Log
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.Logger()))
+	next := func(pairs ...testkit.Signer) {
 		l.serves(pairs...)
-		now.advance(refresh)
+		now.Advance(refresh)
 		settle(c)
 	}
 	next(keyA(), keyB())
@@ -129,32 +129,32 @@ func TestRefreshReplacesTheSet(t *testing.T) {
 	if found(t, c, "a") != a || found(t, c, "b") != b {
 		t.Error("keys that stayed are not the same any more")
 	}
-	if n := len(log.with("key set changed")); n != 1 {
+	if n := len(log.With("key set changed")); n != 1 {
 		t.Errorf("%d changes logged, want the first set only", n)
 	}
 
-	next(keyB().named("a"), keyB())
+	next(keyB().Named("a"), keyB())
 	replaced := found(t, c, "a")
 	if replaced == a {
 		t.Error("another key of the same kid counts as the same")
 	}
 	const input = "header.payload"
-	if replaced.Verify([]byte(input), keyA().sign(input)) == nil ||
-		replaced.Verify([]byte(input), keyB().sign(input)) != nil {
+	if replaced.Verify([]byte(input), keyA().Signature(input)) == nil ||
+		replaced.Verify([]byte(input), keyB().Signature(input)) != nil {
 		t.Error("the key of before still verifies")
 	}
-	lines := log.with("key set changed")
-	if len(lines) != 2 || lines[1].attrs["kids"] != "[a b]" ||
-		lines[1].attrs["replaced"] != "[a]" || lines[1].level != slog.LevelInfo {
+	lines := log.With("key set changed")
+	if len(lines) != 2 || fmt.Sprint(lines[1]["kids"]) != "[a b]" ||
+		fmt.Sprint(lines[1]["replaced"]) != "[a]" || lines[1]["level"] != "INFO" {
 		t.Errorf("logged: %+v", lines)
 	}
 
 	next(keyB())
 	refused(t, c, "a", jwks.ErrUnknownKey)
-	if n := len(log.with("key set changed")); n != 3 {
+	if n := len(log.With("key set changed")); n != 3 {
 		t.Errorf("%d changes logged, want 3: a key is gone", n)
 	}
-	next(keyB().named("a"), keyB())
+	next(keyB().Named("a"), keyB())
 	if found(t, c, "a") == replaced {
 		t.Error("a key that was withdrawn and published again counts as the same")
 	}
@@ -162,11 +162,10 @@ func TestRefreshReplacesTheSet(t *testing.T) {
 		t.Error("a key that stayed is not the same any more")
 	}
 
-	pairs := rsaPairs()
-	next(pairs[0])
+	next(testkit.RSA(0))
 	before := found(t, c, "rsa0")
-	l.does(body(set(`{"kid":"rsa0","alg":"RS256",` + pairs[0].public + `}`)))
-	now.advance(refresh)
+	l.does(body(testkit.Set(`{"kid":"rsa0","alg":"RS256",` + testkit.RSA(0).Members() + `}`)))
+	now.Advance(refresh)
 	settle(c)
 	if found(t, c, "rsa0") != before {
 		t.Error("a key that now names its algorithm, the same, counts as another")
@@ -175,10 +174,9 @@ func TestRefreshReplacesTheSet(t *testing.T) {
 
 func TestEnvironmentsNeverMix(t *testing.T) {
 	const kid = "1"
-	pairs := rsaPairs()
 	prod, beta := newLab(t), newLab(t)
-	prod.serves(pairs[0].named(kid))
-	beta.serves(pairs[1].named(kid))
+	prod.serves(testkit.RSA(0).Named(kid))
+	beta.serves(testkit.RSA(1).Named(kid))
 	prodCache, betaCache := prod.cache(t, jwks.Config{}), beta.cache(t, jwks.Config{})
 	var wg sync.WaitGroup
 	var across atomic.Int64
@@ -186,7 +184,7 @@ func TestEnvironmentsNeverMix(t *testing.T) {
 		wg.Go(func() {
 			prodKey, betaKey := found(t, prodCache, kid), found(t, betaCache, kid)
 			const input = "header.payload"
-			prodSig, betaSig := pairs[0].sign(input), pairs[1].sign(input)
+			prodSig, betaSig := testkit.RSA(0).Signature(input), testkit.RSA(1).Signature(input)
 			if prodKey.Verify([]byte(input), prodSig) != nil ||
 				betaKey.Verify([]byte(input), betaSig) != nil {
 				t.Error("a key does not verify its own signature")

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -53,9 +54,9 @@ func TestSeal(t *testing.T) {
 		{"another environment", jwks.Sealed(swap(`"beta"`, `"prod"`), secret), changed},
 		{"another URL", jwks.Sealed(swap("api.beta.getpara.com", "evil.example"), secret), changed},
 		{"another time", jwks.Sealed(swap("2026-02-03", "2026-02-04"), secret), changed},
-		{"another key", jwks.Sealed(swap(keyA().jwk(), keyC().named("a").jwk()+" "), secret),
+		{"another key", jwks.Sealed(swap(keyA().JWK(), keyC().Named("a").JWK()+" "), secret),
 			changed},
-		{"a key less", jwks.Sealed(swap(keyA().jwk()+",", ""), secret), changed},
+		{"a key less", jwks.Sealed(swap(keyA().JWK()+",", ""), secret), changed},
 		{"white space at the end", jwks.Sealed(append(bytes.Clone(sealed), '\n'), secret), changed},
 		{"another version", jwks.Sealed(swap("-v1 ", "-v2 "), secret), "is not sealed"},
 		{"no HMAC", jwks.Sealed(swap(mac, ""), secret), changed},
@@ -80,7 +81,7 @@ func TestSeal(t *testing.T) {
 		reason           string
 	}{
 		{"a short secret", snapshot, secret[:31], "has 31 bytes"},
-		{"a plain key set", []byte(setOf(keyA())), secret, "not a snapshot"},
+		{"a plain key set", []byte(testkit.SetOf(keyA())), secret, "not a snapshot"},
 		{"junk", []byte("junk"), secret, "not a key set"},
 		{"nothing", nil, secret, "not a key set"},
 		{"sealed already", sealed, secret, "is sealed"},

@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -19,26 +20,26 @@ func offline(env jwks.Environment, source jwks.Source) (*jwks.Cache, error) {
 }
 
 // snapshotOf returns a snapshot of these keys.
-func snapshotOf(env jwks.Environment, pairs ...pair) []byte {
+func snapshotOf(env jwks.Environment, pairs ...testkit.Signer) []byte {
 	return []byte(`{"parajwt":{"environment":"` + env.Name + `","url":"` + env.URL +
-		`","fetchedAt":"2026-02-03T04:05:06Z"},` + setOf(pairs...)[1:])
+		`","fetchedAt":"2026-02-03T04:05:06Z"},` + testkit.SetOf(pairs...)[1:])
 }
 
 func TestSources(t *testing.T) {
 	files := fstest.MapFS{
 		"keys.json": {Data: snapshotOf(jwks.Prod, keyA(), keyB())},
-		"plain":     {Data: []byte(setOf(keyA()))},
+		"plain":     {Data: []byte(testkit.SetOf(keyA()))},
 		"empty":     {},
 		"junk":      {Data: []byte("junk")},
 		"no-keys":   {Data: snapshotOf(jwks.Prod)},
 		"huge": {Data: []byte(string(snapshotOf(jwks.Prod, keyA())) +
 			strings.Repeat(" ", 1<<20))},
 		"dir/x.json": {Data: snapshotOf(jwks.Prod, keyA())},
-		"origin":     {Data: []byte(`{"parajwt":17,` + setOf(keyA())[1:])},
+		"origin":     {Data: []byte(`{"parajwt":17,` + testkit.SetOf(keyA())[1:])},
 		"nameless": {Data: []byte(`{"parajwt":{"fetchedAt":"2026-02-03T04:05:06Z"},` +
-			setOf(keyA())[1:])},
+			testkit.SetOf(keyA())[1:])},
 		"bad-date": {Data: []byte(`{"parajwt":{"environment":"prod","fetchedAt":"yesterday"},` +
-			setOf(keyA())[1:])},
+			testkit.SetOf(keyA())[1:])},
 	}
 	for name, reason := range map[string]string{
 		"keys.json": "",
@@ -102,7 +103,7 @@ func TestNoBytesAreAMistake(t *testing.T) {
 // A plain key set names no environment, so the caller does. Keys of BETA never
 // start a validator of PROD.
 func TestFromKeySet(t *testing.T) {
-	plain, snapshot := []byte(setOf(keyA())), snapshotOf(jwks.Beta, keyA())
+	plain, snapshot := []byte(testkit.SetOf(keyA())), snapshotOf(jwks.Beta, keyA())
 	elsewhere := jwks.Environment{Name: "beta", URL: jwks.Prod.URL}
 	for _, test := range []struct {
 		name   string
@@ -173,12 +174,11 @@ func (f *countingFile) Stat() (fs.FileInfo, error) { return nil, fs.ErrInvalid }
 func (f *countingFile) Close() error               { f.closed = true; return nil }
 
 func TestSnapshot(t *testing.T) {
-	pairs := rsaPairs()
 	l := newLab(t)
-	private := `{"kid":"private",` + keyC().public + `,"d":"` + b64([]byte("canary-private")) + `"}`
-	symmetric := `{"kid":"symmetric","kty":"oct","k":"` + b64([]byte("canary-symmetric")) + `"}`
-	named := `{"kid":"named", "alg":"RS256",` + pairs[1].public + `,"x5t":"<&>"}`
-	l.does(body(set(private, pairs[0].jwk(), symmetric, named, keyA().jwk())))
+	private := `{"kid":"private",` + keyC().Members() + `,"d":"` + testkit.B64([]byte("canary-private")) + `"}`
+	symmetric := `{"kid":"symmetric","kty":"oct","k":"` + testkit.B64([]byte("canary-symmetric")) + `"}`
+	named := `{"kid":"named", "alg":"RS256",` + testkit.RSA(1).Members() + `,"x5t":"<&>"}`
+	l.does(body(testkit.Set(private, testkit.RSA(0).JWK(), symmetric, named, keyA().JWK())))
 	now := newClock()
 	first := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	if _, err := first.Snapshot(); !errors.Is(err, jwks.ErrUnavailable) {
@@ -194,7 +194,7 @@ func TestSnapshot(t *testing.T) {
 	}
 
 	for _, canary := range []string{`"d"`, `"k"`, "private", "symmetric",
-		b64([]byte("canary-private")), b64([]byte("canary-symmetric"))} {
+		testkit.B64([]byte("canary-private")), testkit.B64([]byte("canary-symmetric"))} {
 		if strings.Contains(string(data), canary) {
 			t.Errorf("%s is in the snapshot", canary)
 		}
@@ -215,13 +215,13 @@ func TestSnapshot(t *testing.T) {
 
 	// The next start has no network.
 	l.does(status(503))
-	now.advance(time.Hour)
+	now.Advance(time.Hour)
 	second := l.cache(t, jwks.Config{Initial: jwks.FromFile(fstest.MapFS{"keys.json": {Data: data}},
 		"keys.json")}, jwks.WithClock(now.Now))
 	const input = "header.payload"
-	for _, p := range []pair{pairs[0], pairs[1].named("named"), keyA()} {
-		if err := found(t, second, p.id).Verify([]byte(input), p.sign(input)); err != nil {
-			t.Errorf("%s: %v", p.id, err)
+	for _, p := range []testkit.Signer{testkit.RSA(0), testkit.RSA(1).Named("named"), keyA()} {
+		if err := found(t, second, p.ID).Verify([]byte(input), p.Signature(input)); err != nil {
+			t.Errorf("%s: %v", p.ID, err)
 		}
 	}
 	st := second.Status()
@@ -235,17 +235,17 @@ func TestSnapshot(t *testing.T) {
 
 	// Its age counts.
 	settle(second)
-	now.set(fetchedAt.Add(72*time.Hour - 1))
+	now.Set(fetchedAt.Add(72*time.Hour - 1))
 	found(t, second, "a")
 	settle(second)
-	now.set(fetchedAt.Add(72 * time.Hour))
+	now.Set(fetchedAt.Add(72 * time.Hour))
 	refused(t, second, "a", jwks.ErrUnavailable)
 }
 
 func TestSnapshotAge(t *testing.T) {
 	now := newClock()
 	fetchedAt := func(fetchedAt string) jwks.Source {
-		return jwks.FromBytes([]byte(`{"parajwt":{"environment":"lab","url":"http://127.0.0.1:1/.well-known/jwks.json","fetchedAt":"` + fetchedAt + `"},` + setOf(keyA())[1:]))
+		return jwks.FromBytes([]byte(`{"parajwt":{"environment":"lab","url":"http://127.0.0.1:1/.well-known/jwks.json","fetchedAt":"` + fetchedAt + `"},` + testkit.SetOf(keyA())[1:]))
 	}
 	for _, test := range []struct {
 		name, fetchedAt string
@@ -276,7 +276,7 @@ func TestSnapshotAge(t *testing.T) {
 // A snapshot is of one environment and one URL. It is not for another, whatever
 // the key IDs are.
 func TestSnapshotOfAnotherEnvironment(t *testing.T) {
-	prod, err := offline(jwks.Prod, jwks.FromKeySet(jwks.Prod, []byte(setOf(keyA()))))
+	prod, err := offline(jwks.Prod, jwks.FromKeySet(jwks.Prod, []byte(testkit.SetOf(keyA()))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,11 +308,11 @@ func TestSnapshotOfAnotherEnvironment(t *testing.T) {
 // The largest set that is fetched makes a snapshot that can be read.
 func TestLargestSnapshot(t *testing.T) {
 	pad := func(n int) string {
-		return `{"kid":"a","x5c":["` + strings.Repeat("<", n) + `"],` + keyA().public + `}`
+		return `{"kid":"a","x5c":["` + strings.Repeat("<", n) + `"],` + keyA().Members() + `}`
 	}
-	odd := strings.TrimSuffix(keyB().jwk(), "}") + `,"other":[` + strings.Repeat("0,", 70<<10) +
+	odd := strings.TrimSuffix(keyB().JWK(), "}") + `,"other":[` + strings.Repeat("0,", 70<<10) +
 		`0]}`
-	text := set(pad(256<<10-len(set(pad(0), odd))), odd)
+	text := testkit.Set(pad(256<<10-len(testkit.Set(pad(0), odd))), odd)
 	if len(text) != 256<<10 {
 		t.Fatalf("%d bytes", len(text))
 	}

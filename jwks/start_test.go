@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -17,7 +18,7 @@ func TestColdStartStampede(t *testing.T) {
 	const callers = 10_000
 	l := newLab(t)
 	all := make(chan struct{})
-	l.does(hangUntil(all, body(setOf(keyA()))))
+	l.does(hangUntil(all, body(testkit.SetOf(keyA()))))
 	c := l.cache(t, jwks.Config{FetchTimeout: time.Minute})
 
 	var failures atomic.Int64

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -39,7 +40,7 @@ func inState(t *testing.T, c *jwks.Cache, want jwks.State) {
 // Every arrow of the diagram in docs/outages.md.
 func TestStates(t *testing.T) {
 	const stale = 10 * time.Minute
-	start := func(t *testing.T, cfg jwks.Config) (*lab, *clock, *jwks.Cache) {
+	start := func(t *testing.T, cfg jwks.Config) (*lab, *testkit.Clock, *jwks.Cache) {
 		l, now := newLab(t), newClock()
 		l.serves(keyA())
 		cfg.StaleLimit = stale
@@ -51,11 +52,11 @@ func TestStates(t *testing.T) {
 	t.Run("cold, fresh, fresh", func(t *testing.T) {
 		_, now, c := start(t, jwks.Config{})
 		inState(t, c, jwks.StateCold)
-		now.advance(time.Hour)
+		now.Advance(time.Hour)
 		inState(t, c, jwks.StateCold)
 		settle(c)
 		inState(t, c, jwks.StateFresh)
-		now.advance(refresh)
+		now.Advance(refresh)
 		settle(c)
 		inState(t, c, jwks.StateFresh)
 	})
@@ -65,7 +66,7 @@ func TestStates(t *testing.T) {
 		settle(c)
 		inState(t, c, jwks.StateUnavailable)
 		l.serves(keyA())
-		now.advance(2 * time.Second)
+		now.Advance(2 * time.Second)
 		settle(c)
 		inState(t, c, jwks.StateFresh)
 	})
@@ -73,14 +74,14 @@ func TestStates(t *testing.T) {
 		l, now, c := start(t, jwks.Config{})
 		settle(c)
 		l.does(status(500))
-		now.advance(refresh + timeout - 1)
+		now.Advance(refresh + timeout - 1)
 		settle(c)
 		inState(t, c, jwks.StateRetrying)
-		now.advance(1)
+		now.Advance(1)
 		inState(t, c, jwks.StateStale)
-		now.advance(stale - refresh - timeout - 1)
+		now.Advance(stale - refresh - timeout - 1)
 		inState(t, c, jwks.StateStale)
-		now.advance(1)
+		now.Advance(1)
 		inState(t, c, jwks.StateUnavailable)
 		l.serves(keyA())
 		settle(c)
@@ -90,40 +91,40 @@ func TestStates(t *testing.T) {
 		l, now, c := start(t, jwks.Config{})
 		settle(c)
 		l.does(status(500))
-		now.advance(refresh)
+		now.Advance(refresh)
 		settle(c)
 		inState(t, c, jwks.StateRetrying)
 		l.serves(keyA())
-		now.advance(2 * time.Second)
+		now.Advance(2 * time.Second)
 		settle(c)
 		inState(t, c, jwks.StateFresh)
 	})
 	t.Run("fresh, overdue, fresh; fresh, overdue, stale, fresh", func(t *testing.T) {
 		l, now, c := start(t, jwks.Config{})
 		settle(c)
-		now.advance(refresh + timeout - 1)
+		now.Advance(refresh + timeout - 1)
 		inState(t, c, jwks.StateFresh)
-		now.advance(1)
+		now.Advance(1)
 		inState(t, c, jwks.StateOverdue)
 		found(t, c, "a")
 		inState(t, c, jwks.StateFresh)
-		now.advance(refresh + timeout)
+		now.Advance(refresh + timeout)
 		l.does(status(500))
 		found(t, c, "a")
 		inState(t, c, jwks.StateStale)
 		l.serves(keyA())
-		now.advance(2 * time.Second)
+		now.Advance(2 * time.Second)
 		settle(c)
 		inState(t, c, jwks.StateFresh)
 	})
 	t.Run("overdue, unavailable", func(t *testing.T) {
 		_, now, c := start(t, jwks.Config{})
 		settle(c)
-		now.advance(stale)
+		now.Advance(stale)
 		inState(t, c, jwks.StateUnavailable)
 	})
 	t.Run("initial, fresh; initial, retrying, stale", func(t *testing.T) {
-		for _, answer := range []http.HandlerFunc{body(setOf(keyA())), status(500)} {
+		for _, answer := range []http.HandlerFunc{body(testkit.SetOf(keyA())), status(500)} {
 			l, now := newLab(t), newClock()
 			l.does(answer)
 			c := l.cache(t, jwks.Config{Initial: l.keySet(keyA()), StaleLimit: stale},
@@ -135,7 +136,7 @@ func TestStates(t *testing.T) {
 				continue
 			}
 			inState(t, c, jwks.StateRetrying)
-			now.advance(refresh + timeout)
+			now.Advance(refresh + timeout)
 			inState(t, c, jwks.StateStale)
 		}
 	})
@@ -143,9 +144,9 @@ func TestStates(t *testing.T) {
 		l, now := newLab(t), newClock()
 		c := l.cache(t, jwks.Config{Initial: l.keySet(keyA()), StaleLimit: stale},
 			jwks.WithClock(now.Now))
-		now.advance(stale - 1)
+		now.Advance(stale - 1)
 		inState(t, c, jwks.StateInitial) // nothing was promised yet
-		now.advance(1)
+		now.Advance(1)
 		inState(t, c, jwks.StateUnavailable)
 	})
 	t.Run("retrying, unavailable", func(t *testing.T) { // a fourth answer without keys
@@ -154,7 +155,7 @@ func TestStates(t *testing.T) {
 		l.does(body(`{"keys":[]}`))
 		for _, wait := range []time.Duration{5 * time.Minute, 90 * time.Second, 90 * time.Second,
 			90 * time.Second} {
-			now.advance(wait)
+			now.Advance(wait)
 			settle(c)
 		}
 		inState(t, c, jwks.StateUnavailable)
@@ -165,7 +166,7 @@ func TestStates(t *testing.T) {
 	t.Run("offline", func(t *testing.T) {
 		_, now, c := start(t, jwks.Config{Offline: true})
 		inState(t, c, jwks.StateOffline)
-		now.advance(100 * stale)
+		now.Advance(100 * stale)
 		inState(t, c, jwks.StateOffline)
 	})
 }

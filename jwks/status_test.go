@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -28,7 +29,7 @@ func TestStatusJSON(t *testing.T) {
 	}
 
 	l := newLab(t)
-	l.does(body(set(keyB().jwk(), keyA().jwk(), `{"kid":"x","kty":"LWE"}`), "Cache-Control",
+	l.does(body(testkit.Set(keyB().JWK(), keyA().JWK(), `{"kid":"x","kty":"LWE"}`), "Cache-Control",
 		"max-age=60"))
 	c = l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 	found(t, c, "a")
@@ -42,7 +43,7 @@ func TestStatusJSON(t *testing.T) {
 	}
 
 	l.does(status(503))
-	now.advance(time.Minute + timeout)
+	now.Advance(time.Minute + timeout)
 	settle(c)
 	found(t, c, "a")
 	next = c.Status().NextFetch.Format(time.RFC3339Nano)
@@ -62,17 +63,17 @@ func TestStatusStale(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
 	start := now.Now()
 	l.does(status(500))
-	now.set(start.Add(refresh + timeout - 1))
+	now.Set(start.Add(refresh + timeout - 1))
 	settle(c)
 	if st := c.Status(); st.Failures != 1 || st.Stale {
 		t.Errorf("before its time: %+v", st)
 	}
-	now.set(start.Add(refresh + timeout))
+	now.Set(start.Add(refresh + timeout))
 	if st := c.Status(); !st.Stale || !st.Usable {
 		t.Errorf("at its time: %+v", st)
 	}
 	l.serves(keyA())
-	now.advance(time.Minute)
+	now.Advance(time.Minute)
 	settle(c)
 	if st := c.Status(); st.Stale || st.Failures != 0 || st.LastError != "" || st.ErrorAt.IsZero() {
 		t.Errorf("after it: %+v", st)
@@ -83,7 +84,7 @@ func TestStatusStale(t *testing.T) {
 			t.Errorf("not in UTC: %v", at)
 		}
 	}
-	now.advance(time.Hour) // a suspended process: nobody has failed
+	now.Advance(time.Hour) // a suspended process: nobody has failed
 	if st := c.Status(); st.Stale {
 		t.Errorf("in a process that was suspended: %+v", st)
 	}
@@ -98,15 +99,15 @@ func TestEveryLogLineIsDocumented(t *testing.T) {
 	}
 	l := newLab(t)
 	now := newClock()
-	var log logbook
-	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.logger()))
-	for _, text := range []string{`{}`, setOf(keyA()), `{"keys":[]}`, `{"keys":[]}`, `{"keys":[]}`,
-		`{"keys":[]}`, set(keyB().jwk(), `{}`)} {
+	var log testkit.Log
+	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.Logger()))
+	for _, text := range []string{`{}`, testkit.SetOf(keyA()), `{"keys":[]}`, `{"keys":[]}`, `{"keys":[]}`,
+		`{"keys":[]}`, testkit.Set(keyB().JWK(), `{}`)} {
 		l.does(body(text))
-		now.advance(6 * time.Minute)
+		now.Advance(6 * time.Minute)
 		settle(c)
 	}
-	messages := log.messages()
+	messages := messages(&log)
 	if len(messages) != 6 {
 		t.Errorf("%d messages: %q", len(messages), messages)
 	}
@@ -115,8 +116,8 @@ func TestEveryLogLineIsDocumented(t *testing.T) {
 			t.Errorf("not documented: %s", message)
 		}
 	}
-	for _, line := range log.lines {
-		if line.attrs["environment"] != "lab" {
+	for _, line := range log.With("") {
+		if line["environment"] != "lab" {
 			t.Errorf("of which environment? %+v", line)
 		}
 	}

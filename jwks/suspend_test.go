@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -26,9 +27,9 @@ func TestWithdrawnKeyInFrozenProcess(t *testing.T) {
 	c := l.cache(t, jwks.Config{FetchTimeout: time.Minute}, jwks.WithClock(now.Now))
 	found(t, c, "a")
 
-	now.advance(time.Hour)
+	now.Advance(time.Hour)
 	all := make(chan struct{})
-	l.does(hangUntil(all, body(setOf(keyB()))))
+	l.does(hangUntil(all, body(testkit.SetOf(keyB()))))
 	var accepted atomic.Int64
 	var started, done sync.WaitGroup
 	started.Add(callers)
@@ -76,7 +77,7 @@ func TestFrozenProcess(t *testing.T) {
 	t.Run("the timer wakes up first", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l, c := frozen(t, jwks.Source{}, time.Hour)
-			l.does(after(2*time.Second, body(setOf(keyB()))))
+			l.does(after(2*time.Second, body(testkit.SetOf(keyB()))))
 			for l.fetches.Load() < 2 {
 				time.Sleep(time.Second)
 				synctest.Wait()
@@ -88,7 +89,7 @@ func TestFrozenProcess(t *testing.T) {
 	t.Run("an unknown key ID comes first", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l, c := frozen(t, jwks.Source{}, time.Hour)
-			l.does(after(2*time.Second, body(setOf(keyB()))))
+			l.does(after(2*time.Second, body(testkit.SetOf(keyB()))))
 			go c.Key(context.Background(), "junk")
 			synctest.Wait()
 			refused(t, c, "a", jwks.ErrUnknownKey)
@@ -139,8 +140,8 @@ func TestFrozenProcess(t *testing.T) {
 	// function that is stopped as soon as it has answered. What the fetch
 	// brings afterwards is old, or a broken connection.
 	for name, answer := range map[string]http.HandlerFunc{
-		"an old answer arrives":      body(setOf(keyA(), keyB())),
-		"a broken answer arrives":    cutOff(setOf(keyA(), keyB())),
+		"an old answer arrives":      body(testkit.SetOf(keyA(), keyB())),
+		"a broken answer arrives":    cutOff(testkit.SetOf(keyA(), keyB())),
 		"no answer will ever arrive": hang,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -171,7 +172,7 @@ func TestFrozenProcess(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			const slow = 4 * time.Second
 			l := bubbleLab(t)
-			l.does(after(slow, body(setOf(keyA()))))
+			l.does(after(slow, body(testkit.SetOf(keyA()))))
 			var ahead atomic.Int64
 			c := l.cache(t, jwks.Config{},
 				jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }))
@@ -221,7 +222,7 @@ func TestFrozenProcess(t *testing.T) {
 			const promise = refresh + timeout
 			for _, ahead := range []time.Duration{promise - 1, promise} {
 				l, c := frozen(t, jwks.Source{}, ahead)
-				l.does(after(time.Second, body(setOf(keyA()))))
+				l.does(after(time.Second, body(testkit.SetOf(keyA()))))
 				before := time.Now()
 				found(t, c, "a")
 				if waited := time.Since(before) > 0; waited != (ahead == promise) {
@@ -235,7 +236,7 @@ func TestFrozenProcess(t *testing.T) {
 // The network goes, a refresh fails, the machine sleeps for two days: the next
 // look-up waits for what Para says by now.
 func TestSuspendedAfterAFailure(t *testing.T) {
-	for _, answer := range []http.HandlerFunc{after(time.Second, body(setOf(keyB()))),
+	for _, answer := range []http.HandlerFunc{after(time.Second, body(testkit.SetOf(keyB()))),
 		after(time.Second, status(500))} {
 		synctest.Test(t, func(t *testing.T) {
 			l, c := bubbleStarted(t, jwks.Config{})

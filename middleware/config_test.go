@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
@@ -49,7 +50,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"stale limit", func(c *middleware.Config) { c.Keys.StaleLimit = 365 * 24 * time.Hour }, "StaleLimit is 8760h0m0s: use", false},
 		{"snapshot that is none", func(c *middleware.Config) { c.OtherEnvironments = []jwks.Source{jwks.FromBytes([]byte("canary"))} }, "OtherEnvironments[0]: jwks: not a key set", true},
 		{"key set that does not say whose", func(c *middleware.Config) {
-			c.OtherEnvironments = []jwks.Source{jwks.FromBytes(keySet(newSigner(t, "ES256", "k")))}
+			c.OtherEnvironments = []jwks.Source{jwks.FromBytes([]byte(testkit.SetOf(testkit.EC(0).Named("k"))))}
 		}, "OtherEnvironments[0]: jwks: key set is not a snapshot and names no environment: use FromKeySet", false},
 		{"initial keys that are none", func(c *middleware.Config) { c.Keys.Initial = jwks.FromKeySet(jwks.Prod, []byte(`{"keys":[]}`)) }, "Initial: key set has no usable key", false},
 	} {
@@ -108,7 +109,7 @@ func TestConfigLimits(t *testing.T) {
 		"an ID like a prefix": func(c *middleware.Config) { c.APIKeyIDs = append(c.APIKeyIDs, "production") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := middleware.Config{Environment: shared().Environment(), APIKeyIDs: []string{paratest.APIKeyID}, Now: newHand().now}
+			cfg := middleware.Config{Environment: shared().Environment(), APIKeyIDs: []string{paratest.APIKeyID}, Now: newClock().Now}
 			change(&cfg)
 			v, err := middleware.New(cfg)
 			if err != nil {

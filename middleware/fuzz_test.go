@@ -14,20 +14,21 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
 )
 
 // fuzzed is a validator with a fixed key set, and the oracle that knows the same.
-func fuzzed(f *testing.F) (v *middleware.Validator, o oracle, rs, es signer) {
+func fuzzed(f *testing.F) (v *middleware.Validator, o oracle, rs, es testkit.Signer) {
 	rs, es = fuzzKeys()
 	v = newValidator(f, middleware.Config{
 		Environment: jwks.Prod,
-		Keys:        jwks.Config{Initial: jwks.FromKeySet(jwks.Prod, keySet(rs, es)), Offline: true},
+		Keys:        jwks.Config{Initial: jwks.FromKeySet(jwks.Prod, []byte(testkit.SetOf(rs, es))), Offline: true},
 	})
 	o = oracle{
-		keys: map[string]crypto.PublicKey{rs.kid: rs.private.Public(), es.kid: es.private.Public()},
+		keys: map[string]crypto.PublicKey{rs.ID: rs.Private.Public(), es.ID: es.Private.Public()},
 		app:  paratest.APIKeyID, now: noon, leeway: 30 * time.Second, maxBytes: 16 << 10,
 	}
 	return v, o, rs, es
@@ -78,14 +79,14 @@ func compare(t testing.TB, user *claims.Claims, want said) {
 // what a slow and obvious checker lets in.
 func FuzzValidate(f *testing.F) {
 	v, o, rs, es := fuzzed(f)
-	good := rs.token()
+	good := sign(rs)
 	header, payload, signature := strings.SplitN(good, ".", 3)[0], strings.SplitN(good, ".", 3)[1], strings.SplitN(good, ".", 3)[2]
 	for _, token := range []string{
-		good, es.token(), "", ".", "..", "...", "a.b.c", "eyJ.eyJ.eyJ", strings.Repeat(".", 1000), strings.Repeat("A", 20<<10),
+		good, sign(es), "", ".", "..", "...", "a.b.c", "eyJ.eyJ.eyJ", strings.Repeat(".", 1000), strings.Repeat("A", 20<<10),
 		header + "." + payload + ".", header + ".." + signature, "." + payload + "." + signature,
 		header + "." + payload + "." + signature + "=", header + "=." + payload + "." + signature, good + "\n", " " + good, good + "\x00",
 		strings.ReplaceAll(good, "-", "+"), strings.ToUpper(good), good + "." + good, good[:len(good)-1], good + "A",
-		header + "." + payload + "." + strings.Repeat("A", 342), header + "." + strings.SplitN(es.token(), ".", 2)[1],
+		header + "." + payload + "." + strings.Repeat("A", 342), header + "." + strings.SplitN(sign(es), ".", 2)[1],
 		b64.EncodeToString([]byte(`{"alg":"none"}`)) + "." + payload + ".AA",
 		b64.EncodeToString([]byte(`{"alg":"HS256","kid":"rs"}`)) + "." + payload + "." + signature,
 		b64.EncodeToString([]byte(`{"alg":"ES256","kid":"es"}`)) + "." + payload + "." + strings.Repeat("A", 86),
@@ -102,12 +103,12 @@ func FuzzValidate(f *testing.F) {
 // reached.
 func FuzzSignedPayload(f *testing.F) {
 	v, o, rs, es := fuzzed(f)
-	if !judge(f, v, o, rs.token()) || !judge(f, v, o, es.token()) {
+	if !judge(f, v, o, sign(rs)) || !judge(f, v, o, sign(es)) {
 		f.Fatal("not even a good token gets in")
 	}
 	noonAt := func(d time.Duration) int64 { return noon.Add(d).Unix() }
 	replace := func(old, new string) string { return strings.Replace(goodPayload, old, new, 1) }
-	for _, header := range []string{es.header(), rs.header(), `{"kid":"es","alg":"ES256"}`} {
+	for _, header := range []string{es.Header(), rs.Header(), `{"kid":"es","alg":"ES256"}`} {
 		f.Add(header, goodPayload)
 	}
 	for _, header := range []string{
@@ -115,7 +116,7 @@ func FuzzSignedPayload(f *testing.F) {
 		`{"alg":"ES256","kid":"es","alg":"none"}`, `{"alg":"ES256","kid":"es","Alg":"none"}`, `{"alg":"ES256","kid":"es","crit":[]}`,
 		`{"alg":"ES256","kid":"es","typ":"jwt","jwk":{"kty":"EC"},"x5c":["x"],"jku":"https://example.com"}`,
 		`{"alg":"ES256","kid":"es","b64":true}`, `{"alg":"ES256","kid":"es","\u212aid":"rs"}`, ` {"alg" : "\u0045S256", "kid":"es"} `,
-		`{"alg":"ES256","kid":"es","x":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}`, "\ufeff" + es.header(), es.header() + "x", `{"alg":"ES256","kid":"es","typ":"at+jwt"}`,
+		`{"alg":"ES256","kid":"es","x":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}`, "\ufeff" + es.Header(), es.Header() + "x", `{"alg":"ES256","kid":"es","typ":"at+jwt"}`,
 	} {
 		f.Add(header, goodPayload)
 	}
@@ -138,14 +139,14 @@ func FuzzSignedPayload(f *testing.F) {
 		replace(`"address":"0xAb"`, `"address":1`), replace(`"address":"0xAb"`, `"address":"0xAb","Address":"0xCd"`), replace(`"address":"0xAb"`, `"address":"0xAb","address":"0xCd"`),
 		replace(`{"sub"`, `{"x":[[[[[[[[[[[[[[[]]]]]]]]]]]]]]],"sub"`), replace(`{"sub"`, `{"x":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]],"sub"`), replace(`{"sub"`, `{"x":{"a":{"b":1,"b":2}},"sub"`),
 	} {
-		f.Add(es.header(), payload)
+		f.Add(es.Header(), payload)
 	}
 	f.Fuzz(func(t *testing.T, header, payload string) {
 		key := es
 		if strings.Contains(header, "RS256") {
 			key = rs
 		}
-		judge(t, v, o, key.sign(header, payload))
+		judge(t, v, o, key.Sign(header, payload))
 	})
 }
 
@@ -153,7 +154,7 @@ func FuzzSignedPayload(f *testing.F) {
 // refused; and nothing is taken for "no token".
 func FuzzAuthorization(f *testing.F) {
 	v, o, rs, _ := fuzzed(f)
-	good := rs.token()
+	good := sign(rs)
 	for _, value := range []string{
 		"", " ", "Bearer", "Bearer ", "bearer x", "BEARER  x", "Bearer\tx", "Bearer x y", "Bearer x,y", "Bearer x\t", " Bearer x", "Bearerx", "Basic eA==", "Digest " + good,
 		"Bearer " + good, "bEaReR     " + good, "Bearer " + good + " ", "Bearer " + good + ", Bearer " + good, good, "Bearer\u00a0" + good, "Bearer \x00", "Bearer \xff",
@@ -217,7 +218,7 @@ func FuzzSignedToken(f *testing.F) {
 		{"", "\xff\xffA\xff\xfeA"},
 		{"\xff\xff\x42", "\x00\x01C"},
 	} {
-		for _, header := range []string{es.header(), rs.header()} {
+		for _, header := range []string{es.Header(), rs.Header()} {
 			f.Add(header, goodPayload, []byte(seed.signed), []byte(seed.sent))
 		}
 	}
@@ -227,7 +228,7 @@ func FuzzSignedToken(f *testing.F) {
 			key = rs
 		}
 		input := b64.EncodeToString([]byte(header)) + "." + b64.EncodeToString([]byte(payload))
-		judge(t, v, o, edited(key.signInput(edited(input, signed)), sent))
+		judge(t, v, o, edited(key.SignInput(edited(input, signed)), sent))
 	})
 }
 

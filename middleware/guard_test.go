@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
@@ -32,14 +33,14 @@ func request(token string) *http.Request {
 // TestLog: each refusal is one line, of a level that says whether somebody should look, with the
 // reason and without the token. What passes is none.
 func TestLog(t *testing.T) {
-	var log journal
+	var log testkit.Log
 	var broken error
-	v := newValidator(t, middleware.Config{Logger: log.logger(), Revoked: func(_ context.Context, user *claims.Claims, _ time.Time) (bool, error) {
+	v := newValidator(t, middleware.Config{Logger: log.Logger(), Revoked: func(_ context.Context, user *claims.Claims, _ time.Time) (bool, error) {
 		return user.AuthType == claims.AuthTelegram, broken
 	}})
 	down := httptest.NewServer(http.NotFoundHandler())
 	defer down.Close()
-	keyless := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "down", URL: down.URL}, Logger: log.logger()})
+	keyless := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "down", URL: down.URL}, Logger: log.Logger()})
 	rule := middleware.Allow(func(_ context.Context, c *claims.Claims) error {
 		if c.AuthType == claims.AuthPhone {
 			return errors.New("not phones")
@@ -75,12 +76,12 @@ func TestLog(t *testing.T) {
 		{middleware.Require(v, nil), token(), middleware.ErrMisconfigured, "ERROR", "an Option is nil"},
 	} {
 		t.Run(string(test.want), func(t *testing.T) {
-			log.lines(t)
+			log.Take()
 			if r, refusal := test.guard.Check(request(test.token)); r != nil || !errors.Is(refusal, test.want) {
 				t.Fatalf("got %v, %v", r, refusal)
 			}
 			var lines []map[string]any
-			for _, line := range log.lines(t) {
+			for _, line := range log.Take() {
 				if line["msg"] == "parajwt: request refused" { // the key cache has news of its own
 					lines = append(lines, line)
 				}
@@ -96,7 +97,7 @@ func TestLog(t *testing.T) {
 			if env := lines[0]["environment"]; env != "paratest" && env != "down" {
 				t.Errorf("environment %q", env)
 			}
-			unleaked(t, fmt.Sprint(lines[0]), test.token)
+			testkit.NoLeak(t, fmt.Sprint(lines[0]), test.token, "canary", "email@example.com")
 		})
 	}
 
@@ -104,7 +105,7 @@ func TestLog(t *testing.T) {
 		broken = errors.New("the store is down")
 		defer func() { broken = nil }()
 		guard.Check(request(token()))
-		lines := log.lines(t)
+		lines := log.Take()
 		if len(lines) != 1 || lines[0]["level"] != "ERROR" || !strings.Contains(fmt.Sprint(lines[0]["refusal"]), "the store is down") {
 			t.Errorf("logged %v", lines)
 		}
@@ -114,17 +115,17 @@ func TestLog(t *testing.T) {
 		t.Fatal(refusal)
 	}
 	middleware.Optional(v).Check(request(""))
-	if lines := log.lines(t); len(lines) != 0 {
+	if lines := log.Take(); len(lines) != 0 {
 		t.Errorf("what passes is logged: %v", lines)
 	}
 }
 
 // TestLogWithoutALogger: then it is slog's default, for a validator and for a guard that has none.
 func TestLogWithoutALogger(t *testing.T) {
-	var log journal
+	var log testkit.Log
 	before := slog.Default()
 	defer slog.SetDefault(before)
-	slog.SetDefault(log.logger())
+	slog.SetDefault(log.Logger())
 	v, err := middleware.New(middleware.Config{Environment: shared().Environment(), APIKeyIDs: []string{paratest.APIKeyID}})
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +133,7 @@ func TestLogWithoutALogger(t *testing.T) {
 	defer v.Close()
 	for environment, guard := range map[string]*middleware.Guard{"paratest": middleware.Require(v), "": middleware.Require(nil)} {
 		guard.Check(request(""))
-		if lines := log.lines(t); len(lines) != 1 || lines[0]["environment"] != environment {
+		if lines := log.Take(); len(lines) != 1 || lines[0]["environment"] != environment {
 			t.Errorf("logged %v", lines)
 		}
 	}
@@ -176,12 +177,12 @@ func TestOnlyARefusalRefuses(t *testing.T) {
 
 // TestKeysLog: the key cache logs to the validator's logger.
 func TestKeysLog(t *testing.T) {
-	var log journal
-	v := newValidator(t, middleware.Config{Logger: log.logger()})
+	var log testkit.Log
+	v := newValidator(t, middleware.Config{Logger: log.Logger()})
 	if err := v.Warm(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(log.lines(t)) == 0 {
+	if len(log.Take()) == 0 {
 		t.Error("the key cache logged nothing")
 	}
 }
@@ -373,7 +374,7 @@ func TestPrinting(t *testing.T) {
 	for _, x := range []any{v, guard, h, &h, []any{v, guard}, map[string]*middleware.Validator{"v": v}, v.Status()} {
 		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 			text := fmt.Sprintf(format, x)
-			unleaked(t, text, token)
+			testkit.NoLeak(t, text, token, "canary", "email@example.com")
 			if strings.Contains(text, fmt.Sprintf("%x", "canary")) {
 				t.Errorf("%T as %s shows a user", x, format)
 			}
@@ -384,26 +385,10 @@ func TestPrinting(t *testing.T) {
 			t.Errorf("%s: %s", format, got)
 		}
 	}
-	var log journal
-	log.logger().Info("x", "validator", v, "guard", guard, "holder", h)
-	unleaked(t, fmt.Sprint(log.lines(t)), token)
+	var log testkit.Log
+	log.Logger().Info("x", "validator", v, "guard", guard, "holder", h)
+	testkit.NoLeak(t, fmt.Sprint(log.Take()), token, "canary", "email@example.com")
 	if _, ok := claims.FromContext(r.Context()); !ok {
 		t.Error("no user")
-	}
-}
-
-// unleaked demands that no 16 characters of a text are of the token, and that its canaries are not
-// in it.
-func unleaked(t *testing.T, text, token string) {
-	t.Helper()
-	for i := range max(0, len(text)-15) {
-		if strings.Contains(token, text[i:i+16]) {
-			t.Fatalf("%q of the token is in %q", text[i:i+16], text)
-		}
-	}
-	for _, secret := range []string{"canary", "email@example.com"} {
-		if strings.Contains(text, secret) {
-			t.Errorf("%q is in %q", secret, text)
-		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
@@ -15,8 +16,8 @@ import (
 // cached, in the forms that take the most memory for their length. CacheSize
 // promises at most 8 KiB for each.
 func TestMemoryOfTheTokenCache(t *testing.T) {
-	key := newSigner(t, "ES256", "es")
-	url, _ := publish(t, keySet(key))
+	key := testkit.EC(0).Named("es")
+	url, _ := testkit.Serve(t, testkit.SetOf(key))
 	list := func(n int, item string) string {
 		return strings.TrimSuffix(strings.Repeat(item+",", n), ",")
 	}
@@ -38,7 +39,7 @@ func TestMemoryOfTheTokenCache(t *testing.T) {
 				Environment: jwks.Environment{URL: url}, CacheSize: entries, MaxTokenBytes: 64 << 10,
 			})
 			token := func(i, n int) string {
-				return key.sign(key.header(), fmt.Sprintf(
+				return key.Sign(key.Header(), fmt.Sprintf(
 					`{"sub":"u%03d","aud":%q,"iat":%d,"exp":%d,"data":{"userId":"u%03d",%s}}`,
 					i, paratest.APIKeyID, noon.Unix(), noon.Unix()+60, i, data(n)))
 			}

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/parajwt/parajwt/internal/testkit"
 )
 
 // This file is a second validator: slow, obvious, and made of the standard library only. The fuzz
@@ -330,7 +332,7 @@ func loneSurrogate(text string) bool {
 
 // The keys of the fuzz targets are always the same, so that what one process finds, another one can
 // try. Everybody knows them, and nothing but these tests trusts them.
-func fuzzKeys() (rs, es signer) {
+func fuzzKeys() (rs, es testkit.Signer) {
 	number := func(hex string) *big.Int {
 		n, ok := new(big.Int).SetString(hex, 16)
 		if !ok {
@@ -360,5 +362,5 @@ func fuzzKeys() (rs, es signer) {
 	if err != nil {
 		panic(err)
 	}
-	return signer{"rs", private}, signer{"es", ec}
+	return testkit.Signer{ID: "rs", Private: private}, testkit.Signer{ID: "es", Private: ec}
 }

@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
@@ -17,9 +19,9 @@ import (
 
 func TestRecheck(t *testing.T) {
 	type lab struct {
-		para *paratest.Para
-		hand *hand
-		out  error // nil: not revoked; errOut: revoked
+		para  *paratest.Para
+		clock *testkit.Clock
+		out   error // nil: not revoked; errOut: revoked
 	}
 	errOut := errors.New("revoked")
 	for _, test := range []struct {
@@ -28,23 +30,23 @@ func TestRecheck(t *testing.T) {
 		want   error
 	}{
 		{"nothing changes", func(*lab) {}, nil},
-		{"just before it expires", func(l *lab) { l.hand.advance(30*time.Minute + 29*time.Second) }, nil},
-		{"it expires", func(l *lab) { l.hand.advance(30*time.Minute + 30*time.Second) }, middleware.ErrExpired},
+		{"just before it expires", func(l *lab) { l.clock.Advance(30*time.Minute + 29*time.Second) }, nil},
+		{"it expires", func(l *lab) { l.clock.Advance(30*time.Minute + 30*time.Second) }, middleware.ErrExpired},
 		{"it is revoked", func(l *lab) { l.out = errOut }, middleware.ErrRevoked},
 		{"revocation is unknown", func(l *lab) { l.out = errors.New("down") }, middleware.ErrRevocationUnknown},
 		{"its key is withdrawn", func(l *lab) {
 			l.para.Withdraw(l.para.KeyIDs()...)
 			l.para.Rotate()
-			l.hand.advance(6 * time.Minute)
+			l.clock.Advance(6 * time.Minute)
 		}, middleware.ErrUnknownKey},
-		{"another key is rotated in", func(l *lab) { l.para.Rotate(); l.hand.advance(6 * time.Minute) }, nil},
-		{"Para is down", func(l *lab) { l.para.Down(); l.hand.advance(20 * time.Minute) }, nil},
+		{"another key is rotated in", func(l *lab) { l.para.Rotate(); l.clock.Advance(6 * time.Minute) }, nil},
+		{"Para is down", func(l *lab) { l.para.Down(); l.clock.Advance(20 * time.Minute) }, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := &lab{hand: newHand()}
-			l.para = paratest.New(t, paratest.Config{Now: l.hand.now})
+			l := &lab{clock: newClock()}
+			l.para = paratest.New(t, paratest.Config{Now: l.clock.Now})
 			events := 0
-			v := newValidator(t, middleware.Config{Environment: l.para.Environment(), Now: l.hand.now,
+			v := newValidator(t, middleware.Config{Environment: l.para.Environment(), Now: l.clock.Now,
 				Observe: func(context.Context, middleware.Event) { events++ },
 				Revoked: func(context.Context, *claims.Claims, time.Time) (bool, error) {
 					if l.out == errOut {
@@ -95,7 +97,7 @@ func TestRecheckNeedsAUserOfThisValidator(t *testing.T) {
 	}{
 		"a copy of the struct":      {v, &byHand, nil},
 		"nil":                       {v, nil, middleware.ErrMisconfigured},
-		"made by hand":              {v, rebuilt, middleware.ErrMisconfigured},
+		"made by clock":             {v, rebuilt, middleware.ErrMisconfigured},
 		"empty":                     {v, new(claims.Claims), middleware.ErrMisconfigured},
 		"a payload without a token": {v, payload, middleware.ErrMisconfigured},
 		"another environment's":     {elsewhere, user, middleware.ErrMisconfigured},
@@ -110,21 +112,21 @@ func TestRecheckNeedsAUserOfThisValidator(t *testing.T) {
 
 // TestRecheckWithAnotherKeyOfTheSameID: the old key's users go with it.
 func TestRecheckWithAnotherKeyOfTheSameID(t *testing.T) {
-	hand := newHand()
-	before, after := newSigner(t, "ES256", "one"), newSigner(t, "ES256", "one")
-	var current atomic.Pointer[signer]
+	clock := newClock()
+	before, after := testkit.EC(0).Named("one"), testkit.EC(1).Named("one")
+	var current atomic.Pointer[testkit.Signer]
 	current.Store(&before)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Write(keySet(*current.Load()))
+		io.WriteString(w, testkit.SetOf(*current.Load()))
 	}))
 	defer server.Close()
-	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: server.URL}, Now: hand.now})
-	user := accepts(t, v, before.token())
+	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: server.URL}, Now: clock.Now})
+	user := accepts(t, v, sign(before))
 	if err := v.Recheck(t.Context(), user); err != nil {
 		t.Fatal(err)
 	}
 	current.Store(&after)
-	hand.advance(6 * time.Minute)
+	clock.Advance(6 * time.Minute)
 	if err := v.Warm(t.Context()); err != nil {
 		t.Fatal(err)
 	}

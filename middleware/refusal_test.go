@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
@@ -69,10 +70,10 @@ func TestWhatARefusalTells(t *testing.T) {
 		})
 	}
 	t.Run("payload is not base64url", func(t *testing.T) {
-		s := newSigner(t, "ES256", "K")
-		url, _ := publish(t, keySet(s))
+		s := testkit.EC(0).Named("K")
+		url, _ := testkit.Serve(t, testkit.SetOf(s))
 		v := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "own", URL: url}})
-		_, err := v.Validate(t.Context(), s.signInput(b64.EncodeToString([]byte(s.header()))+".e30="))
+		_, err := v.Validate(t.Context(), s.SignInput(b64.EncodeToString([]byte(s.Header()))+".e30="))
 		tells(t, err, `parajwt: malformed token (kid "K"): not unpadded canonical base64url`, true, 0)
 	})
 	t.Run("revoked", func(t *testing.T) {

@@ -3,37 +3,27 @@ package middleware_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// clock is a wall clock that a test moves.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func newClock() *clock { return &clock{at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
-
-func (c *clock) now() time.Time          { c.mu.Lock(); defer c.mu.Unlock(); return c.at }
-func (c *clock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.at = c.at.Add(d) }
-
 // remembering returns a validator whose clock the test moves, and the Para behind it.
-func remembering(t *testing.T, change func(*middleware.Config)) (*middleware.Validator, *paratest.Para, *clock) {
+func remembering(t *testing.T, change func(*middleware.Config)) (*middleware.Validator, *paratest.Para, *testkit.Clock) {
 	t.Helper()
 	at := newClock()
-	para := paratest.New(t, paratest.Config{Now: at.now})
-	cfg := middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Now: at.now, Logger: slog.New(slog.DiscardHandler)}
+	para := paratest.New(t, paratest.Config{Now: at.Now})
+	cfg := middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Now: at.Now, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
 	}
@@ -90,25 +80,25 @@ func TestARememberedTokenIsRefusedOnce(t *testing.T) {
 		v, para, at := remembering(t, nil)
 		token := para.Token(paratest.EmailUser())
 		accept(t, v, token)
-		at.advance(30*time.Minute + 29*time.Second)
+		at.Advance(30*time.Minute + 29*time.Second)
 		accept(t, v, token) // within the leeway
-		at.advance(time.Second)
+		at.Advance(time.Second)
 		refuse(t, v, token, middleware.ErrExpired)
 	})
 	t.Run("it is older than MaxTokenAge", func(t *testing.T) {
 		v, para, at := remembering(t, func(cfg *middleware.Config) { cfg.MaxTokenAge = 10 * time.Minute; cfg.Leeway = -1 })
 		token := para.Token(paratest.EmailUser())
 		accept(t, v, token)
-		at.advance(10 * time.Minute)
+		at.Advance(10 * time.Minute)
 		accept(t, v, token)
-		at.advance(time.Second)
+		at.Advance(time.Second)
 		refuse(t, v, token, middleware.ErrExpired)
 	})
 	t.Run("the clock goes back before its iat", func(t *testing.T) {
 		v, para, at := remembering(t, nil)
 		token := para.Token(paratest.EmailUser())
 		accept(t, v, token)
-		at.advance(-31 * time.Second)
+		at.Advance(-31 * time.Second)
 		refuse(t, v, token, middleware.ErrNotYetValid)
 	})
 	t.Run("its key is withdrawn", func(t *testing.T) {
@@ -116,7 +106,7 @@ func TestARememberedTokenIsRefusedOnce(t *testing.T) {
 		token := para.Token(paratest.EmailUser())
 		accept(t, v, token)
 		para.Withdraw(para.KeyIDs()[1])
-		at.advance(5*time.Minute + 5*time.Second) // an interval and a fetch's time-out
+		at.Advance(5*time.Minute + 5*time.Second) // an interval and a fetch's time-out
 		refuse(t, v, token, middleware.ErrUnknownKey)
 	})
 	t.Run("its user is revoked", func(t *testing.T) {
@@ -130,7 +120,7 @@ func TestARememberedTokenIsRefusedOnce(t *testing.T) {
 				return user.UserID == out, nil
 			}
 		})
-		at.advance(time.Second)
+		at.Advance(time.Second)
 		token := para.Token(paratest.EmailUser())
 		out = accept(t, v, token).UserID
 		refuse(t, v, token, middleware.ErrRevoked)
@@ -180,9 +170,9 @@ func flip(s string, at int) string {
 
 func TestValidatorsShareNoVerdicts(t *testing.T) {
 	at := newClock()
-	para := paratest.New(t, paratest.Config{Now: at.now})
+	para := paratest.New(t, paratest.Config{Now: at.Now})
 	validator := func(apiKeyID string) *middleware.Validator {
-		v, err := middleware.New(middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{apiKeyID}, Now: at.now, Logger: slog.New(slog.DiscardHandler)})
+		v, err := middleware.New(middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{apiKeyID}, Now: at.Now, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,20 +215,20 @@ func TestWhatIsTooLargeIsVerifiedAnew(t *testing.T) {
 // TestARememberedTokenThatExpiresWhileItWaits: the clock is read after the wait
 // for the keys, too.
 func TestARememberedTokenThatExpiresWhileItWaits(t *testing.T) {
-	hand, fetches := newHand(), 0
-	key := newSigner(t, "ES256", "es")
+	clock, fetches := newClock(), 0
+	key := testkit.EC(0).Named("es")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if fetches++; fetches == 2 {
-			hand.advance(2 * time.Minute)
+			clock.Advance(2 * time.Minute)
 		}
-		w.Write(keySet(key))
+		io.WriteString(w, testkit.SetOf(key))
 	}))
 	t.Cleanup(server.Close)
-	v := newValidator(t, middleware.Config{Now: hand.now, Environment: jwks.Environment{URL: server.URL},
+	v := newValidator(t, middleware.Config{Now: clock.Now, Environment: jwks.Environment{URL: server.URL},
 		Keys: jwks.Config{FetchTimeout: 10 * time.Second}})
-	token := key.token() // for 30 minutes
+	token := sign(key) // for 30 minutes
 	accepts(t, v, token)
-	hand.advance(29 * time.Minute) // the keys are overdue, so the next look-up waits for a fetch
+	clock.Advance(29 * time.Minute) // the keys are overdue, so the next look-up waits for a fetch
 	refuse(t, v, token, middleware.ErrExpired)
 	if fetches < 2 {
 		t.Errorf("%d fetches", fetches)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
 )
@@ -111,10 +112,10 @@ func TestARuleSeesTheRequestsUserAndContext(t *testing.T) {
 // TestAuthorize: it answers, logs and reports as the guard that let the user in,
 // and reports refusals only.
 func TestAuthorize(t *testing.T) {
-	var log journal
+	var log testkit.Log
 	var events []middleware.Event
 	v := newValidator(t, middleware.Config{
-		Logger:    log.logger(),
+		Logger:    log.Logger(),
 		Observe:   func(_ context.Context, e middleware.Event) { events = append(events, e) },
 		OnRefusal: func(w http.ResponseWriter, _ *http.Request, _ *middleware.Error) { w.WriteHeader(418) },
 	})
@@ -122,13 +123,13 @@ func TestAuthorize(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	log.lines(t)
+	log.Take()
 	events = nil
 
 	if passed, refusal := middleware.Authorize(yes).Check(r); passed != r || refusal != nil {
 		t.Fatalf("got %v, %v", passed, refusal)
 	}
-	if len(events) != 0 || len(log.lines(t)) != 0 {
+	if len(events) != 0 || len(log.Take()) != 0 {
 		t.Errorf("a request that passes is reported: %v", events)
 	}
 
@@ -138,7 +139,7 @@ func TestAuthorize(t *testing.T) {
 	if len(events) != 1 || events[0] != want {
 		t.Errorf("reported %v", events)
 	}
-	if lines := log.lines(t); len(lines) != 1 || lines[0]["environment"] != "paratest" {
+	if lines := log.Take(); len(lines) != 1 || lines[0]["environment"] != "paratest" {
 		t.Errorf("logged %v", lines)
 	}
 	w := httptest.NewRecorder()

@@ -98,8 +98,8 @@ func TestWritingToAUserProlongsNothing(t *testing.T) {
 		"it is not so old": {-time.Minute, false, middleware.ErrNotYetValid},
 	} {
 		t.Run(name, func(t *testing.T) {
-			hand, out := newHand(), false
-			v := newValidator(t, middleware.Config{Now: hand.now,
+			clock, out := newClock(), false
+			v := newValidator(t, middleware.Config{Now: clock.Now,
 				Revoked: func(_ context.Context, user *claims.Claims, _ time.Time) (bool, error) {
 					return out && user.UserID == paratest.UserID, nil
 				}})
@@ -109,7 +109,7 @@ func TestWritingToAUserProlongsNothing(t *testing.T) {
 			for _, c := range []*claims.Claims{user, sharedUser} {
 				spoil(c)
 			}
-			hand.advance(change.at)
+			clock.Advance(change.at)
 			out = change.out
 			refuses(t, v, token, change.want)
 			for _, c := range []*claims.Claims{user, sharedUser} {

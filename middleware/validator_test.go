@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
@@ -41,8 +43,8 @@ func TestConfigIsCopied(t *testing.T) {
 }
 
 func TestAlgorithms(t *testing.T) {
-	rs, es := newSigner(t, "RS256", "rs"), newSigner(t, "ES256", "es")
-	url, _ := publish(t, keySet(rs, es))
+	rs, es := testkit.RSA(0).Named("rs"), testkit.EC(0).Named("es")
+	url, _ := testkit.Serve(t, testkit.SetOf(rs, es))
 	for _, test := range []struct {
 		allowed []string
 		rs, es  bool
@@ -54,13 +56,13 @@ func TestAlgorithms(t *testing.T) {
 	} {
 		v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: url}, Algorithms: test.allowed})
 		for _, s := range []struct {
-			signer
+			key     testkit.Signer
 			allowed bool
 		}{{rs, test.rs}, {es, test.es}} {
 			if s.allowed {
-				accepts(t, v, s.token())
+				accepts(t, v, sign(s.key))
 			} else {
-				refuses(t, v, s.token(), middleware.ErrAlgorithm)
+				refuses(t, v, sign(s.key), middleware.ErrAlgorithm)
 			}
 		}
 	}
@@ -86,8 +88,8 @@ func TestTime(t *testing.T) {
 	} {
 		for _, cacheSize := range []int{0, -1} {
 			t.Run(fmt.Sprint(test.name, ", cache ", cacheSize), func(t *testing.T) {
-				hand := newHand()
-				test.cfg.Now, test.cfg.CacheSize = hand.now, cacheSize
+				clock := newClock()
+				test.cfg.Now, test.cfg.CacheSize = clock.Now, cacheSize
 				v := newValidator(t, test.cfg)
 				end := test.age + test.leeway
 				for _, at := range []struct {
@@ -106,7 +108,7 @@ func TestTime(t *testing.T) {
 					{48 * time.Hour, token, middleware.ErrExpired},
 					{0, token, nil}, // a verdict is about its time only
 				} {
-					hand.set(noon.Add(at.from))
+					clock.Set(noon.Add(at.from))
 					for range 2 {
 						user, err := v.Validate(t.Context(), at.token)
 						if !errors.Is(err, at.want) || (user == nil) != (err != nil) {
@@ -121,7 +123,7 @@ func TestTime(t *testing.T) {
 
 // TestNow: one clock serves the tokens and the keys.
 func TestNow(t *testing.T) {
-	para := paratest.New(t, paratest.Config{Now: newHand().now})
+	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment()})
 	accepts(t, v, para.Token(paratest.EmailUser()))
 	if at := v.Status().FetchedAt; !at.Equal(noon) {
@@ -131,8 +133,8 @@ func TestNow(t *testing.T) {
 
 // TestOtherEnvironments: the log says where a token with an unknown key comes from, and nobody is let in for it.
 func TestOtherEnvironments(t *testing.T) {
-	prod := paratest.New(t, paratest.Config{Environment: "prod", Now: newHand().now})
-	beta := paratest.New(t, paratest.Config{Environment: "beta", Now: newHand().now})
+	prod := paratest.New(t, paratest.Config{Environment: "prod", Now: newClock().Now})
+	beta := paratest.New(t, paratest.Config{Environment: "beta", Now: newClock().Now})
 	snapshot := func(para *paratest.Para) jwks.Source {
 		v := newValidator(t, middleware.Config{Environment: para.Environment()})
 		if err := v.Warm(t.Context()); err != nil {
@@ -148,8 +150,8 @@ func TestOtherEnvironments(t *testing.T) {
 	asked := beta.Fetches()
 	user := paratest.EmailUser()
 
-	var log journal
-	v := newValidator(t, middleware.Config{Environment: prod.Environment(), OtherEnvironments: both, Logger: log.logger()})
+	var log testkit.Log
+	v := newValidator(t, middleware.Config{Environment: prod.Environment(), OtherEnvironments: both, Logger: log.Logger()})
 	accepts(t, v, prod.Token(user))
 	for _, test := range []struct{ name, token, want string }{
 		{"of beta", beta.Token(user), `the key is known from Para's environment "beta", and this validator is for "prod"`},
@@ -164,9 +166,9 @@ func TestOtherEnvironments(t *testing.T) {
 			}
 			r := httptest.NewRequest("GET", "/", nil)
 			r.Header.Set("Authorization", "Bearer "+test.token)
-			log.lines(t)
+			log.Take()
 			middleware.Require(v).Check(r)
-			lines := log.lines(t)
+			lines := log.Take()
 			if len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0]["refusal"]), test.want) {
 				t.Errorf("logged %v", lines)
 			}
@@ -175,8 +177,8 @@ func TestOtherEnvironments(t *testing.T) {
 	t.Run("its own key, withdrawn", func(t *testing.T) {
 		old := prod.KeyIDs()[0]
 		prod.Withdraw(old)
-		hand := newHand()
-		v := newValidator(t, middleware.Config{Environment: prod.Environment(), OtherEnvironments: both, Now: hand.now})
+		clock := newClock()
+		v := newValidator(t, middleware.Config{Environment: prod.Environment(), OtherEnvironments: both, Now: clock.Now})
 		if refusal := refuses(t, v, prod.Token(user, paratest.SignedBy(old)), middleware.ErrUnknownKey); !strings.Contains(refusal.Hint, `of "prod" has no such key`) {
 			t.Errorf("got %v", refusal)
 		}
@@ -189,17 +191,19 @@ func TestOtherEnvironments(t *testing.T) {
 // TestProdAndBeta: two environments in one process whose keys have one ID. Nothing of one gets into
 // the other, in whatever order they are asked.
 func TestProdAndBeta(t *testing.T) {
-	for _, alg := range []string{"RS256", "ES256"} {
-		t.Run(alg, func(t *testing.T) {
-			keys := map[string]signer{"prod": newSigner(t, alg, "one"), "beta": newSigner(t, alg, "one")}
+	for _, signer := range []func(i int) testkit.Signer{testkit.RSA, testkit.EC} {
+		t.Run(signer(0).Alg(), func(t *testing.T) {
+			keys := map[string]testkit.Signer{
+				"prod": signer(0).Named("one"), "beta": signer(1).Named("one"),
+			}
 			validators, tokens := map[string]*middleware.Validator{}, map[string]string{}
 			client := &http.Client{} // and they share one
 			for name, key := range keys {
-				url, _ := publish(t, keySet(key))
+				url, _ := testkit.Serve(t, testkit.SetOf(key))
 				validators[name] = newValidator(t, middleware.Config{
 					Environment: jwks.Environment{Name: name, URL: url}, Keys: jwks.Config{HTTPClient: client},
 				})
-				tokens[name] = key.token()
+				tokens[name] = sign(key)
 			}
 			var work sync.WaitGroup
 			for range 4 {
@@ -222,9 +226,9 @@ func TestProdAndBeta(t *testing.T) {
 }
 
 func TestWarmStatusClose(t *testing.T) {
-	hand := newHand()
-	para := paratest.New(t, paratest.Config{Environment: "beta", Now: hand.now})
-	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: hand.now})
+	clock := newClock()
+	para := paratest.New(t, paratest.Config{Environment: "beta", Now: clock.Now})
+	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
 	token := para.Token(paratest.EmailUser())
 	if st := v.Status(); st.Usable || st.Environment != "beta" || st.Fetches != 0 {
 		t.Errorf("before anything: %+v", st)
@@ -245,7 +249,7 @@ func TestWarmStatusClose(t *testing.T) {
 	}
 
 	para.Recover()
-	hand.advance(2 * time.Second)
+	clock.Advance(2 * time.Second)
 	if err := v.Warm(t.Context()); err != nil {
 		t.Errorf("Warm with Para well again: %v", err)
 	}
@@ -270,7 +274,7 @@ func TestWarmStatusClose(t *testing.T) {
 	accepts(t, v, token) // requests that are under way get their answer
 	refuses(t, v, para.Token(paratest.EmailUser(), paratest.BadSignature()), middleware.ErrSignature)
 
-	cold := newValidator(t, middleware.Config{Environment: para.Environment(), Now: hand.now})
+	cold := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
 	cold.Close()
 	refuses(t, cold, token, middleware.ErrKeysUnavailable)
 	if err := cold.Warm(t.Context()); !errors.Is(err, middleware.ErrKeysUnavailable) {
@@ -284,9 +288,9 @@ func TestWarmStatusClose(t *testing.T) {
 // TestRotation: a new key counts at first sight, a withdrawn one no longer than promised, and the
 // remembered tokens go with their keys.
 func TestRotation(t *testing.T) {
-	hand := newHand()
-	para := paratest.New(t, paratest.Config{Now: hand.now})
-	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: hand.now})
+	clock := newClock()
+	para := paratest.New(t, paratest.Config{Now: clock.Now})
+	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
 	user := paratest.EmailUser()
 	long := paratest.Lived(0, 24*time.Hour)
 	old := map[string]string{}
@@ -295,7 +299,7 @@ func TestRotation(t *testing.T) {
 		accepts(t, v, old[id])
 	}
 
-	hand.advance(time.Minute) // so that the keys at hand are fresh, and the new one is no surprise to nobody
+	clock.Advance(time.Minute) // so that the keys at hand are fresh, and the new one is no surprise to nobody
 	rotated := para.RotateES256()
 	fresh := para.Token(user, long)
 	if got := accepts(t, v, fresh).KeyID; got != rotated {
@@ -307,9 +311,9 @@ func TestRotation(t *testing.T) {
 
 	withdrawn := para.KeyIDs()[0]
 	para.Withdraw(withdrawn)
-	hand.advance(4 * time.Minute)
+	clock.Advance(4 * time.Minute)
 	accepts(t, v, old[withdrawn]) // Para has not been asked yet
-	hand.advance(time.Minute + time.Minute + time.Second)
+	clock.Advance(time.Minute + time.Minute + time.Second)
 	refuses(t, v, old[withdrawn], middleware.ErrUnknownKey)
 	accepts(t, v, old[para.KeyIDs()[0]])
 	accepts(t, v, fresh)
@@ -320,20 +324,20 @@ func TestRotation(t *testing.T) {
 
 // TestAnotherKeyOfTheSameID: what the old key verified, remembered or not, goes with the old key.
 func TestAnotherKeyOfTheSameID(t *testing.T) {
-	hand := newHand()
-	before, after := newSigner(t, "ES256", "one"), newSigner(t, "ES256", "one")
-	var current atomic.Pointer[signer]
+	clock := newClock()
+	before, after := testkit.EC(0).Named("one"), testkit.EC(1).Named("one")
+	var current atomic.Pointer[testkit.Signer]
 	current.Store(&before)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Write(keySet(*current.Load()))
+		io.WriteString(w, testkit.SetOf(*current.Load()))
 	}))
 	defer server.Close()
-	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: server.URL}, Now: hand.now})
-	old, fresh := before.token(), after.token()
+	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: server.URL}, Now: clock.Now})
+	old, fresh := sign(before), sign(after)
 	accepts(t, v, old)
 	refuses(t, v, fresh, middleware.ErrSignature)
 	current.Store(&after)
-	hand.advance(6 * time.Minute)
+	clock.Advance(6 * time.Minute)
 	refuses(t, v, old, middleware.ErrSignature)
 	accepts(t, v, fresh)
 	refuses(t, v, old, middleware.ErrSignature)
@@ -353,22 +357,22 @@ func TestTokenID(t *testing.T) {
 
 // TestParaDown: what is at hand serves on, what is not cannot be told.
 func TestParaDown(t *testing.T) {
-	hand := newHand()
-	para := paratest.New(t, paratest.Config{Now: hand.now})
-	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: hand.now})
+	clock := newClock()
+	para := paratest.New(t, paratest.Config{Now: clock.Now})
+	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
 	user, long := paratest.EmailUser(), paratest.Lived(0, 30*24*time.Hour)
 	token := para.Token(user, long)
 	accepts(t, v, token)
 	para.Down()
 	for range 24 {
-		hand.advance(time.Hour)
+		clock.Advance(time.Hour)
 		accepts(t, v, token)
 		accepts(t, v, para.Token(user, long)) // another one, which has to be verified
 	}
 	refuses(t, v, para.Token(user, paratest.BadSignature()), middleware.ErrSignature)
 	// It may be a new key, so this is no time to call anybody a forger.
 	refuses(t, v, para.Token(user, paratest.UnknownKey("new")), middleware.ErrKeysUnavailable)
-	hand.advance(49 * time.Hour)
+	clock.Advance(49 * time.Hour)
 	refuses(t, v, token, middleware.ErrKeysUnavailable)
 	if v.Status().Usable {
 		t.Error("keys of 73 hours ago are usable")
@@ -422,7 +426,7 @@ func TestHangingPara(t *testing.T) {
 
 // TestCloseLeavesNothing: a validator that was used and closed is as if it had never been.
 func TestCloseLeavesNothing(t *testing.T) {
-	para := paratest.New(t, paratest.Config{Now: newHand().now})
+	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	token := para.Token(paratest.EmailUser())
 	before := runtime.NumGoroutine()
 	for range 20 {
@@ -443,15 +447,15 @@ func TestCloseLeavesNothing(t *testing.T) {
 
 // TestExpiredMeanwhile: a token that expires while its caller waits for keys has expired.
 func TestExpiredMeanwhile(t *testing.T) {
-	s := newSigner(t, "ES256", "k")
-	hand := newHand()
+	s := testkit.EC(0).Named("k")
+	clock := newClock()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		hand.advance(31 * time.Minute)
-		w.Write(keySet(s))
+		clock.Advance(31 * time.Minute)
+		io.WriteString(w, testkit.SetOf(s))
 	}))
 	defer server.Close()
-	v := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "slow", URL: server.URL}, Now: hand.now})
-	refuses(t, v, s.token(), middleware.ErrExpired)
+	v := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "slow", URL: server.URL}, Now: clock.Now})
+	refuses(t, v, sign(s), middleware.ErrExpired)
 }
 
 // TestMaxTokenAgeOfAllTime: a limit without end is none.
@@ -460,11 +464,11 @@ func TestMaxTokenAgeOfAllTime(t *testing.T) {
 }
 
 func TestSlowPara(t *testing.T) {
-	para := paratest.New(t, paratest.Config{Now: newHand().now})
+	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	para.Slow(time.Hour)
 	token := para.Token(paratest.EmailUser())
-	hand := newHand()
-	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: hand.now, Keys: jwks.Config{FetchTimeout: 20 * time.Millisecond}})
+	clock := newClock()
+	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now, Keys: jwks.Config{FetchTimeout: 20 * time.Millisecond}})
 	refusal := refuses(t, v, token, middleware.ErrKeysUnavailable)
 	if !errors.Is(refusal, context.DeadlineExceeded) {
 		t.Errorf("got %v", refusal)
@@ -476,7 +480,7 @@ func TestSlowPara(t *testing.T) {
 
 // TestFirstRequests: ten thousand callers at once, when there are no keys yet.
 func TestFirstRequests(t *testing.T) {
-	para := paratest.New(t, paratest.Config{Now: newHand().now})
+	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment()})
 	const callers = 10_000
 	tokens := make([]string, 50)
@@ -505,9 +509,9 @@ func TestFirstRequests(t *testing.T) {
 
 // TestFloods: a million bad signatures cost Para nothing, and a million unknown key IDs in a minute next to nothing.
 func TestFloods(t *testing.T) {
-	hand := newHand()
-	para := paratest.New(t, paratest.Config{Now: hand.now})
-	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: hand.now})
+	clock := newClock()
+	para := paratest.New(t, paratest.Config{Now: clock.Now})
+	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
 	good := para.Token(paratest.EmailUser())
 	accepts(t, v, good)
 
@@ -544,7 +548,7 @@ func TestFloods(t *testing.T) {
 	}
 
 	for i := range million {
-		hand.advance(time.Minute / million)
+		clock.Advance(time.Minute / million)
 		header := b64.EncodeToString(fmt.Appendf(nil, `{"alg":"RS256","kid":"junk%d"}`, i))
 		if _, err := v.Validate(t.Context(), header+good[strings.IndexByte(good, '.'):]); !errors.Is(err, middleware.ErrUnknownKey) {
 			t.Fatal(err)
@@ -603,14 +607,14 @@ func TestEveryCodeIsItself(t *testing.T) {
 // TestECDSATwins: everybody who has an ES256 token can make another one of it. It says the same, and
 // revoking one revokes both.
 func TestECDSATwins(t *testing.T) {
-	key := newSigner(t, "ES256", "es")
-	url, _ := publish(t, keySet(key))
+	key := testkit.EC(0).Named("es")
+	url, _ := testkit.Serve(t, testkit.SetOf(key))
 	out := map[string]bool{}
 	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: url},
 		Revoked: func(_ context.Context, user *claims.Claims, _ time.Time) (bool, error) {
 			return out[user.TokenID], nil
 		}})
-	token := key.token()
+	token := sign(key)
 	user := accepts(t, v, token)
 	if other := accepts(t, v, twin(t, token)); other.TokenID != user.TokenID || other.UserID != user.UserID {
 		t.Errorf("the twin is %q of %q", other.TokenID, other.UserID)
@@ -618,7 +622,7 @@ func TestECDSATwins(t *testing.T) {
 	out[user.TokenID] = true
 	refuses(t, v, token, middleware.ErrRevoked)
 	refuses(t, v, twin(t, token), middleware.ErrRevoked)
-	accepts(t, v, key.token())
+	accepts(t, v, sign(key))
 }
 
 // TestRevokedIsAskedLast: only about tokens with which nothing else is wrong, and every time.
