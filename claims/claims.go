@@ -128,17 +128,20 @@ type Claims struct {
 	ExternalWalletAddress string         `json:"externalWalletAddress,omitempty"`
 	ExternalWallet        ExternalWallet `json:"externalWallet,omitzero"`
 
-	Wallets          []Wallet          `json:"wallets"`                    // attested by Para as the user's
-	ConnectedWallets []ConnectedWallet `json:"connectedWallets,omitempty"` // ownership is not proven
+	// attested by Para as the user's
+	Wallets []Wallet `json:"wallets"`
+	// ownership is not proven
+	ConnectedWallets []ConnectedWallet `json:"connectedWallets,omitempty"`
 
-	Subject     string    `json:"sub"` // equal to UserID
-	Audience    []string  `json:"aud"` // API key IDs, one of which is yours
-	KeyID       string    `json:"kid"` // ID of the key that signed the token
-	Environment string    `json:"environment"`
-	TokenID     string    `json:"tokenId,omitempty"` // names the token in audit logs and revocations; not a credential
-	IssuedAt    time.Time `json:"iat"`
-	ExpiresAt   time.Time `json:"exp"`
-	NotBefore   time.Time `json:"nbf,omitzero"` // zero if the token has no nbf
+	Subject     string   `json:"sub"` // equal to UserID
+	Audience    []string `json:"aud"` // API key IDs, one of which is yours
+	KeyID       string   `json:"kid"` // ID of the key that signed the token
+	Environment string   `json:"environment"`
+	// names the token in audit logs and revocations; not a credential
+	TokenID   string    `json:"tokenId,omitempty"`
+	IssuedAt  time.Time `json:"iat"`
+	ExpiresAt time.Time `json:"exp"`
+	NotBefore time.Time `json:"nbf,omitzero"` // zero if the token has no nbf
 
 	origin *origin // nil if the Claims came from no token
 	// Room for the usual one audience and two wallets, without an allocation.

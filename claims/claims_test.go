@@ -49,27 +49,34 @@ const (
 func TestDocumentedPayloads(t *testing.T) {
 	for name, differs := range map[string]func(*claims.Claims){
 		"email_google": func(c *claims.Claims) {
-			c.AuthType, c.Identifier, c.Email = claims.AuthEmail, "email@example.com", "email@example.com"
+			c.AuthType, c.Identifier, c.Email = claims.AuthEmail, "email@example.com",
+				"email@example.com"
 			c.OAuthMethod = claims.OAuthGoogle
 		},
 		"phone": func(c *claims.Claims) {
 			c.AuthType, c.Identifier, c.Phone = claims.AuthPhone, "+13105551234", "+13105551234"
 		},
 		"telegram": func(c *claims.Claims) {
-			c.AuthType, c.Identifier, c.TelegramUserID = claims.AuthTelegram, "1234567890", "1234567890"
+			c.AuthType, c.Identifier, c.TelegramUserID = claims.AuthTelegram, "1234567890",
+				"1234567890"
 		},
 		"farcaster": func(c *claims.Claims) {
-			c.AuthType, c.Identifier, c.FarcasterUsername = claims.AuthFarcaster, "FarcasterUsername", "FarcasterUsername"
+			c.AuthType, c.Identifier, c.FarcasterUsername = claims.AuthFarcaster,
+				"FarcasterUsername", "FarcasterUsername"
 		},
 		"external_wallet": func(c *claims.Claims) {
-			c.AuthType, c.Identifier, c.ExternalWalletAddress = claims.AuthExternalWallet, externalAddress, externalAddress
-			c.ExternalWallet = claims.ExternalWallet{Address: externalAddress, Type: claims.WalletEVM, Provider: "MetaMask"}
+			c.AuthType, c.Identifier, c.ExternalWalletAddress = claims.AuthExternalWallet,
+				externalAddress, externalAddress
+			c.ExternalWallet = claims.ExternalWallet{Address: externalAddress,
+				Type: claims.WalletEVM, Provider: "MetaMask"}
 		},
 		"connected_wallets": func(c *claims.Claims) {
-			c.AuthType, c.Identifier, c.Email = claims.AuthEmail, "email@example.com", "email@example.com"
+			c.AuthType, c.Identifier, c.Email = claims.AuthEmail, "email@example.com",
+				"email@example.com"
 			c.OAuthMethod = claims.OAuthGoogle
 			c.ConnectedWallets = []claims.ConnectedWallet{
-				{ID: "de4034f1-6b0f-4a98-87a5-e459db4d3a03", Type: claims.WalletEVM, Address: evmAddress, PublicKey: evmPublicKey},
+				{ID: "de4034f1-6b0f-4a98-87a5-e459db4d3a03", Type: claims.WalletEVM,
+					Address: evmAddress, PublicKey: evmPublicKey},
 				{Type: claims.WalletEVM, Address: externalAddress, Provider: "MetaMask"},
 			}
 		},
@@ -82,8 +89,10 @@ func TestDocumentedPayloads(t *testing.T) {
 				IssuedAt:  time.Date(2025, 4, 28, 22, 1, 49, 0, time.UTC),
 				ExpiresAt: time.Date(2025, 4, 28, 22, 31, 49, 0, time.UTC),
 				Wallets: []claims.Wallet{
-					{ID: "de4034f1-6b0f-4a98-87a5-e459db4d3a03", Type: claims.WalletEVM, Address: evmAddress, PublicKey: evmPublicKey},
-					{ID: "d70f64e4-266a-457e-9cea-eeb42341a975", Type: claims.WalletSolana, Address: solanaAddress},
+					{ID: "de4034f1-6b0f-4a98-87a5-e459db4d3a03", Type: claims.WalletEVM,
+						Address: evmAddress, PublicKey: evmPublicKey},
+					{ID: "d70f64e4-266a-457e-9cea-eeb42341a975", Type: claims.WalletSolana,
+						Address: solanaAddress},
 				},
 			}
 			differs(&want)
@@ -116,8 +125,11 @@ func TestReadingADocumentedPayloadAllocatesOneUser(t *testing.T) {
 
 func TestAppendingToAUsersSlicesLeavesOthersAlone(t *testing.T) {
 	// One user is shared by many requests. Two of them may append to the same slice.
-	c := read(t, edit(t, `"userId":`, `"wallets":[{"address":"own"}],"connectedWallets":[{"address":"1"},{"address":"2"},{"address":"3"}],"userId":`))
-	mine, theirs := append(c.Wallets, claims.Wallet{Address: "mine"}), append(c.Wallets, claims.Wallet{Address: "theirs"})
+	c := read(t,
+		edit(t, `"userId":`,
+			`"wallets":[{"address":"own"}],"connectedWallets":[{"address":"1"},{"address":"2"},{"address":"3"}],"userId":`))
+	mine, theirs := append(c.Wallets, claims.Wallet{Address: "mine"}),
+		append(c.Wallets, claims.Wallet{Address: "theirs"})
 	if mine[1].Address != "mine" || theirs[1].Address != "theirs" {
 		t.Error("two requests' appended wallets share memory")
 	}
@@ -207,7 +219,8 @@ func TestWalletHasAddress(t *testing.T) {
 	} {
 		w := claims.Wallet{Type: test.chain, Address: test.address}
 		if got := w.HasAddress(test.with); got != test.want {
-			t.Errorf("%s %q has %q: got %v, want %v", test.chain, test.address, test.with, got, test.want)
+			t.Errorf("%s %q has %q: got %v, want %v", test.chain, test.address, test.with, got,
+				test.want)
 		}
 	}
 }
@@ -262,7 +275,8 @@ func TestWalletsOfReturnsACopy(t *testing.T) {
 }
 
 func TestDecodeReadsTheVerifiedPayload(t *testing.T) {
-	c := read(t, edit(t, `"userId":`, `"role":"admin","wallets":[{"address":"0xa","chainId":1}],"userId":`))
+	c := read(t,
+		edit(t, `"userId":`, `"role":"admin","wallets":[{"address":"0xa","chainId":1}],"userId":`))
 	c.UserID = "changed" // Decode reads what was signed
 	var own struct {
 		Issued json.Number `json:"iat"`
@@ -275,7 +289,8 @@ func TestDecodeReadsTheVerifiedPayload(t *testing.T) {
 	if err := c.Decode(&own); err != nil {
 		t.Fatal(err)
 	}
-	if own.Issued != "1000" || own.Data.Role != "admin" || own.Data.UserID != "canary-user" || len(own.Data.Wallets) != 1 || own.Data.Wallets[0].ChainID != 1 {
+	if own.Issued != "1000" || own.Data.Role != "admin" || own.Data.UserID != "canary-user" ||
+		len(own.Data.Wallets) != 1 || own.Data.Wallets[0].ChainID != 1 {
 		t.Errorf("got %+v", own)
 	}
 	var all map[string]any
@@ -360,7 +375,8 @@ func TestACopySharesNothing(t *testing.T) {
 			dst.Wallets[i].Address, dst.ConnectedWallets[i].Address = "changed", "changed"
 		}
 		for i := range n {
-			if original.Wallets[i].Address != "0xa" || original.ConnectedWallets[i].Address != "0xa" {
+			if original.Wallets[i].Address != "0xa" ||
+				original.ConnectedWallets[i].Address != "0xa" {
 				t.Errorf("%d wallets: a change of the copy reached the original", n)
 			}
 		}

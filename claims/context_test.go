@@ -31,7 +31,9 @@ func TestFromContextReturnsTheUserThatNewContextStored(t *testing.T) {
 func TestFromContextWithoutAUser(t *testing.T) {
 	user := &claims.Claims{UserID: "user"}
 	type Key struct{} // has the name of the real key
-	with := func(key, value any) context.Context { return context.WithValue(t.Context(), key, value) }
+	with := func(key, value any) context.Context {
+		return context.WithValue(t.Context(), key, value)
+	}
 	for name, ctx := range map[string]context.Context{
 		"nobody":                     t.Context(),
 		"a nil user":                 claims.NewContext(t.Context(), nil),

@@ -185,7 +185,8 @@ func (r *reader) data(c *Claims) {
 		case "externalWallet":
 			if !r.Null() {
 				w := r.wallet()
-				c.ExternalWallet = ExternalWallet{Address: w.Address, Type: w.Type, Provider: w.Provider}
+				c.ExternalWallet = ExternalWallet{Address: w.Address, Type: w.Type,
+					Provider: w.Provider}
 			}
 		case "wallets":
 			if !r.Null() {

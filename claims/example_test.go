@@ -73,7 +73,8 @@ func ExampleNewContext() {
 	}
 
 	r := httptest.NewRequest("GET", "/admin", nil)
-	r = r.WithContext(claims.NewContext(r.Context(), &claims.Claims{UserID: "1", Email: "boss@example.com"}))
+	r = r.WithContext(claims.NewContext(r.Context(),
+		&claims.Claims{UserID: "1", Email: "boss@example.com"}))
 	w := httptest.NewRecorder()
 	admin(w, r)
 	fmt.Print(w.Code, " ", w.Body)

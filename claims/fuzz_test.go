@@ -21,7 +21,8 @@ import (
 // FuzzFromVerifiedPayload holds the decoder against the slow one below, which uses encoding/json
 // and shares nothing with it. They must agree on what is accepted, and on every field.
 func FuzzFromVerifiedPayload(f *testing.F) {
-	for _, name := range []string{"email_google", "phone", "telegram", "farcaster", "external_wallet", "connected_wallets"} {
+	for _, name := range []string{"email_google", "phone", "telegram", "farcaster",
+		"external_wallet", "connected_wallets"} {
 		f.Add(documented(f, name))
 	}
 	f.Add(minimal)
@@ -118,7 +119,9 @@ func checkDecode(t *testing.T, c *claims.Claims, text string) {
 func anyFolded(text string) (found bool) {
 	_ = walk(decoder(text), nil, func(_ []string, names []string) error {
 		for i, a := range names {
-			found = found || slices.ContainsFunc(names[i+1:], func(b string) bool { return strings.EqualFold(a, b) })
+			found = found || slices.ContainsFunc(names[i+1:], func(b string) bool {
+				return strings.EqualFold(a, b)
+			})
 		}
 		return nil
 	})
@@ -131,8 +134,10 @@ type numericDates struct{ iat, exp, nbf float64 }
 func (n numericDates) nearlyEqual() bool { return n.iat != n.exp && math.Abs(n.iat-n.exp) < 1e-8 }
 
 var (
-	topNames    = []string{"sub", "aud", "iat", "exp", "nbf", "data"}
-	dataNames   = []string{"userId", "wallets", "connectedWallets", "authType", "identifier", "oAuthMethod", "email", "phone", "telegramUserId", "farcasterUsername", "externalWalletAddress", "externalWallet"}
+	topNames  = []string{"sub", "aud", "iat", "exp", "nbf", "data"}
+	dataNames = []string{"userId", "wallets", "connectedWallets", "authType", "identifier",
+		"oAuthMethod", "email", "phone", "telegramUserId", "farcasterUsername",
+		"externalWalletAddress", "externalWallet"}
 	walletNames = []string{"id", "type", "address", "publicKey", "provider"}
 
 	surrogate = regexp.MustCompile(`\\u[dD][89a-fA-F][0-9a-fA-F]{2}`)
@@ -195,13 +200,15 @@ func slowly(text string) (c *claims.Claims, times numericDates, err error) {
 	if len(c.Audience) == 0 {
 		return fail("aud is neither string nor array, or empty")
 	}
-	for name, to := range map[string]*float64{"iat": &times.iat, "exp": &times.exp, "nbf": &times.nbf} {
+	for name, to := range map[string]*float64{"iat": &times.iat, "exp": &times.exp,
+		"nbf": &times.nbf} {
 		v, there := top[name]
 		if !there && name == "nbf" {
 			continue
 		}
 		n, ok := v.(json.Number)
-		if *to, err = strconv.ParseFloat(string(n), 64); !ok || err != nil || *to <= 0 || *to >= 253402300800 {
+		if *to, err = strconv.ParseFloat(string(n), 64); !ok || err != nil || *to <= 0 ||
+			*to >= 253402300800 {
 			return fail("%s is no number in range", name)
 		}
 	}
@@ -210,8 +217,10 @@ func slowly(text string) (c *claims.Claims, times numericDates, err error) {
 	}
 
 	for name, to := range map[string]any{
-		"authType": &c.AuthType, "oAuthMethod": &c.OAuthMethod, "identifier": &c.Identifier, "email": &c.Email,
-		"phone": &c.Phone, "telegramUserId": &c.TelegramUserID, "farcasterUsername": &c.FarcasterUsername,
+		"authType": &c.AuthType, "oAuthMethod": &c.OAuthMethod, "identifier": &c.Identifier,
+		"email": &c.Email,
+		"phone": &c.Phone, "telegramUserId": &c.TelegramUserID,
+		"farcasterUsername":     &c.FarcasterUsername,
 		"externalWalletAddress": &c.ExternalWalletAddress,
 	} {
 		switch v := data[name].(type) {
@@ -251,11 +260,15 @@ func slowly(text string) (c *claims.Claims, times numericDates, err error) {
 			kind := claims.WalletType(member["type"])
 			switch name {
 			case "wallets":
-				c.Wallets = append(c.Wallets, claims.Wallet{ID: member["id"], Type: kind, Address: member["address"], PublicKey: member["publicKey"]})
+				c.Wallets = append(c.Wallets, claims.Wallet{ID: member["id"], Type: kind,
+					Address: member["address"], PublicKey: member["publicKey"]})
 			case "connectedWallets":
-				c.ConnectedWallets = append(c.ConnectedWallets, claims.ConnectedWallet{ID: member["id"], Type: kind, Address: member["address"], PublicKey: member["publicKey"], Provider: member["provider"]})
+				c.ConnectedWallets = append(c.ConnectedWallets,
+					claims.ConnectedWallet{ID: member["id"], Type: kind, Address: member["address"],
+						PublicKey: member["publicKey"], Provider: member["provider"]})
 			default:
-				c.ExternalWallet = claims.ExternalWallet{Address: member["address"], Type: kind, Provider: member["provider"]}
+				c.ExternalWallet = claims.ExternalWallet{Address: member["address"], Type: kind,
+					Provider: member["provider"]}
 			}
 		}
 	}
@@ -271,7 +284,8 @@ func checkNames(path []string, names []string) error {
 		known = topNames
 	case is("data"):
 		known = dataNames
-	case is("data", "wallets", "[]"), is("data", "connectedWallets", "[]"), is("data", "externalWallet"):
+	case is("data", "wallets", "[]"), is("data", "connectedWallets", "[]"),
+		is("data", "externalWallet"):
 		known = walletNames
 	}
 	if len(path) >= 16 {

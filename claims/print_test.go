@@ -40,13 +40,15 @@ func TestAUserPrintsWithoutPersonalData(t *testing.T) {
 		}
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
-		for _, v := range []any{c, *c, &c, []*claims.Claims{c}, []claims.Claims{*c}, map[string]*claims.Claims{"a": c}, holder{c, *c}, &holder{c, *c}} {
+		for _, v := range []any{c, *c, &c, []*claims.Claims{c}, []claims.Claims{*c},
+			map[string]*claims.Claims{"a": c}, holder{c, *c}, &holder{c, *c}} {
 			if got := fmt.Sprintf(verb, v); len(testkit.Leaks(got, "canary")) > 0 {
 				t.Errorf("%s of %T shows personal data: %q", verb, v, got)
 			}
 		}
 	}
-	for _, got := range []string{c.String(), fmt.Sprint(c), fmt.Sprintln(*c), fmt.Errorf("handler: %v", c).Error()} {
+	for _, got := range []string{c.String(), fmt.Sprint(c), fmt.Sprintln(*c),
+		fmt.Errorf("handler: %v", c).Error()} {
 		if !strings.Contains(got, want) || len(testkit.Leaks(got, "canary")) > 0 {
 			t.Errorf("got %q", got)
 		}
@@ -81,7 +83,8 @@ func TestLogValueSaysWhoHowAndFromWhere(t *testing.T) {
 	for _, attr := range private(t).LogValue().Group() {
 		got = append(got, attr.String())
 	}
-	if want := "userId=user-1 authType=email environment=BETA kid=key-1"; strings.Join(got, " ") != want {
+	if want := "userId=user-1 authType=email environment=BETA kid=key-1"; strings.Join(got,
+		" ") != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -92,14 +95,16 @@ func TestJSONHasTheFieldsAndNotThePayload(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Whoever asks for JSON asks for the fields; what is not typed stays inside.
-	if got := string(b); !strings.Contains(got, "canary@example.com") || strings.Contains(got, "canary-role") || strings.Contains(got, "canary-claim") {
+	if got := string(b); !strings.Contains(got, "canary@example.com") ||
+		strings.Contains(got, "canary-role") || strings.Contains(got, "canary-claim") {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestANilUserPrints(t *testing.T) {
 	// As behind Optional, where a handler may print what FromContext returned without asking for ok.
-	if got := fmt.Sprintf("%v %+v", (*claims.Claims)(nil), (*claims.Claims)(nil)); got != "<nil> <nil>" {
+	if got := fmt.Sprintf("%v %+v", (*claims.Claims)(nil),
+		(*claims.Claims)(nil)); got != "<nil> <nil>" {
 		t.Errorf("got %q", got)
 	}
 }

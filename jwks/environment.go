@@ -57,7 +57,8 @@ func ParseEnvironment(s string) (Environment, error) {
 // normalize checks the environment and fills in omitted fields.
 func (e Environment) normalize() (Environment, error) {
 	if e == (Environment{}) {
-		return e, errors.New("jwks: Environment is not set: use jwks.Prod, jwks.Beta or another one; there is no default")
+		return e, errors.New("jwks: Environment is not set: use jwks.Prod, jwks.Beta or another" +
+			" one; there is no default")
 	}
 	u, err := url.Parse(e.URL)
 	if err != nil {

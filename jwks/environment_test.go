@@ -115,7 +115,9 @@ func TestNoEnvironment(t *testing.T) {
 func TestAPIBase(t *testing.T) {
 	for env, want := range map[jwks.Environment]string{
 		jwks.Prod: "https://api.getpara.com",
-		{Name: "mine", URL: "https://keys.example.com:8443/para/keys?v=1"}: "https://keys.example.com:8443",
+		{
+			Name: "mine", URL: "https://keys.example.com:8443/para/keys?v=1",
+		}: "https://keys.example.com:8443",
 		{URL: "http://[::1]:8080"}: "http://[::1]:8080",
 	} {
 		if base, err := env.APIBase(); base != want || err != nil {

@@ -164,7 +164,8 @@ func TestRequest(t *testing.T) {
 	l.does(func(w http.ResponseWriter, r *http.Request) {
 		request = r.Method + " " + r.URL.String()
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: "1"})
-		body(testkit.SetOf(keyA()), "ETag", `"1"`, "Last-Modified", "Tue, 03 Feb 2026 04:05:06 GMT")(w, r)
+		body(testkit.SetOf(keyA()), "ETag", `"1"`, "Last-Modified",
+			"Tue, 03 Feb 2026 04:05:06 GMT")(w, r)
 	})
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -239,14 +240,16 @@ func TestBodiesAreClosed(t *testing.T) {
 	} {
 		l.does(answer)
 		var open atomic.Int64
-		c := l.cache(t, jwks.Config{HTTPClient: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			res, err := http.DefaultTransport.RoundTrip(r)
-			if err == nil {
-				open.Add(1)
-				res.Body = &countedBody{res.Body, &open}
-			}
-			return res, err
-		})}})
+		c := l.cache(t,
+			jwks.Config{HTTPClient: &http.Client{Transport: roundTripper(
+				func(r *http.Request) (*http.Response, error) {
+					res, err := http.DefaultTransport.RoundTrip(r)
+					if err == nil {
+						open.Add(1)
+						res.Body = &countedBody{res.Body, &open}
+					}
+					return res, err
+				})}})
 		_ = c.Warm(t.Context())
 		c.Close()
 		if n := open.Load(); n != 0 {

@@ -11,7 +11,8 @@ import (
 // FuzzSource gives New anything at all. It must not panic, what it takes must
 // have a key, and what it saves it must take back.
 func FuzzSource(f *testing.F) {
-	online, err := offline(jwks.Beta, jwks.FromKeySet(jwks.Beta, []byte(testkit.SetOf(keyA(), keyB()))))
+	online, err := offline(jwks.Beta, jwks.FromKeySet(jwks.Beta,
+		[]byte(testkit.SetOf(keyA(), keyB()))))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -96,7 +96,8 @@ func TestLookUpTakesNoLock(t *testing.T) {
 				l.does(hang)
 				first = jwks.FromBytes([]byte(`{"parajwt":{"environment":"lab","url":"` + l.url +
 					`/.well-known/jwks.json","fetchedAt":"` +
-					now.Now().Add(-24*time.Hour).Format(time.RFC3339) + `"},` + testkit.SetOf(keyA())[1:]))
+					now.Now().Add(-24*time.Hour).Format(time.RFC3339) + `"},` +
+					testkit.SetOf(keyA())[1:]))
 			}
 			c := l.cache(t, jwks.Config{FetchTimeout: time.Minute, Initial: first},
 				jwks.WithClock(func() time.Time {

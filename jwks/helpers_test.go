@@ -15,7 +15,9 @@ import (
 
 // started returns a lab with the key "a", a clock, and a cache that has fetched
 // the key.
-func started(t testing.TB, cfg jwks.Config, opts ...jwks.Option) (*lab, *testkit.Clock, *jwks.Cache) {
+func started(
+	t testing.TB, cfg jwks.Config, opts ...jwks.Option,
+) (*lab, *testkit.Clock, *jwks.Cache) {
 	t.Helper()
 	l, now := newLab(t), newClock()
 	l.serves(keyA())

@@ -20,9 +20,11 @@ func TestOneBadKeyAmongGoodOnes(t *testing.T) {
 		"no object":   `17`,
 		"unknown kty": `{"kid":"x","kty":"LWE","n":"AQAB"}`,
 		"no kid":      `{` + keyC().Members() + `}`,
-		"off the curve": `{"kid":"x","kty":"EC","crv":"P-256","x":"` + testkit.B64(make([]byte, 32)) +
+		"off the curve": `{"kid":"x","kty":"EC","crv":"P-256","x":"` +
+			testkit.B64(make([]byte, 32)) +
 			`","y":"` + testkit.B64(make([]byte, 32)) + `"}`,
-		"weak":       `{"kid":"x","kty":"RSA","n":"` + testkit.B64(make([]byte, 128)) + `","e":"AQAB"}`,
+		"weak": `{"kid":"x","kty":"RSA","n":"` + testkit.B64(make([]byte, 128)) +
+			`","e":"AQAB"}`,
 		"symmetric":  `{"kid":"x","kty":"oct","k":"c2VjcmV0"}`,
 		"private":    `{"kid":"x",` + keyC().Members() + `,"d":"AQAB"}`,
 		"encryption": `{"kid":"x","use":"enc",` + keyC().Members() + `}`,

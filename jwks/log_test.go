@@ -70,7 +70,8 @@ func (f handlerFunc) WithGroup(string) slog.Handler { return f }
 // snapshots, Close.
 func TestConcurrentUse(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
-	answers := []http.HandlerFunc{body(testkit.SetOf(keyA())), body(testkit.SetOf(keyA(), keyB())), status(500),
+	answers := []http.HandlerFunc{body(testkit.SetOf(keyA())), body(testkit.SetOf(keyA(), keyB())),
+		status(500),
 		body(`{}`), cutOff(testkit.SetOf(keyA()))}
 	var wg sync.WaitGroup
 	for w := range 8 {

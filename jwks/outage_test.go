@@ -50,9 +50,12 @@ var outages = map[string]func(*lab){
 	"stall":            func(l *lab) { l.does(stall(testkit.SetOf(keyC()))) },
 	"drip":             func(l *lab) { l.does(drip(testkit.SetOf(keyC()))) },
 	"redirect":         func(l *lab) { l.does(redirect(302, "/elsewhere")) },
-	"too large":        func(l *lab) { l.does(body(strings.Repeat(" ", 256<<10) + testkit.SetOf(keyC()))) },
+	"too large": func(l *lab) {
+		l.does(body(strings.Repeat(" ", 256<<10) + testkit.SetOf(keyC())))
+	},
 	"101 keys": func(l *lab) {
-		l.does(body(testkit.Set(strings.Split(strings.Repeat(keyC().JWK()+"\n", 101), "\n")[:101]...)))
+		l.does(body(testkit.Set(strings.Split(strings.Repeat(keyC().JWK()+"\n", 101),
+			"\n")[:101]...)))
 	},
 }
 

@@ -175,8 +175,10 @@ func (f *countingFile) Close() error               { f.closed = true; return nil
 
 func TestSnapshot(t *testing.T) {
 	l := newLab(t)
-	private := `{"kid":"private",` + keyC().Members() + `,"d":"` + testkit.B64([]byte("canary-private")) + `"}`
-	symmetric := `{"kid":"symmetric","kty":"oct","k":"` + testkit.B64([]byte("canary-symmetric")) + `"}`
+	private := `{"kid":"private",` + keyC().Members() + `,"d":"` +
+		testkit.B64([]byte("canary-private")) + `"}`
+	symmetric := `{"kid":"symmetric","kty":"oct","k":"` + testkit.B64([]byte("canary-symmetric")) +
+		`"}`
 	named := `{"kid":"named", "alg":"RS256",` + testkit.RSA(1).Members() + `,"x5t":"<&>"}`
 	l.does(body(testkit.Set(private, testkit.RSA(0).JWK(), symmetric, named, keyA().JWK())))
 	now := newClock()

@@ -101,7 +101,8 @@ func TestEveryLogLineIsDocumented(t *testing.T) {
 	now := newClock()
 	var log testkit.Log
 	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now), jwks.WithLogger(log.Logger()))
-	for _, text := range []string{`{}`, testkit.SetOf(keyA()), `{"keys":[]}`, `{"keys":[]}`, `{"keys":[]}`,
+	for _, text := range []string{`{}`, testkit.SetOf(keyA()), `{"keys":[]}`, `{"keys":[]}`,
+		`{"keys":[]}`,
 		`{"keys":[]}`, testkit.Set(keyB().JWK(), `{}`)} {
 		l.does(body(text))
 		now.Advance(6 * time.Minute)

@@ -175,7 +175,9 @@ func TestFrozenProcess(t *testing.T) {
 			l.does(after(slow, body(testkit.SetOf(keyA()))))
 			var ahead atomic.Int64
 			c := l.cache(t, jwks.Config{},
-				jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }))
+				jwks.WithClock(func() time.Time {
+					return time.Now().Add(time.Duration(ahead.Load()))
+				}))
 			asked := time.Now()
 			found(t, c, "a")
 			st := c.Status()
@@ -195,7 +197,9 @@ func TestFrozenProcess(t *testing.T) {
 
 			ahead.Store(0)
 			c = l.cache(t, jwks.Config{},
-				jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }))
+				jwks.WithClock(func() time.Time {
+					return time.Now().Add(time.Duration(ahead.Load()))
+				}))
 			found(t, c, "a")
 			ahead.Store(int64(refresh + timeout - slow))
 			before := time.Now()
@@ -211,7 +215,9 @@ func TestFrozenProcess(t *testing.T) {
 			l.does(hang)
 			var late atomic.Int64
 			c := l.cache(t, jwks.Config{},
-				jwks.WithClock(func() time.Time { return time.Now().Add(time.Duration(late.Load())) }))
+				jwks.WithClock(func() time.Time {
+					return time.Now().Add(time.Duration(late.Load()))
+				}))
 			time.AfterFunc(time.Second, func() { late.Store(int64(time.Second / 2)) })
 			refused(t, c, "a", jwks.ErrUnavailable)
 			l.fetched(t, 1)

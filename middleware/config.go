@@ -126,7 +126,8 @@ func (cfg Config) withDefaults() (Config, []error) {
 	}
 	cfg.Leeway = max(cfg.Leeway, 0)
 	if cfg.MaxTokenAge < 0 {
-		fail("MaxTokenAge is %v: use a positive duration, or 0 for no limit but exp", cfg.MaxTokenAge)
+		fail("MaxTokenAge is %v: use a positive duration, or 0 for no limit but exp",
+			cfg.MaxTokenAge)
 	}
 	if cfg.MaxTokenLife == 0 {
 		cfg.MaxTokenLife = defaultLife

@@ -25,34 +25,62 @@ func TestConfigMistakes(t *testing.T) {
 		want   string
 		alone  bool // another mistake takes its place
 	}{
-		{"no environment", func(c *middleware.Config) { c.Environment = jwks.Environment{} }, "Environment is not set: use jwks.Prod, jwks.Beta", false},
-		{"not https", func(c *middleware.Config) { c.Environment = jwks.Environment{Name: "x", URL: "http://example.com"} }, "not https", true},
-		{"no app", func(c *middleware.Config) { c.APIKeyIDs = nil }, "APIKeyIDs is empty: give the unique ID of your API key", true},
-		{"empty list of apps", func(c *middleware.Config) { c.APIKeyIDs = []string{} }, "APIKeyIDs is empty: give the unique ID of your API key", true},
+		{"no environment", func(c *middleware.Config) { c.Environment = jwks.Environment{} },
+			"Environment is not set: use jwks.Prod, jwks.Beta", false},
+		{"not https", func(c *middleware.Config) {
+			c.Environment = jwks.Environment{Name: "x", URL: "http://example.com"}
+		}, "not https",
+			true},
+		{"no app", func(c *middleware.Config) { c.APIKeyIDs = nil },
+			"APIKeyIDs is empty: give the unique ID of your API key", true},
+		{"empty list of apps", func(c *middleware.Config) { c.APIKeyIDs = []string{} },
+			"APIKeyIDs is empty: give the unique ID of your API key", true},
 		{"several mistakes in one list", func(c *middleware.Config) {
-			c.APIKeyIDs = []string{"", paratest.APIKeyID, " \t", "canary ", "prod_canary", "BETA_canary", "sandbox_canary", "dev_canary",
+			c.APIKeyIDs = []string{"", paratest.APIKeyID, " \t", "canary ", "prod_canary",
+				"BETA_canary", "sandbox_canary", "dev_canary",
 				"sk_canary", "sk_beta_canary", "pk_canary", "whsec_canary"}
 		}, "APIKeyIDs[0] is blank: is the environment variable set?", false},
-		{"leeway", func(c *middleware.Config) { c.Leeway = 5*time.Minute + 1 }, "Leeway is 5m0.000000001s: at most 5m0s; set the clock right", false},
-		{"age", func(c *middleware.Config) { c.MaxTokenAge = -time.Second }, "MaxTokenAge is -1s: use a positive duration, or 0", false},
-		{"size, too small", func(c *middleware.Config) { c.MaxTokenBytes = 1023 }, "MaxTokenBytes is 1023: use 1024 to 65536, or 0", true},
-		{"size, negative", func(c *middleware.Config) { c.MaxTokenBytes = -1 }, "MaxTokenBytes is -1: use 1024 to 65536, or 0", true},
-		{"size, too large", func(c *middleware.Config) { c.MaxTokenBytes = 65537 }, "MaxTokenBytes is 65537: use 1024 to 65536, or 0", false},
-		{"memory", func(c *middleware.Config) { c.CacheSize = 1<<20 + 1 }, "CacheSize is 1048577: at most 1048576 tokens, 0 for the default", false},
+		{"leeway", func(c *middleware.Config) { c.Leeway = 5*time.Minute + 1 },
+			"Leeway is 5m0.000000001s: at most 5m0s; set the clock right", false},
+		{"age", func(c *middleware.Config) { c.MaxTokenAge = -time.Second },
+			"MaxTokenAge is -1s: use a positive duration, or 0", false},
+		{"size, too small", func(c *middleware.Config) { c.MaxTokenBytes = 1023 },
+			"MaxTokenBytes is 1023: use 1024 to 65536, or 0", true},
+		{"size, negative", func(c *middleware.Config) { c.MaxTokenBytes = -1 },
+			"MaxTokenBytes is -1: use 1024 to 65536, or 0", true},
+		{"size, too large", func(c *middleware.Config) { c.MaxTokenBytes = 65537 },
+			"MaxTokenBytes is 65537: use 1024 to 65536, or 0", false},
+		{"memory", func(c *middleware.Config) { c.CacheSize = 1<<20 + 1 },
+			"CacheSize is 1048577: at most 1048576 tokens, 0 for the default", false},
 		{"life", func(c *middleware.Config) { c.MaxTokenLife = -1 },
 			"MaxTokenLife is -1ns: use a positive duration, or 0", false},
-		{"nil source", func(c *middleware.Config) { c.TokenSources = []middleware.TokenSource{nil} },
+		{"nil source", func(c *middleware.Config) {
+			c.TokenSources = []middleware.TokenSource{nil}
+		},
 			"TokenSources has a nil source", false},
-		{"HMAC", func(c *middleware.Config) { c.Algorithms = []string{"RS256", "HS256"} }, `"HS256" cannot be allowed: use some of`, false},
-		{"none", func(c *middleware.Config) { c.Algorithms = []string{"none"} }, `"none" cannot be allowed: use some of`, true},
-		{"no such algorithm", func(c *middleware.Config) { c.Algorithms = []string{""} }, `"" cannot be allowed: use some of`, true},
-		{"refresh", func(c *middleware.Config) { c.Keys.RefreshInterval = time.Millisecond }, "RefreshInterval is 1ms: use 1s to 1h0m0s, or 0", false},
-		{"stale limit", func(c *middleware.Config) { c.Keys.StaleLimit = 365 * 24 * time.Hour }, "StaleLimit is 8760h0m0s: use", false},
-		{"snapshot that is none", func(c *middleware.Config) { c.OtherEnvironments = []jwks.Source{jwks.FromBytes([]byte("canary"))} }, "OtherEnvironments[0]: jwks: not a key set", true},
+		{"HMAC", func(c *middleware.Config) { c.Algorithms = []string{"RS256", "HS256"} },
+			`"HS256" cannot be allowed: use some of`, false},
+		{"none", func(c *middleware.Config) { c.Algorithms = []string{"none"} },
+			`"none" cannot be allowed: use some of`, true},
+		{"no such algorithm", func(c *middleware.Config) { c.Algorithms = []string{""} },
+			`"" cannot be allowed: use some of`, true},
+		{"refresh", func(c *middleware.Config) { c.Keys.RefreshInterval = time.Millisecond },
+			"RefreshInterval is 1ms: use 1s to 1h0m0s, or 0", false},
+		{"stale limit", func(c *middleware.Config) { c.Keys.StaleLimit = 365 * 24 * time.Hour },
+			"StaleLimit is 8760h0m0s: use", false},
+		{"snapshot that is none", func(c *middleware.Config) {
+			c.OtherEnvironments = []jwks.Source{jwks.FromBytes([]byte("canary"))}
+		},
+			"OtherEnvironments[0]: jwks: not a key set", true},
 		{"key set that does not say whose", func(c *middleware.Config) {
-			c.OtherEnvironments = []jwks.Source{jwks.FromBytes([]byte(testkit.SetOf(testkit.EC(0).Named("k"))))}
-		}, "OtherEnvironments[0]: jwks: key set is not a snapshot and names no environment: use FromKeySet", false},
-		{"initial keys that are none", func(c *middleware.Config) { c.Keys.Initial = jwks.FromKeySet(jwks.Prod, []byte(`{"keys":[]}`)) }, "Initial: key set has no usable key", false},
+			c.OtherEnvironments = []jwks.Source{
+				jwks.FromBytes([]byte(testkit.SetOf(testkit.EC(0).Named("k"))))}
+		},
+			"OtherEnvironments[0]: jwks: key set is not a snapshot and names no environment: use FromKeySet", false},
+		{"initial keys that are none", func(c *middleware.Config) {
+			c.Keys.Initial = jwks.FromKeySet(jwks.Prod, []byte(`{"keys":[]}`))
+		},
+			"Initial: key set has no usable key", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := good()
@@ -72,7 +100,8 @@ func TestConfigMistakes(t *testing.T) {
 	}
 
 	t.Run("all at once", func(t *testing.T) {
-		messages = append(messages, "APIKeyIDs[2] is blank", "APIKeyIDs[3] has white space", "APIKeyIDs[4]: this is a publishable API key, not an ID: use the API key ID, the UUID that",
+		messages = append(messages, "APIKeyIDs[2] is blank", "APIKeyIDs[3] has white space",
+			"APIKeyIDs[4]: this is a publishable API key, not an ID: use the API key ID, the UUID that",
 			"APIKeyIDs[5]: this", "APIKeyIDs[6]: this", "APIKeyIDs[7]: this is a publ",
 			"APIKeyIDs[8]: this is a secret API key", "APIKeyIDs[9]: this is a secret API key",
 			"APIKeyIDs[10]: this is a publishable", "APIKeyIDs[11]: this is a webhook secret")
@@ -105,11 +134,16 @@ func TestConfigLimits(t *testing.T) {
 		"an ID in upper case": func(c *middleware.Config) {
 			c.APIKeyIDs = []string{strings.ToUpper(paratest.APIKeyID)}
 		},
-		"two apps":            func(c *middleware.Config) { c.APIKeyIDs = append(c.APIKeyIDs, "another") },
-		"an ID like a prefix": func(c *middleware.Config) { c.APIKeyIDs = append(c.APIKeyIDs, "production") },
+		"two apps": func(c *middleware.Config) {
+			c.APIKeyIDs = append(c.APIKeyIDs, "another")
+		},
+		"an ID like a prefix": func(c *middleware.Config) {
+			c.APIKeyIDs = append(c.APIKeyIDs, "production")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := middleware.Config{Environment: shared().Environment(), APIKeyIDs: []string{paratest.APIKeyID}, Now: newClock().Now}
+			cfg := middleware.Config{Environment: shared().Environment(),
+				APIKeyIDs: []string{paratest.APIKeyID}, Now: newClock().Now}
 			change(&cfg)
 			v, err := middleware.New(cfg)
 			if err != nil {

@@ -114,7 +114,8 @@ type Check string
 
 // The checks, in the order in which a token goes through them.
 const (
-	CheckForm       Check = "form"       // size, three parts, base64url, and the header field it came in
+	// size, three parts, base64url, and the header field it came in
+	CheckForm       Check = "form"
 	CheckHeader     Check = "header"     // the token's header
 	CheckKey        Check = "key"        // kid and alg
 	CheckSignature  Check = "signature"  // the signature

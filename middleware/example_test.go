@@ -74,7 +74,8 @@ func ExampleValidator_Validate() {
 		case err != nil:
 			fmt.Println("go away")
 		default:
-			fmt.Println("hello", user.Email, user.OwnsAddress("0x9DD3824f045c77bc369485e8f1dd6b452b6be617"))
+			fmt.Println("hello", user.Email,
+				user.OwnsAddress("0x9DD3824f045c77bc369485e8f1dd6b452b6be617"))
 		}
 	}
 	// Output:
@@ -95,7 +96,9 @@ func ask(what string, change func(*http.Request), opts ...middleware.Option) {
 		log.Fatal(err)
 	}
 	defer validator.Close()
-	handler := parahttp.Require(validator, opts...)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
+	handler := parahttp.Require(validator, opts...)(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+	}))
 	r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
 	change(r)
 	handler.ServeHTTP(w, r)
@@ -178,7 +181,8 @@ func ExampleWalletOf() {
 
 // One answer of your own for every refusal, under every router.
 func ExampleOnRefusal() {
-	option := middleware.OnRefusal(func(w http.ResponseWriter, r *http.Request, err *middleware.Error) {
+	option := middleware.OnRefusal(func(w http.ResponseWriter, r *http.Request,
+		err *middleware.Error) {
 		if errors.Is(err, middleware.ErrExpired) || errors.Is(err, middleware.ErrNoToken) {
 			http.Redirect(w, r, "/login", http.StatusSeeOther)
 			return
@@ -209,7 +213,8 @@ func ExampleGuard() {
 		}
 	}
 
-	validator, err := middleware.New(middleware.Config{Environment: jwks.Prod, APIKeyIDs: []string{"a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f"}})
+	validator, err := middleware.New(middleware.Config{Environment: jwks.Prod,
+		APIKeyIDs: []string{"a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f"}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -232,12 +237,14 @@ func ExampleAcceptVerificationTokensWithoutUserID() {
 		log.Fatal(err)
 	}
 	defer para.Close()
-	validator, err := middleware.New(middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}})
+	validator, err := middleware.New(middleware.Config{Environment: para.Environment(),
+		APIKeyIDs: []string{para.APIKeyID()}})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer validator.Close()
-	client, err := session.New(session.Config{Environment: para.Environment(), SecretAPIKey: session.NewSecret(para.SecretAPIKey())})
+	client, err := session.New(session.Config{Environment: para.Environment(),
+		SecretAPIKey: session.NewSecret(para.SecretAPIKey())})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -246,7 +253,8 @@ func ExampleAcceptVerificationTokensWithoutUserID() {
 		log.Fatal(err)
 	}
 
-	h := parahttp.Require(validator, middleware.AcceptVerificationTokensWithoutUserID(tokens, middleware.FromHeader("X-Para-Verification-Token")))(
+	h := parahttp.Require(validator, middleware.AcceptVerificationTokensWithoutUserID(tokens,
+		middleware.FromHeader("X-Para-Verification-Token")))(
 		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			user, _ := claims.FromContext(r.Context())
 			fmt.Printf("%s %s, user ID %q\n", user.AuthType, user.Identifier, user.UserID)

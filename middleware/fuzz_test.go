@@ -25,7 +25,8 @@ func fuzzed(f *testing.F) (v *middleware.Validator, o oracle, rs, es testkit.Sig
 	rs, es = fuzzKeys()
 	v = newValidator(f, middleware.Config{
 		Environment: jwks.Prod,
-		Keys:        jwks.Config{Initial: jwks.FromKeySet(jwks.Prod, []byte(testkit.SetOf(rs, es))), Offline: true},
+		Keys: jwks.Config{Initial: jwks.FromKeySet(jwks.Prod, []byte(testkit.SetOf(rs, es))),
+			Offline: true},
 	})
 	o = oracle{
 		keys: map[string]crypto.PublicKey{rs.ID: rs.Private.Public(), es.ID: es.Private.Public()},
@@ -63,15 +64,21 @@ func judge(t testing.TB, v *middleware.Validator, o oracle, token string) (accep
 
 // compare holds what is handed on against what the token says.
 func compare(t testing.TB, user *claims.Claims, want said) {
-	seconds := func(at time.Time) float64 { return float64(at.Unix()) + float64(at.Nanosecond())/1e9 }
+	seconds := func(at time.Time) float64 {
+		return float64(at.Unix()) +
+			float64(at.Nanosecond())/1e9
+	}
 	var wallets [][4]string
 	for _, w := range user.Wallets {
 		wallets = append(wallets, [4]string{w.ID, string(w.Type), w.Address, w.PublicKey})
 	}
-	if user.KeyID != want.kid || user.UserID != want.sub || user.Subject != want.sub || string(user.AuthType) != want.authType ||
+	if user.KeyID != want.kid || user.UserID != want.sub || user.Subject != want.sub ||
+		string(user.AuthType) != want.authType ||
 		!slices.Equal(user.Audience, want.aud) || !slices.Equal(wallets, want.wallets) ||
-		math.Abs(seconds(user.ExpiresAt)-want.exp) > 1e-4 || math.Abs(seconds(user.IssuedAt)-want.iat) > 1e-4 || user.Environment != "prod" {
-		t.Fatalf("got %#v of kid %q, aud %q, times %v %v, wallets %q; want %+v", user, user.KeyID, user.Audience, user.IssuedAt, user.ExpiresAt, wallets, want)
+		math.Abs(seconds(user.ExpiresAt)-want.exp) > 1e-4 ||
+		math.Abs(seconds(user.IssuedAt)-want.iat) > 1e-4 || user.Environment != "prod" {
+		t.Fatalf("got %#v of kid %q, aud %q, times %v %v, wallets %q; want %+v", user, user.KeyID,
+			user.Audience, user.IssuedAt, user.ExpiresAt, wallets, want)
 	}
 }
 
@@ -80,19 +87,28 @@ func compare(t testing.TB, user *claims.Claims, want said) {
 func FuzzValidate(f *testing.F) {
 	v, o, rs, es := fuzzed(f)
 	good := sign(rs)
-	header, payload, signature := strings.SplitN(good, ".", 3)[0], strings.SplitN(good, ".", 3)[1], strings.SplitN(good, ".", 3)[2]
+	header, payload, signature := strings.SplitN(good, ".", 3)[0], strings.SplitN(good, ".", 3)[1],
+		strings.SplitN(good, ".", 3)[2]
 	for _, token := range []string{
-		good, sign(es), "", ".", "..", "...", "a.b.c", "eyJ.eyJ.eyJ", strings.Repeat(".", 1000), strings.Repeat("A", 20<<10),
+		good, sign(es), "", ".", "..", "...", "a.b.c", "eyJ.eyJ.eyJ", strings.Repeat(".", 1000),
+		strings.Repeat("A", 20<<10),
 		header + "." + payload + ".", header + ".." + signature, "." + payload + "." + signature,
-		header + "." + payload + "." + signature + "=", header + "=." + payload + "." + signature, good + "\n", " " + good, good + "\x00",
-		strings.ReplaceAll(good, "-", "+"), strings.ToUpper(good), good + "." + good, good[:len(good)-1], good + "A",
-		header + "." + payload + "." + strings.Repeat("A", 342), header + "." + strings.SplitN(sign(es), ".", 2)[1],
+		header + "." + payload + "." + signature + "=", header + "=." + payload + "." + signature,
+		good + "\n", " " + good, good + "\x00",
+		strings.ReplaceAll(good, "-", "+"), strings.ToUpper(good), good + "." + good,
+		good[:len(good)-1], good + "A",
+		header + "." + payload + "." + strings.Repeat("A", 342),
+		header + "." + strings.SplitN(sign(es), ".", 2)[1],
 		b64.EncodeToString([]byte(`{"alg":"none"}`)) + "." + payload + ".AA",
 		b64.EncodeToString([]byte(`{"alg":"HS256","kid":"rs"}`)) + "." + payload + "." + signature,
-		b64.EncodeToString([]byte(`{"alg":"ES256","kid":"es"}`)) + "." + payload + "." + strings.Repeat("A", 86),
-		b64.EncodeToString([]byte(`{"alg":"RS256","kid":"rs","crit":["x"]}`)) + "." + payload + "." + signature,
-		b64.EncodeToString([]byte(`{"alg":"RS256","kid":"\ud800"}`)) + "." + payload + "." + signature,
-		`{"payload":"` + payload + `","protected":"` + header + `","signature":"` + signature + `"}`,
+		b64.EncodeToString([]byte(`{"alg":"ES256","kid":"es"}`)) + "." + payload + "." +
+			strings.Repeat("A", 86),
+		b64.EncodeToString([]byte(`{"alg":"RS256","kid":"rs","crit":["x"]}`)) + "." + payload +
+			"." + signature,
+		b64.EncodeToString([]byte(`{"alg":"RS256","kid":"\ud800"}`)) + "." + payload + "." +
+			signature,
+		`{"payload":"` + payload + `","protected":"` + header + `","signature":"` + signature +
+			`"}`,
 	} {
 		f.Add(token)
 	}
@@ -112,32 +128,61 @@ func FuzzSignedPayload(f *testing.F) {
 		f.Add(header, goodPayload)
 	}
 	for _, header := range []string{
-		`{}`, `[]`, `null`, ``, `{"alg":"ES256"}`, `{"kid":"es"}`, `{"alg":"ES256","kid":"rs"}`, `{"alg":"none","kid":"es"}`,
-		`{"alg":"ES256","kid":"es","alg":"none"}`, `{"alg":"ES256","kid":"es","Alg":"none"}`, `{"alg":"ES256","kid":"es","crit":[]}`,
+		`{}`, `[]`, `null`, ``, `{"alg":"ES256"}`, `{"kid":"es"}`, `{"alg":"ES256","kid":"rs"}`,
+		`{"alg":"none","kid":"es"}`,
+		`{"alg":"ES256","kid":"es","alg":"none"}`, `{"alg":"ES256","kid":"es","Alg":"none"}`,
+		`{"alg":"ES256","kid":"es","crit":[]}`,
 		`{"alg":"ES256","kid":"es","typ":"jwt","jwk":{"kty":"EC"},"x5c":["x"],"jku":"https://example.com"}`,
-		`{"alg":"ES256","kid":"es","b64":true}`, `{"alg":"ES256","kid":"es","\u212aid":"rs"}`, ` {"alg" : "\u0045S256", "kid":"es"} `,
-		`{"alg":"ES256","kid":"es","x":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}`, "\ufeff" + es.Header(), es.Header() + "x", `{"alg":"ES256","kid":"es","typ":"at+jwt"}`,
+		`{"alg":"ES256","kid":"es","b64":true}`, `{"alg":"ES256","kid":"es","\u212aid":"rs"}`,
+		` {"alg" : "\u0045S256", "kid":"es"} `,
+		`{"alg":"ES256","kid":"es","x":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}`, "\ufeff" + es.Header(),
+		es.Header() + "x", `{"alg":"ES256","kid":"es","typ":"at+jwt"}`,
 	} {
 		f.Add(header, goodPayload)
 	}
 	for _, payload := range []string{
-		`{}`, `[]`, ``, `null`, `"x"`, goodPayload + " ", goodPayload + "x", goodPayload + goodPayload, "\ufeff" + goodPayload,
-		replace(`"sub":"u1"`, `"sub":""`), replace(`"sub":"u1"`, `"sub":"u2"`), replace(`"sub":"u1"`, `"sub":1`), replace(`"sub":"u1"`, `"sub":"\u0075\u0031"`),
-		replace(`"sub":"u1"`, `"sub":"u1","sub":"u1"`), replace(`"sub":"u1"`, `"sub":"u1","SUB":"u1"`), replace(`"sub":"u1"`, `"sub":"u1","\u017fub":"u1"`),
-		replace(`"aud":`, `"aud":["x",1],"x":`), replace(`"aud":`, `"x":[],"aud":`), replace(`"`+paratest.APIKeyID+`"`, `["a","`+paratest.APIKeyID+`"]`),
-		replace(`"`+paratest.APIKeyID+`"`, `["`+paratest.APIKeyID+`",null]`), replace(`"`+paratest.APIKeyID+`"`, `[]`),
-		replace(fmt.Sprint(noonAt(30*time.Minute)), fmt.Sprint(noonAt(-time.Hour))), replace(fmt.Sprint(noonAt(30*time.Minute)), `"`+fmt.Sprint(noonAt(time.Hour))+`"`),
-		replace(fmt.Sprint(noonAt(30*time.Minute)), fmt.Sprint(noonAt(time.Hour))+".5"), replace(fmt.Sprint(noonAt(30*time.Minute)), "1.8e9"),
-		replace(fmt.Sprint(noonAt(30*time.Minute)), "253402300799"), replace(fmt.Sprint(noonAt(30*time.Minute)), "253402300800"), replace(fmt.Sprint(noonAt(30*time.Minute)), "1e400"),
-		replace(fmt.Sprint(noonAt(30*time.Minute)), "-0"), replace(fmt.Sprint(noonAt(0)), fmt.Sprint(noonAt(time.Minute))), replace(fmt.Sprint(noonAt(0)), "0"),
-		replace(`"data":`, fmt.Sprintf(`"nbf":%d,"data":`, noonAt(time.Hour))), replace(`"data":`, `"nbf":null,"data":`), replace(`"data":`, `"nbf":1,"data":`),
-		replace(`"userId":"u1"`, `"userId":"u1","userid":"u2"`), replace(`"userId":"u1"`, `"userId":null`), replace(`"data":{`, `"data":null,"date":{`),
-		replace(`"authType":"email"`, `"authType":null`), replace(`"authType":"email"`, `"authType":"\ud83d\ude00"`), replace(`"authType":"email"`, `"authType":"\ud83d"`),
-		replace(`"authType":"email"`, "\"authType\":\"\xff\""), replace(`"authType":"email"`, `"authType":1`),
-		replace(`"wallets":[`, `"wallets":[null,`), replace(`"wallets":[`, `"wallets":[{},{"x":{"y":[1,{}]}},`), replace(`"wallets":[`, `"connectedWallets":[{"provider":"x"}],"wallets":[`),
-		replace(`"wallets":[`, `"externalWallet":{"address":"x","type":"EVM"},"wallets":[`), replace(`"wallets":[`, `"externalWallet":null,"wallets":[`), replace(`"wallets":[`, `"Wallets":[],"wallets":[`),
-		replace(`"address":"0xAb"`, `"address":1`), replace(`"address":"0xAb"`, `"address":"0xAb","Address":"0xCd"`), replace(`"address":"0xAb"`, `"address":"0xAb","address":"0xCd"`),
-		replace(`{"sub"`, `{"x":[[[[[[[[[[[[[[[]]]]]]]]]]]]]]],"sub"`), replace(`{"sub"`, `{"x":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]],"sub"`), replace(`{"sub"`, `{"x":{"a":{"b":1,"b":2}},"sub"`),
+		`{}`, `[]`, ``, `null`, `"x"`, goodPayload + " ", goodPayload + "x",
+		goodPayload + goodPayload, "\ufeff" + goodPayload,
+		replace(`"sub":"u1"`, `"sub":""`), replace(`"sub":"u1"`, `"sub":"u2"`),
+		replace(`"sub":"u1"`, `"sub":1`), replace(`"sub":"u1"`, `"sub":"\u0075\u0031"`),
+		replace(`"sub":"u1"`, `"sub":"u1","sub":"u1"`),
+		replace(`"sub":"u1"`, `"sub":"u1","SUB":"u1"`),
+		replace(`"sub":"u1"`, `"sub":"u1","\u017fub":"u1"`),
+		replace(`"aud":`, `"aud":["x",1],"x":`), replace(`"aud":`, `"x":[],"aud":`),
+		replace(`"`+paratest.APIKeyID+`"`, `["a","`+paratest.APIKeyID+`"]`),
+		replace(`"`+paratest.APIKeyID+`"`, `["`+paratest.APIKeyID+`",null]`),
+		replace(`"`+paratest.APIKeyID+`"`, `[]`),
+		replace(fmt.Sprint(noonAt(30*time.Minute)), fmt.Sprint(noonAt(-time.Hour))),
+		replace(fmt.Sprint(noonAt(30*time.Minute)), `"`+fmt.Sprint(noonAt(time.Hour))+`"`),
+		replace(fmt.Sprint(noonAt(30*time.Minute)), fmt.Sprint(noonAt(time.Hour))+".5"),
+		replace(fmt.Sprint(noonAt(30*time.Minute)), "1.8e9"),
+		replace(fmt.Sprint(noonAt(30*time.Minute)), "253402300799"),
+		replace(fmt.Sprint(noonAt(30*time.Minute)), "253402300800"),
+		replace(fmt.Sprint(noonAt(30*time.Minute)), "1e400"),
+		replace(fmt.Sprint(noonAt(30*time.Minute)), "-0"),
+		replace(fmt.Sprint(noonAt(0)), fmt.Sprint(noonAt(time.Minute))),
+		replace(fmt.Sprint(noonAt(0)), "0"),
+		replace(`"data":`, fmt.Sprintf(`"nbf":%d,"data":`, noonAt(time.Hour))),
+		replace(`"data":`, `"nbf":null,"data":`), replace(`"data":`, `"nbf":1,"data":`),
+		replace(`"userId":"u1"`, `"userId":"u1","userid":"u2"`),
+		replace(`"userId":"u1"`, `"userId":null`), replace(`"data":{`, `"data":null,"date":{`),
+		replace(`"authType":"email"`, `"authType":null`),
+		replace(`"authType":"email"`, `"authType":"\ud83d\ude00"`),
+		replace(`"authType":"email"`, `"authType":"\ud83d"`),
+		replace(`"authType":"email"`, "\"authType\":\"\xff\""),
+		replace(`"authType":"email"`, `"authType":1`),
+		replace(`"wallets":[`, `"wallets":[null,`),
+		replace(`"wallets":[`, `"wallets":[{},{"x":{"y":[1,{}]}},`),
+		replace(`"wallets":[`, `"connectedWallets":[{"provider":"x"}],"wallets":[`),
+		replace(`"wallets":[`, `"externalWallet":{"address":"x","type":"EVM"},"wallets":[`),
+		replace(`"wallets":[`, `"externalWallet":null,"wallets":[`),
+		replace(`"wallets":[`, `"Wallets":[],"wallets":[`),
+		replace(`"address":"0xAb"`, `"address":1`),
+		replace(`"address":"0xAb"`, `"address":"0xAb","Address":"0xCd"`),
+		replace(`"address":"0xAb"`, `"address":"0xAb","address":"0xCd"`),
+		replace(`{"sub"`, `{"x":[[[[[[[[[[[[[[[]]]]]]]]]]]]]]],"sub"`),
+		replace(`{"sub"`, `{"x":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]],"sub"`),
+		replace(`{"sub"`, `{"x":{"a":{"b":1,"b":2}},"sub"`),
 	} {
 		f.Add(es.Header(), payload)
 	}
@@ -156,8 +201,11 @@ func FuzzAuthorization(f *testing.F) {
 	v, o, rs, _ := fuzzed(f)
 	good := sign(rs)
 	for _, value := range []string{
-		"", " ", "Bearer", "Bearer ", "bearer x", "BEARER  x", "Bearer\tx", "Bearer x y", "Bearer x,y", "Bearer x\t", " Bearer x", "Bearerx", "Basic eA==", "Digest " + good,
-		"Bearer " + good, "bEaReR     " + good, "Bearer " + good + " ", "Bearer " + good + ", Bearer " + good, good, "Bearer\u00a0" + good, "Bearer \x00", "Bearer \xff",
+		"", " ", "Bearer", "Bearer ", "bearer x", "BEARER  x", "Bearer\tx", "Bearer x y",
+		"Bearer x,y", "Bearer x\t", " Bearer x", "Bearerx", "Basic eA==", "Digest " + good,
+		"Bearer " + good, "bEaReR     " + good, "Bearer " + good + " ",
+		"Bearer " + good + ", Bearer " + good, good, "Bearer\u00a0" + good, "Bearer \x00",
+		"Bearer \xff",
 		"Bearer " + good + "\r\n", "\u212aearer x", "Bearer null", "Bearer:" + good,
 	} {
 		f.Add(value)

@@ -35,12 +35,14 @@ func request(token string) *http.Request {
 func TestLog(t *testing.T) {
 	var log testkit.Log
 	var broken error
-	v := newValidator(t, middleware.Config{Logger: log.Logger(), Revoked: func(_ context.Context, user *claims.Claims, _ time.Time) (bool, error) {
-		return user.AuthType == claims.AuthTelegram, broken
-	}})
+	v := newValidator(t, middleware.Config{Logger: log.Logger(),
+		Revoked: func(_ context.Context, user *claims.Claims, _ time.Time) (bool, error) {
+			return user.AuthType == claims.AuthTelegram, broken
+		}})
 	down := httptest.NewServer(http.NotFoundHandler())
 	defer down.Close()
-	keyless := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "down", URL: down.URL}, Logger: log.Logger()})
+	keyless := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "down",
+		URL: down.URL}, Logger: log.Logger()})
 	rule := middleware.Allow(func(_ context.Context, c *claims.Claims) error {
 		if c.AuthType == claims.AuthPhone {
 			return errors.New("not phones")
@@ -48,7 +50,8 @@ func TestLog(t *testing.T) {
 		return nil
 	})
 	sessions := func(answer error) middleware.Option {
-		return middleware.AcceptVerificationTokensWithoutUserID(verifier{answer}, func(*http.Request) (string, error) { return "canary", nil })
+		return middleware.AcceptVerificationTokensWithoutUserID(verifier{answer},
+			func(*http.Request) (string, error) { return "canary", nil })
 	}
 	guard, user := middleware.Require(v, rule), paratest.EmailUser()
 	token := func(opts ...paratest.TokenOption) string { return shared().Token(user, opts...) }
@@ -62,22 +65,28 @@ func TestLog(t *testing.T) {
 		{guard, "", middleware.ErrNoToken, "DEBUG", ""},
 		{guard, token(paratest.Expired()), middleware.ErrExpired, "DEBUG", ""},
 		{guard, shared().Token(paratest.TelegramUser()), middleware.ErrRevoked, "DEBUG", ""},
-		{guard, shared().Token(paratest.PhoneUser()), middleware.ErrForbidden, "INFO", "not phones"},
+		{guard, shared().Token(paratest.PhoneUser()), middleware.ErrForbidden, "INFO",
+			"not phones"},
 		{guard, "junk", middleware.ErrMalformed, "WARN", "three parts"},
-		{guard, token(paratest.WithHeader("alg", "none")), middleware.ErrAlgorithm, "WARN", `"none" is not on the allow-list`},
+		{guard, token(paratest.WithHeader("alg", "none")), middleware.ErrAlgorithm, "WARN",
+			`"none" is not on the allow-list`},
 		{guard, token(paratest.UnknownKey("x")), middleware.ErrUnknownKey, "WARN", ""},
 		{guard, token(paratest.BadSignature()), middleware.ErrSignature, "WARN", ""},
 		{guard, token(paratest.Lived(time.Hour, time.Hour)), middleware.ErrNotYetValid, "WARN", ""},
 		{guard, token(paratest.ForApp("x")), middleware.ErrAudience, "WARN", ""},
 		{guard, token(paratest.With("exp", nil)), middleware.ErrClaims, "WARN", "exp: missing"},
 		{middleware.Require(keyless), token(), middleware.ErrKeysUnavailable, "ERROR", "404"},
-		{middleware.Require(v, sessions(refusedError{})), "", middleware.ErrSessionExpired, "DEBUG", "refused"},
-		{middleware.Require(v, sessions(errors.New("no answer"))), "", middleware.ErrSessionUnknown, "ERROR", "no answer"},
-		{middleware.Require(v, nil), token(), middleware.ErrMisconfigured, "ERROR", "an Option is nil"},
+		{middleware.Require(v, sessions(refusedError{})), "", middleware.ErrSessionExpired, "DEBUG",
+			"refused"},
+		{middleware.Require(v, sessions(errors.New("no answer"))), "", middleware.ErrSessionUnknown,
+			"ERROR", "no answer"},
+		{middleware.Require(v, nil), token(), middleware.ErrMisconfigured, "ERROR",
+			"an Option is nil"},
 	} {
 		t.Run(string(test.want), func(t *testing.T) {
 			log.Take()
-			if r, refusal := test.guard.Check(request(test.token)); r != nil || !errors.Is(refusal, test.want) {
+			if r, refusal := test.guard.Check(request(test.token)); r != nil ||
+				!errors.Is(refusal, test.want) {
 				t.Fatalf("got %v, %v", r, refusal)
 			}
 			var lines []map[string]any
@@ -91,7 +100,8 @@ func TestLog(t *testing.T) {
 			}
 			refusal, _ := lines[0]["refusal"].(map[string]any)
 			cause, _ := refusal["cause"].(string)
-			if lines[0]["level"] != test.level || refusal["code"] != string(test.want) || !strings.Contains(cause, test.cause) {
+			if lines[0]["level"] != test.level || refusal["code"] != string(test.want) ||
+				!strings.Contains(cause, test.cause) {
 				t.Errorf("logged %v, want %s %q", lines[0], test.level, test.cause)
 			}
 			if env := lines[0]["environment"]; env != "paratest" && env != "down" {
@@ -106,7 +116,8 @@ func TestLog(t *testing.T) {
 		defer func() { broken = nil }()
 		guard.Check(request(token()))
 		lines := log.Take()
-		if len(lines) != 1 || lines[0]["level"] != "ERROR" || !strings.Contains(fmt.Sprint(lines[0]["refusal"]), "the store is down") {
+		if len(lines) != 1 || lines[0]["level"] != "ERROR" ||
+			!strings.Contains(fmt.Sprint(lines[0]["refusal"]), "the store is down") {
 			t.Errorf("logged %v", lines)
 		}
 	})
@@ -126,12 +137,14 @@ func TestLogWithoutALogger(t *testing.T) {
 	before := slog.Default()
 	defer slog.SetDefault(before)
 	slog.SetDefault(log.Logger())
-	v, err := middleware.New(middleware.Config{Environment: shared().Environment(), APIKeyIDs: []string{paratest.APIKeyID}})
+	v, err := middleware.New(middleware.Config{Environment: shared().Environment(),
+		APIKeyIDs: []string{paratest.APIKeyID}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	for environment, guard := range map[string]*middleware.Guard{"paratest": middleware.Require(v), "": middleware.Require(nil)} {
+	for environment, guard := range map[string]*middleware.Guard{
+		"paratest": middleware.Require(v), "": middleware.Require(nil)} {
 		guard.Check(request(""))
 		if lines := log.Take(); len(lines) != 1 || lines[0]["environment"] != environment {
 			t.Errorf("logged %v", lines)
@@ -168,8 +181,10 @@ func TestOnlyARefusalRefuses(t *testing.T) {
 		{maybe{errors.New("no answer")}, middleware.ErrSessionUnknown},
 		{errors.New("no answer"), middleware.ErrSessionUnknown},
 	} {
-		guard := middleware.Require(v, middleware.AcceptVerificationTokensWithoutUserID(verifier{test.answer}, from))
-		if r, refusal := guard.Check(request("")); r != nil || !errors.Is(refusal, test.want) || refusal.Signed {
+		guard := middleware.Require(v,
+			middleware.AcceptVerificationTokensWithoutUserID(verifier{test.answer}, from))
+		if r, refusal := guard.Check(request("")); r != nil || !errors.Is(refusal, test.want) ||
+			refusal.Signed {
 			t.Errorf("%v: got %v, want %v", test.answer, refusal, test.want)
 		}
 	}
@@ -191,8 +206,10 @@ func TestKeysLog(t *testing.T) {
 func TestSessionsDoNotComeWithErrors(t *testing.T) {
 	both := both{&claims.Claims{AuthType: claims.AuthEmail}, errors.New("odd")}
 	guard := middleware.Require(newValidator(t, middleware.Config{}),
-		middleware.AcceptVerificationTokensWithoutUserID(both, func(*http.Request) (string, error) { return "x", nil }))
-	if r, refusal := guard.Check(request("")); r != nil || !errors.Is(refusal, middleware.ErrSessionUnknown) {
+		middleware.AcceptVerificationTokensWithoutUserID(both,
+			func(*http.Request) (string, error) { return "x", nil }))
+	if r, refusal := guard.Check(request("")); r != nil ||
+		!errors.Is(refusal, middleware.ErrSessionUnknown) {
 		t.Errorf("got %v, %v", r, refusal)
 	}
 }
@@ -214,7 +231,8 @@ func TestCheck(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	if user, ok := claims.FromContext(verified.Context()); !ok || user.Email != "email@example.com" || verified == r {
+	if user, ok := claims.FromContext(verified.Context()); !ok ||
+		user.Email != "email@example.com" || verified == r {
 		t.Errorf("got %v, %t", user, ok)
 	}
 	if _, ok := claims.FromContext(r.Context()); ok {
@@ -234,8 +252,11 @@ func TestOptionalInsideAnotherGuard(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	nobody := middleware.Allow(func(_ context.Context, _ *claims.Claims) error { return errors.New("nobody") })
-	inner, refusal := middleware.Optional(v, nobody, middleware.TokenFrom(middleware.FromCookie("jwt"))).Check(outer)
+	nobody := middleware.Allow(func(_ context.Context, _ *claims.Claims) error {
+		return errors.New("nobody")
+	})
+	inner, refusal := middleware.Optional(v, nobody,
+		middleware.TokenFrom(middleware.FromCookie("jwt"))).Check(outer)
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
@@ -252,7 +273,9 @@ func TestCallersSlices(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	types, chains := []claims.AuthType{claims.AuthPhone}, []claims.WalletType{claims.WalletSui}
 	sources := []middleware.TokenSource{middleware.FromHeader("X-Token")}
-	rules := []middleware.Rule{func(_ context.Context, _ *claims.Claims) error { return errors.New("no") }}
+	rules := []middleware.Rule{func(_ context.Context, _ *claims.Claims) error {
+		return errors.New("no")
+	}}
 	guards := map[string]*middleware.Guard{
 		"AuthTypes": middleware.Require(v, middleware.Allow(middleware.AuthTypes(types...))),
 		"WalletOf":  middleware.Require(v, middleware.Allow(middleware.WalletOf(chains...))),
@@ -263,7 +286,8 @@ func TestCallersSlices(t *testing.T) {
 	sources[0] = middleware.FromAuthorization()
 	rules[0] = func(_ context.Context, _ *claims.Claims) error { return nil }
 	for name, guard := range guards {
-		if r, refusal := guard.Check(request(shared().Token(paratest.EmailUser()))); r != nil || refusal == nil {
+		if r, refusal := guard.Check(request(shared().Token(paratest.EmailUser()))); r != nil ||
+			refusal == nil {
 			t.Errorf("%s: got in", name)
 		}
 	}
@@ -272,18 +296,23 @@ func TestCallersSlices(t *testing.T) {
 func TestRefuse(t *testing.T) {
 	guard := middleware.Require(nil)
 	w := httptest.NewRecorder()
-	guard.Refuse(w, request(""), &middleware.Error{Code: middleware.ErrExpired, Signed: true, KeyID: "kid-canary", Hint: "canary", Cause: errors.New("canary")})
+	guard.Refuse(w, request(""), &middleware.Error{Code: middleware.ErrExpired, Signed: true,
+		KeyID: "kid-canary", Hint: "canary", Cause: errors.New("canary")})
 	want := http.Header{
 		"Cache-Control":    {"no-store"},
 		"Content-Type":     {"application/problem+json"},
 		"Www-Authenticate": {`Bearer error="invalid_token", error_description="token expired"`},
 	}
-	if w.Code != 401 || !reflect.DeepEqual(w.Header(), want) || strings.Contains(w.Body.String(), "canary") {
+	if w.Code != 401 || !reflect.DeepEqual(w.Header(), want) ||
+		strings.Contains(w.Body.String(), "canary") {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 
 	called := false
-	guard = middleware.Require(nil, middleware.OnRefusal(func(http.ResponseWriter, *http.Request, *middleware.Error) { called = true }))
+	guard = middleware.Require(nil, middleware.OnRefusal(func(http.ResponseWriter, *http.Request,
+		*middleware.Error) {
+		called = true
+	}))
 	if guard.Refuse(httptest.NewRecorder(), request(""), &middleware.Error{}); !called {
 		t.Error("the override was not called")
 	}
@@ -291,9 +320,11 @@ func TestRefuse(t *testing.T) {
 
 func TestRetryAfter(t *testing.T) {
 	for wait, want := range map[time.Duration]string{
-		0: "1", time.Millisecond: "1", time.Second: "1", time.Second + 1: "2", 299*time.Second + 1: "300", -time.Hour: "1",
+		0: "1", time.Millisecond: "1", time.Second: "1", time.Second + 1: "2",
+		299*time.Second + 1: "300", -time.Hour: "1",
 	} {
-		for _, code := range []middleware.Code{middleware.ErrKeysUnavailable, middleware.ErrRevocationUnknown, middleware.ErrSessionUnknown} {
+		for _, code := range []middleware.Code{middleware.ErrKeysUnavailable,
+			middleware.ErrRevocationUnknown, middleware.ErrSessionUnknown} {
 			_, h, _ := (&middleware.Error{Code: code, RetryAfter: wait}).Answer()
 			if got := h.Get("Retry-After"); got != want || h.Get("WWW-Authenticate") != "" {
 				t.Errorf("%v: %v becomes %v", code, wait, h)
@@ -324,8 +355,10 @@ func TestErrorInWords(t *testing.T) {
 		want string
 	}{
 		{&middleware.Error{Code: middleware.ErrNoToken}, "parajwt: no token"},
-		{&middleware.Error{Code: middleware.ErrUnknownKey, KeyID: "a\nb\"", Hint: "look there"}, `parajwt: unknown key (kid "a\nb\""); look there`},
-		{&middleware.Error{Code: middleware.ErrClaims, KeyID: "k", Cause: errors.New("why"), Hint: "look there"}, `parajwt: unacceptable claims (kid "k"): why; look there`},
+		{&middleware.Error{Code: middleware.ErrUnknownKey, KeyID: "a\nb\"", Hint: "look there"},
+			`parajwt: unknown key (kid "a\nb\""); look there`},
+		{&middleware.Error{Code: middleware.ErrClaims, KeyID: "k", Cause: errors.New("why"),
+			Hint: "look there"}, `parajwt: unacceptable claims (kid "k"): why; look there`},
 	} {
 		if got := test.err.Error(); got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
@@ -335,7 +368,8 @@ func TestErrorInWords(t *testing.T) {
 
 func TestLogValue(t *testing.T) {
 	err := &middleware.Error{
-		Code: middleware.ErrClaims, Check: middleware.CheckClaims, KeyID: "k", Signed: true, RetryAfter: time.Second, Hint: "look there", Cause: errors.New("why"),
+		Code: middleware.ErrClaims, Check: middleware.CheckClaims, KeyID: "k", Signed: true,
+		RetryAfter: time.Second, Hint: "look there", Cause: errors.New("why"),
 	}
 	for _, test := range []struct {
 		err  *middleware.Error
@@ -370,8 +404,10 @@ func TestPrinting(t *testing.T) {
 		Any    any
 		Config middleware.Config
 	}
-	h := holder{v, v, []*middleware.Guard{guard}, v, middleware.Config{APIKeyIDs: []string{"x"}, CacheSize: 1}}
-	for _, x := range []any{v, guard, h, &h, []any{v, guard}, map[string]*middleware.Validator{"v": v}, v.Status()} {
+	h := holder{v, v, []*middleware.Guard{guard}, v,
+		middleware.Config{APIKeyIDs: []string{"x"}, CacheSize: 1}}
+	for _, x := range []any{v, guard, h, &h, []any{v, guard}, map[string]*middleware.Validator{
+		"v": v}, v.Status()} {
 		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 			text := fmt.Sprintf(format, x)
 			testkit.NoLeak(t, text, token, "canary", "email@example.com")

@@ -74,7 +74,8 @@ func accepts(t *testing.T, v *middleware.Validator, token string) *claims.Claims
 }
 
 // refuses demands that a token is refused for this reason, twice.
-func refuses(t *testing.T, v *middleware.Validator, token string, want middleware.Code) *middleware.Error {
+func refuses(t *testing.T, v *middleware.Validator, token string,
+	want middleware.Code) *middleware.Error {
 	t.Helper()
 	var refusal *middleware.Error
 	for range 2 {

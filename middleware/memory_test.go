@@ -30,13 +30,15 @@ func TestMemoryOfTheTokenCache(t *testing.T) {
 			return `"connectedWallets":[` + list(n, `{}`) + `]`
 		},
 		"escapes": func(n int) string {
-			return `"wallets":[` + list(n, `{"id":"\u0061bcdefghi","address":"\u0061bcdefghi"}`) + `]`
+			return `"wallets":[` + list(n, `{"id":"\u0061bcdefghi","address":"\u0061bcdefghi"}`) +
+				`]`
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const entries = 512
 			v := newValidator(t, middleware.Config{
-				Environment: jwks.Environment{URL: url}, CacheSize: entries, MaxTokenBytes: 64 << 10,
+				Environment: jwks.Environment{URL: url}, CacheSize: entries,
+				MaxTokenBytes: 64 << 10,
 			})
 			token := func(i, n int) string {
 				return key.Sign(key.Header(), fmt.Sprintf(
@@ -85,7 +87,8 @@ func TestMemoryOfTheTokenCache(t *testing.T) {
 				t.Errorf("%d entries of %d bytes take %d bytes, %d each",
 					kept, len(tokens[0]), grown, grown/kept)
 			} else {
-				t.Logf("%d entries of %d bytes take %d bytes each", kept, len(tokens[0]), grown/kept)
+				t.Logf("%d entries of %d bytes take %d bytes each", kept, len(tokens[0]),
+					grown/kept)
 			}
 			runtime.KeepAlive(tokens)
 			runtime.KeepAlive(v)

@@ -39,7 +39,8 @@ func TestObserve(t *testing.T) {
 	validate := func(token string) func() { return func() { v.Validate(t.Context(), token) } }
 	require, optional := middleware.Require(v), middleware.Optional(v)
 	event := func(code middleware.Code, check middleware.Check, cached bool) []middleware.Event {
-		return []middleware.Event{{Code: code, Check: check, Cached: cached, Environment: "paratest"}}
+		return []middleware.Event{{Code: code, Check: check, Cached: cached,
+			Environment: "paratest"}}
 	}
 	for _, test := range []struct {
 		name string
@@ -57,15 +58,21 @@ func TestObserve(t *testing.T) {
 		{"anonymous, CheckToken", checkToken(optional, ""), nil},
 		{"junk", check(optional, "junk"), event("malformed", "form", false)},
 		{"two tokens", check(require, "a b"), event("malformed", "form", false)},
-		{"alg none", validate(token(paratest.WithHeader("alg", "none"))), event("algorithm", "header", false)},
-		{"no kid", validate(token(paratest.WithHeader("kid", nil))), event("malformed", "header", false)},
-		{"key's alg", validate(token(paratest.WithHeader("alg", "ES256"))), event("algorithm", "key", false)},
-		{"unknown key", validate(token(paratest.UnknownKey("x"))), event("unknown_key", "key", false)},
-		{"signature", validate(token(paratest.BadSignature())), event("signature", "signature", false)},
+		{"alg none", validate(token(paratest.WithHeader("alg", "none"))),
+			event("algorithm", "header", false)},
+		{"no kid", validate(token(paratest.WithHeader("kid", nil))),
+			event("malformed", "header", false)},
+		{"key's alg", validate(token(paratest.WithHeader("alg", "ES256"))),
+			event("algorithm", "key", false)},
+		{"unknown key", validate(token(paratest.UnknownKey("x"))),
+			event("unknown_key", "key", false)},
+		{"signature", validate(token(paratest.BadSignature())),
+			event("signature", "signature", false)},
 		{"payload", validate(token(paratest.With("EXP", 1))), event("malformed", "claims", false)},
 		{"claims", validate(token(paratest.With("exp", nil))), event("claims", "claims", false)},
 		{"audience", validate(token(paratest.ForApp("x"))), event("audience", "audience", false)},
-		{"no aud", validate(token(paratest.With("aud", nil))), event("audience", "audience", false)},
+		{"no aud", validate(token(paratest.With("aud", nil))),
+			event("audience", "audience", false)},
 		{"expired", validate(token(paratest.Expired())), event("expired", "time", false)},
 		{"revoked", func() { out = true; v.Validate(t.Context(), good); out = false },
 			event("revoked", "revocation", true)},
@@ -78,7 +85,8 @@ func TestObserve(t *testing.T) {
 			event("session_expired", "revocation", false)},
 		{"session unknown", check(middleware.Require(v, sessions(verifier{errors.New("x")})), ""),
 			event("session_unknown", "", false)},
-		{"misconfigured", check(middleware.Require(v, nil), good), event("misconfigured", "", false)},
+		{"misconfigured", check(middleware.Require(v, nil), good),
+			event("misconfigured", "", false)},
 	} {
 		events = nil
 		test.do()

@@ -69,7 +69,8 @@ func (o oracle) check(token string) (s said, err error) {
 	if err != nil {
 		return s, fmt.Errorf("header: %w", err)
 	}
-	known := []string{"alg", "kid", "typ", "cty", "crit", "b64", "zip", "enc", "jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256"}
+	known := []string{"alg", "kid", "typ", "cty", "crit", "b64", "zip", "enc", "jwk", "jku", "x5u",
+		"x5c", "x5t", "x5t#S256"}
 	if err := header.spelled(known...); err != nil {
 		return s, fmt.Errorf("header: %w", err)
 	}
@@ -94,11 +95,14 @@ func (o oracle) check(token string) (s said, err error) {
 	signature := []byte(decoded[2])
 	switch key := o.keys[s.kid].(type) {
 	case *rsa.PublicKey:
-		if alg != "RS256" || len(signature) != key.Size() || rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) != nil {
+		if alg != "RS256" || len(signature) != key.Size() ||
+			rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) != nil {
 			return s, errors.New("RS256")
 		}
 	case *ecdsa.PublicKey:
-		if alg != "ES256" || len(signature) != 64 || !ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
+		if alg != "ES256" || len(signature) != 64 ||
+			!ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]),
+				new(big.Int).SetBytes(signature[32:])) {
 			return s, errors.New("ES256")
 		}
 	default:
@@ -119,8 +123,10 @@ func (o oracle) payload(s said, text string) (said, error) {
 	if !ok {
 		return s, errors.New("data")
 	}
-	texts := []string{"authType", "identifier", "oAuthMethod", "email", "phone", "telegramUserId", "farcasterUsername", "externalWalletAddress"}
-	if err := data.spelled(append(texts, "userId", "wallets", "connectedWallets", "externalWallet")...); err != nil {
+	texts := []string{"authType", "identifier", "oAuthMethod", "email", "phone", "telegramUserId",
+		"farcasterUsername", "externalWalletAddress"}
+	if err := data.spelled(append(texts, "userId", "wallets", "connectedWallets",
+		"externalWallet")...); err != nil {
 		return s, fmt.Errorf("data: %w", err)
 	}
 	for _, name := range texts {
@@ -190,7 +196,8 @@ func (o oracle) payload(s said, text string) (said, error) {
 		if !ok {
 			return s, errors.New(name)
 		}
-		if *to, err = strconv.ParseFloat(string(number), 64); err != nil || !(*to > 0 && *to < 253402300800) {
+		if *to, err = strconv.ParseFloat(string(number), 64); err != nil ||
+			!(*to > 0 && *to < 253402300800) {
 			return s, errors.New(name)
 		}
 	}

@@ -30,23 +30,32 @@ func TestRecheck(t *testing.T) {
 		want   error
 	}{
 		{"nothing changes", func(*lab) {}, nil},
-		{"just before it expires", func(l *lab) { l.clock.Advance(30*time.Minute + 29*time.Second) }, nil},
-		{"it expires", func(l *lab) { l.clock.Advance(30*time.Minute + 30*time.Second) }, middleware.ErrExpired},
+		{"just before it expires", func(l *lab) {
+			l.clock.Advance(30*time.Minute +
+				29*time.Second)
+		}, nil},
+		{"it expires", func(l *lab) { l.clock.Advance(30*time.Minute + 30*time.Second) },
+			middleware.ErrExpired},
 		{"it is revoked", func(l *lab) { l.out = errOut }, middleware.ErrRevoked},
-		{"revocation is unknown", func(l *lab) { l.out = errors.New("down") }, middleware.ErrRevocationUnknown},
+		{"revocation is unknown", func(l *lab) { l.out = errors.New("down") },
+			middleware.ErrRevocationUnknown},
 		{"its key is withdrawn", func(l *lab) {
 			l.para.Withdraw(l.para.KeyIDs()...)
 			l.para.Rotate()
 			l.clock.Advance(6 * time.Minute)
 		}, middleware.ErrUnknownKey},
-		{"another key is rotated in", func(l *lab) { l.para.Rotate(); l.clock.Advance(6 * time.Minute) }, nil},
+		{"another key is rotated in", func(l *lab) {
+			l.para.Rotate()
+			l.clock.Advance(6 * time.Minute)
+		}, nil},
 		{"Para is down", func(l *lab) { l.para.Down(); l.clock.Advance(20 * time.Minute) }, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := &lab{clock: newClock()}
 			l.para = paratest.New(t, paratest.Config{Now: l.clock.Now})
 			events := 0
-			v := newValidator(t, middleware.Config{Environment: l.para.Environment(), Now: l.clock.Now,
+			v := newValidator(t, middleware.Config{Environment: l.para.Environment(),
+				Now:     l.clock.Now,
 				Observe: func(context.Context, middleware.Event) { events++ },
 				Revoked: func(context.Context, *claims.Claims, time.Time) (bool, error) {
 					if l.out == errOut {
@@ -101,7 +110,8 @@ func TestRecheckNeedsAUserOfThisValidator(t *testing.T) {
 		"empty":                     {v, new(claims.Claims), middleware.ErrMisconfigured},
 		"a payload without a token": {v, payload, middleware.ErrMisconfigured},
 		"another environment's":     {elsewhere, user, middleware.ErrMisconfigured},
-		"another app's validator": {newValidator(t, middleware.Config{APIKeyIDs: []string{"other"}}),
+		"another app's validator": {newValidator(t,
+			middleware.Config{APIKeyIDs: []string{"other"}}),
 			user, middleware.ErrAudience},
 	} {
 		if err := test.v.Recheck(t.Context(), test.user); !errors.Is(err, test.want) {
@@ -120,7 +130,8 @@ func TestRecheckWithAnotherKeyOfTheSameID(t *testing.T) {
 		io.WriteString(w, testkit.SetOf(*current.Load()))
 	}))
 	defer server.Close()
-	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: server.URL}, Now: clock.Now})
+	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: server.URL},
+		Now: clock.Now})
 	user := accepts(t, v, sign(before))
 	if err := v.Recheck(t.Context(), user); err != nil {
 		t.Fatal(err)

@@ -19,11 +19,13 @@ import (
 )
 
 // remembering returns a validator whose clock the test moves, and the Para behind it.
-func remembering(t *testing.T, change func(*middleware.Config)) (*middleware.Validator, *paratest.Para, *testkit.Clock) {
+func remembering(t *testing.T, change func(*middleware.Config)) (*middleware.Validator,
+	*paratest.Para, *testkit.Clock) {
 	t.Helper()
 	at := newClock()
 	para := paratest.New(t, paratest.Config{Now: at.Now})
-	cfg := middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Now: at.Now, Logger: slog.New(slog.DiscardHandler)}
+	cfg := middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()},
+		Now: at.Now, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
 	}
@@ -86,7 +88,10 @@ func TestARememberedTokenIsRefusedOnce(t *testing.T) {
 		refuse(t, v, token, middleware.ErrExpired)
 	})
 	t.Run("it is older than MaxTokenAge", func(t *testing.T) {
-		v, para, at := remembering(t, func(cfg *middleware.Config) { cfg.MaxTokenAge = 10 * time.Minute; cfg.Leeway = -1 })
+		v, para, at := remembering(t, func(cfg *middleware.Config) {
+			cfg.MaxTokenAge = 10 * time.Minute
+			cfg.Leeway = -1
+		})
 		token := para.Token(paratest.EmailUser())
 		accept(t, v, token)
 		at.Advance(10 * time.Minute)
@@ -113,7 +118,8 @@ func TestARememberedTokenIsRefusedOnce(t *testing.T) {
 		var out string
 		v, para, at := remembering(t, func(cfg *middleware.Config) {
 			clock := cfg.Now
-			cfg.Revoked = func(_ context.Context, user *claims.Claims, now time.Time) (bool, error) {
+			cfg.Revoked = func(_ context.Context, user *claims.Claims, now time.Time) (bool,
+				error) {
 				if !now.Equal(clock()) {
 					t.Errorf("asked at %v, and it is %v", now, clock())
 				}
@@ -128,7 +134,9 @@ func TestARememberedTokenIsRefusedOnce(t *testing.T) {
 	t.Run("revocation cannot be told", func(t *testing.T) {
 		var down error
 		v, para, _ := remembering(t, func(cfg *middleware.Config) {
-			cfg.Revoked = func(context.Context, *claims.Claims, time.Time) (bool, error) { return false, down }
+			cfg.Revoked = func(context.Context, *claims.Claims, time.Time) (bool, error) {
+				return false, down
+			}
 		})
 		token := para.Token(paratest.EmailUser())
 		accept(t, v, token)
@@ -144,12 +152,13 @@ func TestAnotherTokenNeverGetsARememberedVerdict(t *testing.T) {
 	cut := strings.LastIndexByte(token, '.')
 	other := para.Token(paratest.PhoneUser())
 	for name, forged := range map[string]string{
-		"another payload under the same signature": other[:strings.LastIndexByte(other, '.')] + token[cut:],
-		"one character of the payload":             flip(token, cut-20),
-		"one character of the header":              flip(token, 5),
-		"one character of the signature's start":   flip(token, cut+3),
-		"the signature's end only":                 flip(token, len(token)-5),
-		"shortened at the front":                   token[1:],
+		"another payload under the same signature": other[:strings.LastIndexByte(other, '.')] +
+			token[cut:],
+		"one character of the payload":           flip(token, cut-20),
+		"one character of the header":            flip(token, 5),
+		"one character of the signature's start": flip(token, cut+3),
+		"the signature's end only":               flip(token, len(token)-5),
+		"shortened at the front":                 token[1:],
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c, err := v.Validate(t.Context(), forged); err == nil {
@@ -172,7 +181,8 @@ func TestValidatorsShareNoVerdicts(t *testing.T) {
 	at := newClock()
 	para := paratest.New(t, paratest.Config{Now: at.Now})
 	validator := func(apiKeyID string) *middleware.Validator {
-		v, err := middleware.New(middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{apiKeyID}, Now: at.Now, Logger: slog.New(slog.DiscardHandler)})
+		v, err := middleware.New(middleware.Config{Environment: para.Environment(),
+			APIKeyIDs: []string{apiKeyID}, Now: at.Now, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +197,8 @@ func TestValidatorsShareNoVerdicts(t *testing.T) {
 }
 
 func TestCacheSizes(t *testing.T) {
-	for size, want := range map[int]int{0: 8192, 1: 16, 16: 16, 31: 16, 32: 32, 8192: 8192, 1 << 20: 1 << 20} {
+	for size, want := range map[int]int{0: 8192, 1: 16, 16: 16, 31: 16, 32: 32, 8192: 8192,
+		1 << 20: 1 << 20} {
 		v, _, _ := remembering(t, func(cfg *middleware.Config) { cfg.CacheSize = size })
 		if got := v.CacheCapacity(); got != want {
 			t.Errorf("CacheSize %d: room for %d, want %d", size, got, want)
@@ -200,7 +211,8 @@ func TestWhatIsTooLargeIsVerifiedAnew(t *testing.T) {
 	user := paratest.EmailUser()
 	many := make([]claims.Wallet, 200) // short in JSON, long in memory
 	for name, token := range map[string]string{
-		"a long claim":      para.Token(user, paratest.WithData("note", strings.Repeat("x", middleware.MaxEntryBytes))),
+		"a long claim": para.Token(user, paratest.WithData("note",
+			strings.Repeat("x", middleware.MaxEntryBytes))),
 		"very many wallets": para.Token(&claims.Claims{UserID: user.UserID, Wallets: many}),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -224,8 +236,9 @@ func TestARememberedTokenThatExpiresWhileItWaits(t *testing.T) {
 		io.WriteString(w, testkit.SetOf(key))
 	}))
 	t.Cleanup(server.Close)
-	v := newValidator(t, middleware.Config{Now: clock.Now, Environment: jwks.Environment{URL: server.URL},
-		Keys: jwks.Config{FetchTimeout: 10 * time.Second}})
+	v := newValidator(t, middleware.Config{Now: clock.Now,
+		Environment: jwks.Environment{URL: server.URL},
+		Keys:        jwks.Config{FetchTimeout: 10 * time.Second}})
 	token := sign(key) // for 30 minutes
 	accepts(t, v, token)
 	clock.Advance(29 * time.Minute) // the keys are overdue, so the next look-up waits for a fetch

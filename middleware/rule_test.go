@@ -43,7 +43,8 @@ func TestRules(t *testing.T) {
 		{"refused before unavailable", []middleware.Rule{no, unavailable}, middleware.ErrForbidden},
 		{"any, first allows", []middleware.Rule{middleware.Any(yes, no)}, nil},
 		{"any, second allows", []middleware.Rule{middleware.Any(no, yes)}, nil},
-		{"any, one is unavailable and one allows", []middleware.Rule{middleware.Any(unavailable, yes)}, nil},
+		{"any, one is unavailable and one allows", []middleware.Rule{
+			middleware.Any(unavailable, yes)}, nil},
 		{"any, none allows", []middleware.Rule{middleware.Any(no, no)}, middleware.ErrForbidden},
 		{"any, one is unavailable", []middleware.Rule{middleware.Any(no, unavailable)},
 			middleware.ErrRuleUnavailable},
@@ -66,7 +67,9 @@ func TestRules(t *testing.T) {
 					t.Errorf("%s: got %v, want %v", name, refusal, test.want)
 				}
 			}
-			r, refusal := middleware.Require(v, middleware.Allow(test.rules...)).Check(request(token))
+			r,
+				refusal := middleware.Require(v,
+				middleware.Allow(test.rules...)).Check(request(token))
 			verdict("option", r, refusal)
 			outer, refusal := middleware.Require(v).Check(request(token))
 			if refusal != nil {
@@ -74,7 +77,8 @@ func TestRules(t *testing.T) {
 			}
 			r, refusal = middleware.Authorize(test.rules...).Check(outer)
 			verdict("Authorize", r, refusal)
-			user, refusal := middleware.Require(v, middleware.Allow(test.rules...)).CheckToken(t.Context(), token)
+			user, refusal := middleware.Require(v,
+				middleware.Allow(test.rules...)).CheckToken(t.Context(), token)
 			if user != nil {
 				r = outer
 			} else {
@@ -115,9 +119,11 @@ func TestAuthorize(t *testing.T) {
 	var log testkit.Log
 	var events []middleware.Event
 	v := newValidator(t, middleware.Config{
-		Logger:    log.Logger(),
-		Observe:   func(_ context.Context, e middleware.Event) { events = append(events, e) },
-		OnRefusal: func(w http.ResponseWriter, _ *http.Request, _ *middleware.Error) { w.WriteHeader(418) },
+		Logger:  log.Logger(),
+		Observe: func(_ context.Context, e middleware.Event) { events = append(events, e) },
+		OnRefusal: func(w http.ResponseWriter, _ *http.Request, _ *middleware.Error) {
+			w.WriteHeader(418)
+		},
 	})
 	r, refusal := middleware.Require(v).Check(request(shared().Token(paratest.EmailUser())))
 	if refusal != nil {
@@ -162,7 +168,8 @@ func TestAuthorizeWithoutAUser(t *testing.T) {
 			t.Fatalf("%s: got %v, %v", name, passed, refusal)
 		}
 		w := httptest.NewRecorder()
-		if guard.Refuse(w, r, refusal); w.Code != 401 || w.Header().Get("WWW-Authenticate") != "Bearer" {
+		if guard.Refuse(w, r, refusal); w.Code != 401 ||
+			w.Header().Get("WWW-Authenticate") != "Bearer" {
 			t.Errorf("%s: answered %d %v", name, w.Code, w.Header())
 		}
 	}
@@ -172,7 +179,9 @@ func TestAuthorizeWithoutAUser(t *testing.T) {
 func TestDefaultsOfTheValidator(t *testing.T) {
 	v := newValidator(t, middleware.Config{
 		TokenSources: []middleware.TokenSource{middleware.FromHeader("X-Token")},
-		OnRefusal:    func(w http.ResponseWriter, _ *http.Request, _ *middleware.Error) { w.WriteHeader(418) },
+		OnRefusal: func(w http.ResponseWriter, _ *http.Request, _ *middleware.Error) {
+			w.WriteHeader(418)
+		},
 	})
 	token := shared().Token(paratest.EmailUser())
 	elsewhere := request("")
@@ -180,7 +189,8 @@ func TestDefaultsOfTheValidator(t *testing.T) {
 	if _, refusal := middleware.Require(v).Check(elsewhere); refusal != nil {
 		t.Error(refusal)
 	}
-	if _, refusal := middleware.Require(v).Check(request(token)); !errors.Is(refusal, middleware.ErrNoToken) {
+	if _, refusal := middleware.Require(v).Check(request(token)); !errors.Is(refusal,
+		middleware.ErrNoToken) {
 		t.Errorf("got %v", refusal)
 	}
 	header := middleware.TokenFrom(middleware.FromAuthorization())
@@ -188,10 +198,13 @@ func TestDefaultsOfTheValidator(t *testing.T) {
 		t.Error(refusal)
 	}
 	for want, opts := range map[int][]middleware.Option{418: nil, 419: {
-		middleware.OnRefusal(func(w http.ResponseWriter, _ *http.Request, _ *middleware.Error) { w.WriteHeader(419) }),
+		middleware.OnRefusal(func(w http.ResponseWriter, _ *http.Request, _ *middleware.Error) {
+			w.WriteHeader(419)
+		}),
 	}} {
 		w := httptest.NewRecorder()
-		middleware.Require(v, opts...).Refuse(w, request(""), &middleware.Error{Code: middleware.ErrNoToken})
+		middleware.Require(v, opts...).Refuse(w, request(""),
+			&middleware.Error{Code: middleware.ErrNoToken})
 		if w.Code != want {
 			t.Errorf("got %d, want %d", w.Code, want)
 		}
@@ -203,7 +216,9 @@ func TestExpiredIsAnonymous(t *testing.T) {
 	var out bool
 	var broken error
 	v := newValidator(t, middleware.Config{MaxTokenAge: 24 * time.Hour,
-		Revoked: func(context.Context, *claims.Claims, time.Time) (bool, error) { return out, broken }})
+		Revoked: func(context.Context, *claims.Claims, time.Time) (bool, error) {
+			return out, broken
+		}})
 	guard := middleware.Optional(v, middleware.ExpiredIsAnonymous(), middleware.Allow(no))
 	user := paratest.EmailUser()
 	expired := paratest.Lived(-2*time.Hour, time.Hour)
@@ -224,7 +239,8 @@ func TestExpiredIsAnonymous(t *testing.T) {
 			if user, ok := claims.FromContext(r.Context()); ok {
 				t.Errorf("%s: has a user: %v", name, user)
 			}
-			if user, refusal := guard.CheckToken(t.Context(), token); user != nil || refusal != nil {
+			if user, refusal := guard.CheckToken(t.Context(), token); user != nil ||
+				refusal != nil {
 				t.Errorf("%s: CheckToken: %v, %v", name, user, refusal)
 			}
 		}
@@ -233,9 +249,11 @@ func TestExpiredIsAnonymous(t *testing.T) {
 	check("older than MaxTokenAge", token(paratest.Lived(-25*time.Hour, 48*time.Hour)), nil)
 	check("no token", "", nil)
 	check("good, and the rule refuses", token(), middleware.ErrForbidden)
-	check("expired, with a bad signature", token(expired, paratest.BadSignature()), middleware.ErrSignature)
+	check("expired, with a bad signature", token(expired, paratest.BadSignature()),
+		middleware.ErrSignature)
 	check("expired, for another app", token(expired, paratest.ForApp("x")), middleware.ErrAudience)
-	check("expired, with nbf in the future", token(expired, paratest.With("nbf", noon.Add(time.Hour).Unix())),
+	check("expired, with nbf in the future", token(expired,
+		paratest.With("nbf", noon.Add(time.Hour).Unix())),
 		middleware.ErrNotYetValid)
 	check("junk", "junk", middleware.ErrMalformed)
 	out = true
@@ -244,7 +262,8 @@ func TestExpiredIsAnonymous(t *testing.T) {
 	check("expired, revocation unknown", token(expired), middleware.ErrRevocationUnknown)
 
 	strict := middleware.Require(v, middleware.ExpiredIsAnonymous())
-	if r, refusal := strict.Check(request(token())); r != nil || !errors.Is(refusal, middleware.ErrMisconfigured) {
+	if r, refusal := strict.Check(request(token())); r != nil ||
+		!errors.Is(refusal, middleware.ErrMisconfigured) {
 		t.Errorf("on Require: got %v, %v", r, refusal)
 	}
 	if r, refusal := middleware.Optional(v).Check(request(token(expired))); r != nil ||
@@ -255,7 +274,8 @@ func TestExpiredIsAnonymous(t *testing.T) {
 
 // TestCheckTokenOfAnAuthorizer: it has no user to check.
 func TestCheckTokenOfAnAuthorizer(t *testing.T) {
-	user, refusal := middleware.Authorize(yes).CheckToken(t.Context(), shared().Token(paratest.EmailUser()))
+	user, refusal := middleware.Authorize(yes).CheckToken(t.Context(),
+		shared().Token(paratest.EmailUser()))
 	if user != nil || !errors.Is(refusal, middleware.ErrMisconfigured) {
 		t.Errorf("got %v, %v", user, refusal)
 	}

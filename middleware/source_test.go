@@ -45,7 +45,8 @@ func TestFromCookie(t *testing.T) {
 		r := request("")
 		r.Header["Cookie"] = test.lines
 		token, err := middleware.FromCookie("jwt")(r)
-		if test.want == "!" && (err == nil || token != "") || test.want != "!" && (err != nil || token != test.want) {
+		if test.want == "!" && (err == nil || token != "") || test.want != "!" &&
+			(err != nil || token != test.want) {
 			t.Errorf("%.40q: got %q, %v; want %q", test.lines, token, err, test.want)
 		}
 	}
@@ -109,7 +110,8 @@ func TestFromWebSocketProtocol(t *testing.T) {
 		r := request("")
 		r.Header["Sec-Websocket-Protocol"] = test.lines
 		token, err := middleware.FromWebSocketProtocol()(r)
-		if test.want == "!" && (err == nil || token != "") || test.want != "!" && (err != nil || token != test.want) {
+		if test.want == "!" && (err == nil || token != "") || test.want != "!" &&
+			(err != nil || token != test.want) {
 			t.Errorf("%.40q: got %q, %v; want %q", test.lines, token, err, test.want)
 		}
 	}
@@ -128,12 +130,18 @@ func TestTheTokenIsNoProtocol(t *testing.T) {
 		want      []string
 		user      bool
 	}{
-		"its guard":         {middleware.Require(v, socket), "", []string{"para.jwt, " + token + ", chat.v1"}, []string{"para.jwt, chat.v1"}, true},
-		"several fields":    {middleware.Require(v, socket), "", []string{"para.jwt", token, "chat.v1"}, []string{"para.jwt, chat.v1"}, true},
-		"no other protocol": {middleware.Require(v, socket), "", []string{"para.jwt, " + token}, []string{"para.jwt"}, true},
-		"another guard":     {middleware.Require(v), token, []string{"para.jwt, " + token}, []string{"para.jwt"}, true},
-		"anonymous":         {middleware.Optional(v), "", []string{"chat.v1, para.jwt, " + token}, []string{"chat.v1, para.jwt"}, false},
-		"nothing to hide":   {middleware.Optional(v, socket), "", []string{"chat.v1", "chat.v2"}, []string{"chat.v1", "chat.v2"}, false},
+		"its guard": {middleware.Require(v, socket), "",
+			[]string{"para.jwt, " + token + ", chat.v1"}, []string{"para.jwt, chat.v1"}, true},
+		"several fields": {middleware.Require(v, socket), "",
+			[]string{"para.jwt", token, "chat.v1"}, []string{"para.jwt, chat.v1"}, true},
+		"no other protocol": {middleware.Require(v, socket), "", []string{"para.jwt, " + token},
+			[]string{"para.jwt"}, true},
+		"another guard": {middleware.Require(v), token, []string{"para.jwt, " + token},
+			[]string{"para.jwt"}, true},
+		"anonymous": {middleware.Optional(v), "", []string{"chat.v1, para.jwt, " + token},
+			[]string{"chat.v1, para.jwt"}, false},
+		"nothing to hide": {middleware.Optional(v, socket), "", []string{"chat.v1", "chat.v2"},
+			[]string{"chat.v1", "chat.v2"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest("GET", "/", nil)

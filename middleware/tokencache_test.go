@@ -81,7 +81,8 @@ func TestWhatIsHitStays(t *testing.T) {
 		if c.get(favourite) == nil {
 			t.Fatalf("gone after %d other tokens", i)
 		}
-		c.put(fmt.Sprintf("h.p.%064d", i+1), &claims.Claims{ExpiresAt: now.Add(time.Hour)}, jwks.Key{}, now)
+		c.put(fmt.Sprintf("h.p.%064d", i+1), &claims.Claims{ExpiresAt: now.Add(time.Hour)},
+			jwks.Key{}, now)
 	}
 }
 
@@ -102,7 +103,8 @@ func TestCacheConcurrently(t *testing.T) {
 					}
 					continue
 				}
-				c.put(token, &claims.Claims{UserID: fmt.Sprint(n), ExpiresAt: now.Add(time.Hour)}, jwks.Key{}, now)
+				c.put(token, &claims.Claims{UserID: fmt.Sprint(n), ExpiresAt: now.Add(time.Hour)},
+					jwks.Key{}, now)
 			}
 		})
 	}

@@ -39,7 +39,8 @@ func TestConfigIsCopied(t *testing.T) {
 	v := newValidator(t, middleware.Config{APIKeyIDs: ids, Algorithms: algorithms})
 	ids[1], algorithms[1] = "y", "PS256"
 	accepts(t, v, shared().Token(paratest.EmailUser()))
-	refuses(t, v, shared().Token(paratest.EmailUser(), paratest.ForApp("y")), middleware.ErrAudience)
+	refuses(t, v, shared().Token(paratest.EmailUser(), paratest.ForApp("y")),
+		middleware.ErrAudience)
 }
 
 func TestAlgorithms(t *testing.T) {
@@ -54,7 +55,8 @@ func TestAlgorithms(t *testing.T) {
 		{[]string{"ES256"}, false, true},
 		{[]string{"PS256", "RS256"}, true, false},
 	} {
-		v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: url}, Algorithms: test.allowed})
+		v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: url},
+			Algorithms: test.allowed})
 		for _, s := range []struct {
 			key     testkit.Signer
 			allowed bool
@@ -82,8 +84,10 @@ func TestTime(t *testing.T) {
 		{"default", middleware.Config{}, 30 * time.Second, life},
 		{"none", middleware.Config{Leeway: -1}, 0, life},
 		{"much", middleware.Config{Leeway: 5 * time.Minute}, 5 * time.Minute, life},
-		{"old tokens", middleware.Config{MaxTokenAge: 20 * time.Minute}, 30 * time.Second, 20*time.Minute + 1},
-		{"old tokens, no leeway", middleware.Config{MaxTokenAge: 20 * time.Minute, Leeway: -time.Hour}, 0, 20*time.Minute + 1},
+		{"old tokens", middleware.Config{MaxTokenAge: 20 * time.Minute}, 30 * time.Second,
+			20*time.Minute + 1},
+		{"old tokens, no leeway", middleware.Config{MaxTokenAge: 20 * time.Minute,
+			Leeway: -time.Hour}, 0, 20*time.Minute + 1},
 		{"older than they live", middleware.Config{MaxTokenAge: time.Hour}, 30 * time.Second, life},
 	} {
 		for _, cacheSize := range []int{0, -1} {
@@ -151,17 +155,23 @@ func TestOtherEnvironments(t *testing.T) {
 	user := paratest.EmailUser()
 
 	var log testkit.Log
-	v := newValidator(t, middleware.Config{Environment: prod.Environment(), OtherEnvironments: both, Logger: log.Logger()})
+	v := newValidator(t, middleware.Config{Environment: prod.Environment(), OtherEnvironments: both,
+		Logger: log.Logger()})
 	accepts(t, v, prod.Token(user))
 	for _, test := range []struct{ name, token, want string }{
-		{"of beta", beta.Token(user), `the key is known from Para's environment "beta", and this validator is for "prod"`},
-		{"of beta's older key", beta.Token(user, paratest.SignedBy(beta.KeyIDs()[0])), `the key is known from Para's environment "beta"`},
-		{"of nobody", prod.Token(user, paratest.UnknownKey("nobody")), `the key set of "prod" has no such key`},
-		{"of an environment that nobody told of", prod.Token(user, paratest.OtherEnvironment()), `the key set of "prod" has no such key`},
+		{"of beta", beta.Token(user),
+			`the key is known from Para's environment "beta", and this validator is for "prod"`},
+		{"of beta's older key", beta.Token(user, paratest.SignedBy(beta.KeyIDs()[0])),
+			`the key is known from Para's environment "beta"`},
+		{"of nobody", prod.Token(user, paratest.UnknownKey("nobody")),
+			`the key set of "prod" has no such key`},
+		{"of an environment that nobody told of", prod.Token(user, paratest.OtherEnvironment()),
+			`the key set of "prod" has no such key`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			refusal := refuses(t, v, test.token, middleware.ErrUnknownKey)
-			if !strings.Contains(refusal.Hint, test.want) || !strings.Contains(refusal.Error(), test.want) || refusal.Signed {
+			if !strings.Contains(refusal.Hint, test.want) ||
+				!strings.Contains(refusal.Error(), test.want) || refusal.Signed {
 				t.Errorf("got %v", refusal)
 			}
 			r := httptest.NewRequest("GET", "/", nil)
@@ -178,8 +188,11 @@ func TestOtherEnvironments(t *testing.T) {
 		old := prod.KeyIDs()[0]
 		prod.Withdraw(old)
 		clock := newClock()
-		v := newValidator(t, middleware.Config{Environment: prod.Environment(), OtherEnvironments: both, Now: clock.Now})
-		if refusal := refuses(t, v, prod.Token(user, paratest.SignedBy(old)), middleware.ErrUnknownKey); !strings.Contains(refusal.Hint, `of "prod" has no such key`) {
+		v := newValidator(t, middleware.Config{Environment: prod.Environment(),
+			OtherEnvironments: both, Now: clock.Now})
+		if refusal := refuses(t, v, prod.Token(user, paratest.SignedBy(old)),
+			middleware.ErrUnknownKey); !strings.Contains(refusal.Hint,
+			`of "prod" has no such key`) {
 			t.Errorf("got %v", refusal)
 		}
 	})
@@ -201,7 +214,8 @@ func TestProdAndBeta(t *testing.T) {
 			for name, key := range keys {
 				url, _ := testkit.Serve(t, testkit.SetOf(key))
 				validators[name] = newValidator(t, middleware.Config{
-					Environment: jwks.Environment{Name: name, URL: url}, Keys: jwks.Config{HTTPClient: client},
+					Environment: jwks.Environment{Name: name, URL: url},
+					Keys:        jwks.Config{HTTPClient: client},
 				})
 				tokens[name] = sign(key)
 			}
@@ -212,7 +226,8 @@ func TestProdAndBeta(t *testing.T) {
 						for at, v := range validators {
 							for of, token := range tokens {
 								user, err := v.Validate(t.Context(), token)
-								if at == of && (err != nil || user.Environment != at) || at != of && !errors.Is(err, middleware.ErrSignature) {
+								if at == of && (err != nil || user.Environment != at) ||
+									at != of && !errors.Is(err, middleware.ErrSignature) {
 									t.Errorf("a token of %s at %s: %v, %v", of, at, user, err)
 								}
 							}
@@ -237,14 +252,16 @@ func TestWarmStatusClose(t *testing.T) {
 	para.Fail(http.StatusServiceUnavailable)
 	err := v.Warm(t.Context())
 	var refusal *middleware.Error
-	if !errors.Is(err, middleware.ErrKeysUnavailable) || !errors.Is(err, jwks.ErrUnavailable) || !errors.As(err, &refusal) {
+	if !errors.Is(err, middleware.ErrKeysUnavailable) || !errors.Is(err, jwks.ErrUnavailable) ||
+		!errors.As(err, &refusal) {
 		t.Errorf("Warm with Para failing: %v", err)
 	}
 	if st := v.Status(); st.Usable || st.Failures != 1 || !strings.Contains(st.LastError, "503") {
 		t.Errorf("after a failure: %+v", st)
 	}
 	refusal = refuses(t, v, token, middleware.ErrKeysUnavailable)
-	if refusal.RetryAfter < time.Second || refusal.RetryAfter > 2*time.Second || !errors.Is(refusal, jwks.ErrUnavailable) {
+	if refusal.RetryAfter < time.Second || refusal.RetryAfter > 2*time.Second ||
+		!errors.Is(refusal, jwks.ErrUnavailable) {
 		t.Errorf("refused with RetryAfter %v: %v", refusal.RetryAfter, refusal)
 	}
 
@@ -272,7 +289,8 @@ func TestWarmStatusClose(t *testing.T) {
 		}
 	}
 	accepts(t, v, token) // requests that are under way get their answer
-	refuses(t, v, para.Token(paratest.EmailUser(), paratest.BadSignature()), middleware.ErrSignature)
+	refuses(t, v, para.Token(paratest.EmailUser(), paratest.BadSignature()),
+		middleware.ErrSignature)
 
 	cold := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
 	cold.Close()
@@ -299,7 +317,8 @@ func TestRotation(t *testing.T) {
 		accepts(t, v, old[id])
 	}
 
-	clock.Advance(time.Minute) // so that the keys at hand are fresh, and the new one is no surprise to nobody
+	// so that the keys at hand are fresh, and the new one is no surprise to nobody
+	clock.Advance(time.Minute)
 	rotated := para.RotateES256()
 	fresh := para.Token(user, long)
 	if got := accepts(t, v, fresh).KeyID; got != rotated {
@@ -332,7 +351,8 @@ func TestAnotherKeyOfTheSameID(t *testing.T) {
 		io.WriteString(w, testkit.SetOf(*current.Load()))
 	}))
 	defer server.Close()
-	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: server.URL}, Now: clock.Now})
+	v := newValidator(t, middleware.Config{Environment: jwks.Environment{URL: server.URL},
+		Now: clock.Now})
 	old, fresh := sign(before), sign(after)
 	accepts(t, v, old)
 	refuses(t, v, fresh, middleware.ErrSignature)
@@ -406,7 +426,8 @@ func TestHangingPara(t *testing.T) {
 	cancel(gone)
 	err = <-impatient
 	var refusal *middleware.Error
-	if !errors.Is(err, middleware.ErrKeysUnavailable) || !errors.Is(err, gone) || !errors.As(err, &refusal) || refusal.RetryAfter <= 0 {
+	if !errors.Is(err, middleware.ErrKeysUnavailable) || !errors.Is(err, gone) ||
+		!errors.As(err, &refusal) || refusal.RetryAfter <= 0 {
 		t.Errorf("who went away: %v", err)
 	}
 	if _, err := v.Validate(ctx, token); !errors.Is(err, middleware.ErrKeysUnavailable) {
@@ -435,7 +456,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 			t.Fatalf("%d goroutines before there is anything to do", n-before)
 		}
 		accepts(t, v, token)
-		refuses(t, v, para.Token(paratest.EmailUser(), paratest.UnknownKey("x")), middleware.ErrUnknownKey)
+		refuses(t, v, para.Token(paratest.EmailUser(), paratest.UnknownKey("x")),
+			middleware.ErrUnknownKey)
 		v.Close()
 		for start := time.Now(); runtime.NumGoroutine() > before; runtime.Gosched() {
 			if time.Since(start) > 10*time.Second {
@@ -454,13 +476,15 @@ func TestExpiredMeanwhile(t *testing.T) {
 		io.WriteString(w, testkit.SetOf(s))
 	}))
 	defer server.Close()
-	v := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "slow", URL: server.URL}, Now: clock.Now})
+	v := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "slow",
+		URL: server.URL}, Now: clock.Now})
 	refuses(t, v, sign(s), middleware.ErrExpired)
 }
 
 // TestMaxTokenAgeOfAllTime: a limit without end is none.
 func TestMaxTokenAgeOfAllTime(t *testing.T) {
-	accepts(t, newValidator(t, middleware.Config{MaxTokenAge: 1<<63 - 1}), shared().Token(paratest.EmailUser()))
+	accepts(t, newValidator(t, middleware.Config{MaxTokenAge: 1<<63 - 1}),
+		shared().Token(paratest.EmailUser()))
 }
 
 func TestSlowPara(t *testing.T) {
@@ -468,7 +492,8 @@ func TestSlowPara(t *testing.T) {
 	para.Slow(time.Hour)
 	token := para.Token(paratest.EmailUser())
 	clock := newClock()
-	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now, Keys: jwks.Config{FetchTimeout: 20 * time.Millisecond}})
+	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now,
+		Keys: jwks.Config{FetchTimeout: 20 * time.Millisecond}})
 	refusal := refuses(t, v, token, middleware.ErrKeysUnavailable)
 	if !errors.Is(refusal, context.DeadlineExceeded) {
 		t.Errorf("got %v", refusal)
@@ -535,7 +560,8 @@ func TestFloods(t *testing.T) {
 				default:
 					junk = append(junk, 0) // a byte too long, which is quick to see
 				}
-				if _, err := v.Validate(t.Context(), good[:cut]+b64.EncodeToString(junk)); !errors.Is(err, middleware.ErrSignature) {
+				if _, err := v.Validate(t.Context(),
+					good[:cut]+b64.EncodeToString(junk)); !errors.Is(err, middleware.ErrSignature) {
 					t.Error(err)
 					return
 				}
@@ -550,7 +576,8 @@ func TestFloods(t *testing.T) {
 	for i := range million {
 		clock.Advance(time.Minute / million)
 		header := b64.EncodeToString(fmt.Appendf(nil, `{"alg":"RS256","kid":"junk%d"}`, i))
-		if _, err := v.Validate(t.Context(), header+good[strings.IndexByte(good, '.'):]); !errors.Is(err, middleware.ErrUnknownKey) {
+		if _, err := v.Validate(t.Context(), header+good[strings.IndexByte(good,
+			'.'):]); !errors.Is(err, middleware.ErrUnknownKey) {
 			t.Fatal(err)
 		}
 	}
@@ -563,12 +590,14 @@ func TestFloods(t *testing.T) {
 // TestCauses: what lies beneath is found without reading strings.
 func TestCauses(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
-	refusal := refuses(t, v, shared().Token(paratest.EmailUser(), paratest.WithData("wallets", "x")), middleware.ErrClaims)
+	refusal := refuses(t, v, shared().Token(paratest.EmailUser(),
+		paratest.WithData("wallets", "x")), middleware.ErrClaims)
 	var cause *claims.Error
 	if !errors.As(refusal, &cause) || cause.Claim != "data.wallets" {
 		t.Errorf("got %v", refusal)
 	}
-	refusal = refuses(t, v, shared().Token(paratest.EmailUser(), paratest.ForApp("theirs")), middleware.ErrAudience)
+	refusal = refuses(t, v, shared().Token(paratest.EmailUser(), paratest.ForApp("theirs")),
+		middleware.ErrAudience)
 	if !strings.Contains(refusal.Hint, `"theirs"`) || !strings.Contains(refusal.Hint, "APIKeyIDs") {
 		t.Errorf("got %v", refusal)
 	}
@@ -577,12 +606,15 @@ func TestCauses(t *testing.T) {
 // TestEveryCodeIsItself: errors.Is tells them apart, wrapped or not, and each has its status.
 func TestEveryCodeIsItself(t *testing.T) {
 	codes := map[middleware.Code]int{
-		middleware.ErrNoToken: 401, middleware.ErrMalformed: 401, middleware.ErrAlgorithm: 401, middleware.ErrUnknownKey: 401,
-		middleware.ErrSignature: 401, middleware.ErrExpired: 401, middleware.ErrNotYetValid: 401, middleware.ErrAudience: 401,
-		middleware.ErrClaims: 401, middleware.ErrRevoked: 401, middleware.ErrSessionExpired: 401,
+		middleware.ErrNoToken: 401, middleware.ErrMalformed: 401, middleware.ErrAlgorithm: 401,
+		middleware.ErrUnknownKey: 401,
+		middleware.ErrSignature:  401, middleware.ErrExpired: 401, middleware.ErrNotYetValid: 401,
+		middleware.ErrAudience: 401,
+		middleware.ErrClaims:   401, middleware.ErrRevoked: 401, middleware.ErrSessionExpired: 401,
 		middleware.ErrForbidden: 403, middleware.ErrRuleUnavailable: 503,
-		middleware.ErrKeysUnavailable: 503, middleware.ErrRevocationUnknown: 503, middleware.ErrSessionUnknown: 503,
-		middleware.ErrMisconfigured: 500,
+		middleware.ErrKeysUnavailable: 503, middleware.ErrRevocationUnknown: 503,
+		middleware.ErrSessionUnknown: 503,
+		middleware.ErrMisconfigured:  500,
 	}
 	for code, status := range codes {
 		cause := errors.New("beneath")
@@ -616,7 +648,8 @@ func TestECDSATwins(t *testing.T) {
 		}})
 	token := sign(key)
 	user := accepts(t, v, token)
-	if other := accepts(t, v, twin(t, token)); other.TokenID != user.TokenID || other.UserID != user.UserID {
+	if other := accepts(t, v, twin(t, token)); other.TokenID != user.TokenID ||
+		other.UserID != user.UserID {
 		t.Errorf("the twin is %q of %q", other.TokenID, other.UserID)
 	}
 	out[user.TokenID] = true
@@ -629,7 +662,8 @@ func TestECDSATwins(t *testing.T) {
 func TestRevokedIsAskedLast(t *testing.T) {
 	type key struct{}
 	asked := 0
-	v := newValidator(t, middleware.Config{Revoked: func(ctx context.Context, user *claims.Claims, _ time.Time) (bool, error) {
+	v := newValidator(t, middleware.Config{Revoked: func(ctx context.Context, user *claims.Claims,
+		_ time.Time) (bool, error) {
 		if asked++; user == nil || user.UserID != paratest.UserID || ctx.Value(key{}) != "kept" {
 			t.Errorf("asked about %v", user)
 		}
@@ -637,7 +671,8 @@ func TestRevokedIsAskedLast(t *testing.T) {
 	}})
 	ctx := context.WithValue(t.Context(), key{}, "kept")
 	for _, opt := range []paratest.TokenOption{
-		paratest.BadSignature(), paratest.Expired(), paratest.ForApp("x"), paratest.With("sub", 1), paratest.UnknownKey("x"),
+		paratest.BadSignature(), paratest.Expired(), paratest.ForApp("x"), paratest.With("sub", 1),
+		paratest.UnknownKey("x"),
 	} {
 		v.Validate(ctx, shared().Token(paratest.EmailUser(), opt))
 	}

@@ -20,7 +20,8 @@ func setUp(t *testing.T) (*paratest.Para, *middleware.Validator) {
 	t.Helper()
 	para := paratest.New(t, paratest.Config{})
 	v, err := middleware.New(middleware.Config{
-		Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Logger: slog.New(slog.DiscardHandler),
+		Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()},
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +60,8 @@ func TestUser(t *testing.T) {
 		{"/optional", token, "true"},
 		{"/required", token, "true"},
 	} {
-		if w := get(mux, test.path, test.token); w.Code != http.StatusOK || w.Body.String() != test.want {
+		if w := get(mux, test.path, test.token); w.Code != http.StatusOK ||
+			w.Body.String() != test.want {
 			t.Errorf("%s: %d %q, want %q", test.path, w.Code, w.Body, test.want)
 		}
 	}
@@ -71,10 +73,11 @@ func TestMux(t *testing.T) {
 	para, v := setUp(t)
 	var got http.ResponseWriter
 	mux := http.NewServeMux()
-	mux.Handle("GET /items/{id}", parahttp.Require(v)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	item := func(w http.ResponseWriter, r *http.Request) {
 		got = w
 		fmt.Fprint(w, r.PathValue("id"), " ", r.Pattern)
-	})))
+	}
+	mux.Handle("GET /items/{id}", parahttp.Require(v)(http.HandlerFunc(item)))
 	w := get(mux, "/items/7", para.Token(paratest.EmailUser()))
 	if w.Body.String() != "7 GET /items/{id}" || got != http.ResponseWriter(w) {
 		t.Errorf("%q, %T", w.Body, got)
@@ -84,12 +87,15 @@ func TestMux(t *testing.T) {
 // TestGroups: a guarded mux within a mux.
 func TestGroups(t *testing.T) {
 	para, v := setUp(t)
-	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) })
+	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.URL.Path)
+	})
 	admin := http.NewServeMux()
 	admin.Handle("GET /admin/{id}", ok)
 	api := http.NewServeMux()
 	api.Handle("GET /items/{id}", ok)
-	api.Handle("/admin/", parahttp.Require(v, middleware.Allow(middleware.AuthTypes(claims.AuthPhone)))(admin))
+	api.Handle("/admin/",
+		parahttp.Require(v, middleware.Allow(middleware.AuthTypes(claims.AuthPhone)))(admin))
 	root := http.NewServeMux()
 	root.Handle("/api/", http.StripPrefix("/api", parahttp.Optional(v)(api)))
 

@@ -37,13 +37,20 @@ var (
 		}
 	})
 	otherRSA = sync.OnceValue(func() *rsa.PrivateKey {
-		return must(rsa.GenerateKey(rand.Reader,
-			2048))
+		return must(rsa.GenerateKey(rand.Reader, 2048))
 	})
-	p256Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
-	p384Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)) })
-	p521Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)) })
-	edKey   = sync.OnceValue(func() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(random(ed25519.SeedSize)) })
+	p256Key = sync.OnceValue(func() *ecdsa.PrivateKey {
+		return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	})
+	p384Key = sync.OnceValue(func() *ecdsa.PrivateKey {
+		return must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))
+	})
+	p521Key = sync.OnceValue(func() *ecdsa.PrivateKey {
+		return must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader))
+	})
+	edKey = sync.OnceValue(func() ed25519.PrivateKey {
+		return ed25519.NewKeyFromSeed(random(ed25519.SeedSize))
+	})
 )
 
 func must[T any](v T, err error) T {
@@ -218,10 +225,13 @@ func TestParseSetSkips(t *testing.T) {
 	r, all := rsaJWK(modulus(2048), e65537), Algorithms()
 	p256, p384, p521, ed := realJWK(p256Key()), realJWK(p384Key()), realJWK(p521Key()),
 		realJWK(edKey())
-	k1x, _ := new(big.Int).SetString("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", 16)
-	k1y, _ := new(big.Int).SetString("483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8", 16)
-	secp256k1 := p256.with("crv", "secp256k1").with("x", b64(k1x.Bytes())).with("y",
-		b64(k1y.Bytes()))
+	// The generator of secp256k1.
+	k1x, _ := new(big.Int).SetString(
+		"79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", 16)
+	k1y, _ := new(big.Int).SetString(
+		"483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8", 16)
+	secp256k1 := p256.with("crv", "secp256k1").with("x", b64(k1x.Bytes())).
+		with("y", b64(k1y.Bytes()))
 	x, _ := base64.RawURLEncoding.DecodeString(p256["x"].(string))
 	x521, _ := base64.RawURLEncoding.DecodeString(p521["x"].(string))
 	x521PlusP := new(big.Int).Add(new(big.Int).SetBytes(x521),
@@ -353,7 +363,9 @@ func TestParseSetSkips(t *testing.T) {
 
 		{"oct", `{"kty":"oct","kid":"k","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}`, all, "k",
 			"symmetric key"},
-		{"oct with alg", `{"kty":"oct","kid":"k","alg":"HS256","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}`, append(all, "HS256"), "k", "symmetric key"},
+		{"oct with alg",
+			`{"kty":"oct","kid":"k","alg":"HS256","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}`,
+			append(all, "HS256"), "k", "symmetric key"},
 		{"oct that says RS256",
 			`{"kty":"oct","kid":"k","alg":"RS256","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}`, all,
 			"k", "symmetric key"},

@@ -232,7 +232,10 @@ func TestATextHasOneMeaningOrNone(t *testing.T) {
 		{"strings begin with a quotation mark", `["a"]`,
 			[]string{`[a]`, `['a']`, "[`a`]", `["a"b"]`, `["a]`}, ""},
 
-		{"numbers", `[0,-0,1,10,-1,0.0,-0.10,1e1,1E+1,1e-1,1.5e00,1.0E-05,123456789012345678901234567890]`, []string{`[-]`, `[1.]`, `[-.5]`, `[1e]`, `[1e+]`, `[1.e1]`, `[1.5E-]`, `[--1]`, `[-a]`, `[-Infinity]`}, "not a number"},
+		{"numbers",
+			`[0,-0,1,10,-1,0.0,-0.10,1e1,1E+1,1e-1,1.5e00,1.0E-05,123456789012345678901234567890]`,
+			[]string{`[-]`, `[1.]`, `[-.5]`, `[1e]`, `[1e+]`, `[1.e1]`, `[1.5E-]`, `[--1]`, `[-a]`,
+				`[-Infinity]`}, "not a number"},
 		{"numbers begin and end as numbers do", `[1]`,
 			[]string{`[01]`, `[-01]`, `[+1]`, `[.5]`, `[1_000]`, `[0x1]`, `[1e1.5]`, `[NaN]`,
 				`[Infinity]`, `[1,000.]`, `[１]`, `[1a]`}, ""},
@@ -779,7 +782,8 @@ func TestReadingAllocatesTheDecoderAndWhatIsEscaped(t *testing.T) {
 func TestNamesAreCountedWhenAskedFor(t *testing.T) {
 	for _, limit := range []int{1, 39, 40, 41, 79, 80, 81, 200} {
 		for n, want := range map[int]string{limit: "", limit + 1: "too many names"} {
-			for _, text := range []string{many(n), `{"x":` + many(n) + `}`, `[{"a":1},` + many(n) + `]`} {
+			for _, text := range []string{many(n), `{"x":` + many(n) + `}`,
+				`[{"a":1},` + many(n) + `]`} {
 				d := New(text)
 				d.LimitNames(limit)
 				d.Skip()
