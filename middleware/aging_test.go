@@ -9,8 +9,9 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// TestYesterdaysFavouritesGo: tokens that were used much, and are no longer, make room for those
-// that are used now, although these are used less.
+// TestYesterdaysFavouritesGo checks that tokens which are no longer used leave
+// the cache, even if they were used often. They make room for tokens that are
+// used now.
 func TestYesterdaysFavouritesGo(t *testing.T) {
 	now := time.Now()
 	c := newTokenCache(ways)

@@ -11,8 +11,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// TestConfigMistakes: each is reported, with what to do about it, and without the value where that
-// may be a secret.
+// TestConfigMistakes checks that New reports each mistake and how to correct
+// it. The error does not contain a value that may be a secret.
 func TestConfigMistakes(t *testing.T) {
 	good := func() middleware.Config {
 		return middleware.Config{Environment: jwks.Beta, APIKeyIDs: []string{paratest.APIKeyID}}
@@ -120,7 +120,7 @@ func TestConfigMistakes(t *testing.T) {
 	})
 }
 
-// TestConfigLimits: what lies just inside is fine.
+// TestConfigLimits checks that values just inside the limits are accepted.
 func TestConfigLimits(t *testing.T) {
 	for name, change := range map[string]func(*middleware.Config){
 		"zero value":     func(*middleware.Config) {},

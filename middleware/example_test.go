@@ -32,7 +32,7 @@ func ExampleNew() {
 	// Output: parajwt validator for beta
 }
 
-// New reports every mistake at once, and says what to do.
+// New reports every mistake at once, with what to do.
 func ExampleNew_mistakes() {
 	_, err := middleware.New(middleware.Config{
 		APIKeyIDs: []string{"beta_0123456789abcdef0123456789abcdef"},
@@ -45,9 +45,11 @@ func ExampleNew_mistakes() {
 	// jwks: Environment is not set: use jwks.Prod, jwks.Beta or another one; there is no default
 }
 
-// Without any HTTP: in a queue's consumer, a WebSocket, or an interceptor of gRPC.
+// Validate needs no HTTP request. It suits queue consumers and gRPC
+// interceptors.
 func ExampleValidator_Validate() {
-	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID of your API key.
+	// paratest emulates Para on loopback. A program sets Environment to
+	// jwks.Beta or jwks.Prod, and APIKeyIDs to the unique ID of its API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -84,7 +86,8 @@ func ExampleValidator_Validate() {
 	// go away
 }
 
-// ask sends a request to a handler that is guarded with these options, and prints the answer's status.
+// ask sends a request to a handler behind a guard with these options, and
+// prints the status of the response.
 func ask(what string, change func(*http.Request), opts ...middleware.Option) {
 	validator, err := middleware.New(middleware.Config{
 		Environment: shared().Environment(),
@@ -109,7 +112,7 @@ func bearer(user *claims.Claims) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+shared().Token(user)) }
 }
 
-// The first place that has a token decides.
+// The first source that finds a token decides.
 func ExampleTokenFrom() {
 	option := middleware.TokenFrom(middleware.FromAuthorization(), middleware.FromCookie("para"))
 
@@ -128,8 +131,8 @@ func ExampleTokenFrom() {
 }
 
 func ExampleFromCookie() {
-	// Browsers send cookies with requests that other sites cause. Put http.CrossOriginProtection in
-	// front of the guard.
+	// Browsers send cookies with requests that other sites cause. Put
+	// http.CrossOriginProtection in front of the guard.
 	option := middleware.TokenFrom(middleware.FromCookie("__Host-para"))
 
 	ask("cookie:", func(r *http.Request) {
@@ -141,7 +144,8 @@ func ExampleFromCookie() {
 	// header: 401
 }
 
-// A rule is any function of the user. Its error is for the log; the client sees 403.
+// A rule is a function of the user. Its error is logged, and the client gets
+// 403.
 func ExampleAllow() {
 	blocked := map[string]bool{"1234567890": true}
 	option := middleware.Allow(func(_ context.Context, user *claims.Claims) error {
@@ -179,7 +183,7 @@ func ExampleWalletOf() {
 	// Cosmos: 403
 }
 
-// One answer of your own for every refusal, under every router.
+// One function responds to every refused request, with every router.
 func ExampleOnRefusal() {
 	option := middleware.OnRefusal(func(w http.ResponseWriter, r *http.Request,
 		err *middleware.Error) {
@@ -187,7 +191,7 @@ func ExampleOnRefusal() {
 			http.Redirect(w, r, "/login", http.StatusSeeOther)
 			return
 		}
-		status, header, _ := err.Answer() // what HTTP and OAuth ask for
+		status, header, _ := err.Answer() // as in RFC 6750
 		maps.Copy(w.Header(), header)
 		w.WriteHeader(status)
 	})
@@ -199,9 +203,10 @@ func ExampleOnRefusal() {
 	// junk: 401
 }
 
-// A Guard is what an adapter for another router is made of.
+// An adapter for another router calls the methods of a Guard.
 func ExampleGuard() {
-	// Check carries a request to the core; Refuse carries the answer back.
+	// Check verifies a request. Refuse writes the response to a refused
+	// request.
 	adapt := func(guard *middleware.Guard, next http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			verified, refusal := guard.Check(r)
@@ -230,7 +235,8 @@ func ExampleGuard() {
 	// Output: 401 {"type":"about:blank","title":"Unauthorized","status":401}
 }
 
-// A route for users who come with a JWT, or else with a verification token, in a header of its own.
+// This route accepts a JWT. If the request has none, it accepts a verification
+// token in another header.
 func ExampleAcceptVerificationTokensWithoutUserID() {
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -265,7 +271,7 @@ func ExampleAcceptVerificationTokensWithoutUserID() {
 	// Output: email email@example.com, user ID ""
 }
 
-// The rules are tried in order. One that allows is enough.
+// Any tries the rules in order. One rule that allows the user is enough.
 func ExampleAny() {
 	option := middleware.Allow(middleware.Any(
 		middleware.AuthTypes(claims.AuthTelegram),
@@ -279,7 +285,8 @@ func ExampleAny() {
 	// email, with a Solana wallet: 200
 }
 
-// A rule may look something up. If it cannot, the client is asked to try again.
+// A rule may query a database. If the database is down, the client gets 503 and
+// tries again later.
 func ExampleRule() {
 	database := errors.New("connection refused")
 	paid := func(ctx context.Context, user *claims.Claims) error {
@@ -306,8 +313,8 @@ func ExampleFromWebSocketProtocol() {
 	// without: 401
 }
 
-// A page that everyone may see. A visitor whose token has expired sees it as
-// everyone else does.
+// This page is public. A visitor whose token has expired sees it as an
+// anonymous visitor does.
 func ExampleExpiredIsAnonymous() {
 	validator, err := middleware.New(middleware.Config{
 		Environment: shared().Environment(),
@@ -337,7 +344,7 @@ func ExampleExpiredIsAnonymous() {
 	// hello, stranger
 }
 
-// A connection that outlives the request checks the user again, every minute or
+// A connection that outlives its request checks the user again every minute or
 // so.
 func ExampleValidator_Recheck() {
 	now := noon
@@ -370,7 +377,8 @@ func ExampleValidator_Recheck() {
 	// closing the connection: true
 }
 
-// Observe counts verdicts. For OpenTelemetry, module observe/paraotel has it.
+// Observe counts verdicts. Module observe/paraotel exports them to
+// OpenTelemetry.
 func ExampleEvent() {
 	counts := map[middleware.Code]int{} // in a program: a metric that is safe for concurrent use
 	validator, err := middleware.New(middleware.Config{

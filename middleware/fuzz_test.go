@@ -20,7 +20,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// fuzzed is a validator with a fixed key set, and the oracle that knows the same.
+// fuzzed returns a validator with a fixed key set, and an oracle with the same
+// keys.
 func fuzzed(f *testing.F) (v *middleware.Validator, o oracle, rs, es testkit.Signer) {
 	rs, es = fuzzKeys()
 	v = newValidator(f, middleware.Config{
@@ -35,10 +36,10 @@ func fuzzed(f *testing.F) (v *middleware.Validator, o oracle, rs, es testkit.Sig
 	return v, o, rs, es
 }
 
-// judge validates a token and holds the verdict against the oracle's.
+// judge validates a token and compares the verdict with the oracle's.
 func judge(t testing.TB, v *middleware.Validator, o oracle, token string) (accepted bool) {
 	want, why := o.check(token)
-	for range 2 { // the second time it may be remembered
+	for range 2 { // the second verdict may come from the token cache
 		user, err := v.Validate(t.Context(), token)
 		switch {
 		case (err == nil) == (user == nil):
@@ -62,7 +63,7 @@ func judge(t testing.TB, v *middleware.Validator, o oracle, token string) (accep
 	return accepted
 }
 
-// compare holds what is handed on against what the token says.
+// compare compares the validator's user with the oracle's.
 func compare(t testing.TB, user *claims.Claims, want said) {
 	seconds := func(at time.Time) float64 {
 		return float64(at.Unix()) +
@@ -82,8 +83,9 @@ func compare(t testing.TB, user *claims.Claims, want said) {
 	}
 }
 
-// FuzzValidate: any bytes at all. Nothing panics, an error never comes with a user, and what gets in is
-// what a slow and obvious checker lets in.
+// FuzzValidate validates arbitrary bytes. Validate does not panic, returns
+// either a user or an error, and accepts exactly the tokens that the oracle
+// accepts.
 func FuzzValidate(f *testing.F) {
 	v, o, rs, es := fuzzed(f)
 	good := sign(rs)
@@ -115,8 +117,8 @@ func FuzzValidate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token string) { judge(t, v, o, token) })
 }
 
-// FuzzSignedPayload: any header and payload, well signed, so that everything behind the signature is
-// reached.
+// FuzzSignedPayload signs arbitrary headers and payloads correctly, so that the
+// checks after the signature run.
 func FuzzSignedPayload(f *testing.F) {
 	v, o, rs, es := fuzzed(f)
 	if !judge(f, v, o, sign(rs)) || !judge(f, v, o, sign(es)) {
@@ -195,8 +197,9 @@ func FuzzSignedPayload(f *testing.F) {
 	})
 }
 
-// FuzzAuthorization: any value of the header. Either it is a scheme, spaces and one token, or it is
-// refused; and nothing is taken for "no token".
+// FuzzAuthorization parses arbitrary values of the Authorization header. A
+// value is either a scheme, spaces and one token, or it is refused. No value
+// counts as a request without a token.
 func FuzzAuthorization(f *testing.F) {
 	v, o, rs, _ := fuzzed(f)
 	good := sign(rs)
@@ -242,7 +245,7 @@ func FuzzAuthorization(f *testing.F) {
 			}
 		}
 
-		// Whatever it is, two of it are too many.
+		// Two header fields are refused, whatever their values.
 		r.Header["Authorization"] = []string{value, value}
 		if token, err := source(r); err == nil || token != "" {
 			t.Fatalf("two times %q: %q, %v", value, token, err)
@@ -250,9 +253,10 @@ func FuzzAuthorization(f *testing.F) {
 	})
 }
 
-// FuzzSignedToken mutates header, payload, base64 and signature of correctly
-// signed tokens. The edits of signed are made before the token is signed, so
-// that odd base64 has a good signature; those of sent are made after.
+// FuzzSignedToken mutates the header, payload, base64 and signature of
+// correctly signed tokens. The edits in signed are made before signing, so that
+// malformed base64 has a correct signature. The edits in sent are made after
+// signing.
 func FuzzSignedToken(f *testing.F) {
 	v, o, rs, es := fuzzed(f)
 	for _, seed := range []struct{ signed, sent string }{

@@ -20,7 +20,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// What a guard does over the wire is tested with the adapters. Here is what does not show there.
+// Package integration tests the responses of guards over HTTP. This file tests
+// what clients do not see.
 
 func request(token string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/here", nil)
@@ -30,8 +31,8 @@ func request(token string) *http.Request {
 	return r
 }
 
-// TestLog: each refusal is one line, of a level that says whether somebody should look, with the
-// reason and without the token. What passes is none.
+// TestLog checks that each refusal logs one line with its level and reason, and
+// without the token. An accepted request logs nothing.
 func TestLog(t *testing.T) {
 	var log testkit.Log
 	var broken error
@@ -91,7 +92,7 @@ func TestLog(t *testing.T) {
 			}
 			var lines []map[string]any
 			for _, line := range log.Take() {
-				if line["msg"] == "parajwt: request refused" { // the key cache has news of its own
+				if line["msg"] == "parajwt: request refused" { // the key cache logs its own events
 					lines = append(lines, line)
 				}
 			}
@@ -131,7 +132,8 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// TestLogWithoutALogger: then it is slog's default, for a validator and for a guard that has none.
+// TestLogWithoutALogger checks that a validator without a Logger, and a guard
+// without a validator, log to slog.Default.
 func TestLogWithoutALogger(t *testing.T) {
 	var log testkit.Log
 	before := slog.Default()
@@ -163,12 +165,14 @@ type refusedError struct{}
 func (refusedError) Error() string { return "refused" }
 func (refusedError) Refused() bool { return true }
 
-// maybe is an error that can tell whether it is a refusal, and here it is none.
+// maybe is an error whose Refused method returns false.
 type maybe struct{ error }
 
 func (maybe) Refused() bool { return false }
 
-// TestOnlyARefusalRefuses: an error of another kind says nothing about a session.
+// TestOnlyARefusalRefuses checks that only an error whose Refused method
+// returns true means an expired session. With any other error the session is
+// unknown.
 func TestOnlyARefusalRefuses(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	from := func(*http.Request) (string, error) { return "x", nil }
@@ -190,7 +194,7 @@ func TestOnlyARefusalRefuses(t *testing.T) {
 	}
 }
 
-// TestKeysLog: the key cache logs to the validator's logger.
+// TestKeysLog checks that the key cache logs to the validator's logger.
 func TestKeysLog(t *testing.T) {
 	var log testkit.Log
 	v := newValidator(t, middleware.Config{Logger: log.Logger()})
@@ -202,7 +206,8 @@ func TestKeysLog(t *testing.T) {
 	}
 }
 
-// TestSessionsDoNotComeWithErrors: a verifier that returns both has said no.
+// TestSessionsDoNotComeWithErrors checks that a request is refused if the
+// verifier returns both a user and an error.
 func TestSessionsDoNotComeWithErrors(t *testing.T) {
 	both := both{&claims.Claims{AuthType: claims.AuthEmail}, errors.New("odd")}
 	guard := middleware.Require(newValidator(t, middleware.Config{}),
@@ -223,7 +228,8 @@ func (b both) VerifyVerificationToken(context.Context, string) (*claims.Claims, 
 	return b.user, b.err
 }
 
-// TestCheck: the request that goes on is a copy with the user, or the very same for nobody.
+// TestCheck checks that Check returns a copy of the request with the user. For
+// an anonymous request it returns the request itself.
 func TestCheck(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	r := request(shared().Token(paratest.EmailUser()))
@@ -244,8 +250,9 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestOptionalInsideAnotherGuard: who has passed that one is anonymous here without a token for this one, whose rules
-// were not applied.
+// TestOptionalInsideAnotherGuard checks that the user of an outer guard is
+// anonymous behind an inner guard that found no token. The inner guard's rules
+// were not applied to that user.
 func TestOptionalInsideAnotherGuard(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	outer, refusal := middleware.Require(v).Check(request(shared().Token(paratest.EmailUser())))
@@ -268,7 +275,8 @@ func TestOptionalInsideAnotherGuard(t *testing.T) {
 	}
 }
 
-// TestCallersSlices: what a caller does to its lists later changes nobody's rights.
+// TestCallersSlices checks that changing a slice after passing it to a guard
+// has no effect on the guard.
 func TestCallersSlices(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	types, chains := []claims.AuthType{claims.AuthPhone}, []claims.WalletType{claims.WalletSui}
@@ -333,7 +341,8 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestProblem: the body is JSON (RFC 9457), and the same for every reason of one status.
+// TestProblem checks that the response body is RFC 9457 JSON, and is the same
+// for every code with the same status.
 func TestProblem(t *testing.T) {
 	for code, want := range map[middleware.Code]string{
 		middleware.ErrExpired:         `{"type":"about:blank","title":"Unauthorized","status":401}`,
@@ -384,8 +393,8 @@ func TestLogValue(t *testing.T) {
 	}
 }
 
-// TestPrinting: however a program prints what holds a validator, no token that it remembers gets out,
-// and no user.
+// TestPrinting checks that printing a value that contains a validator shows no
+// cached token and no user.
 func TestPrinting(t *testing.T) {
 	user := paratest.EmailUser()
 	user.UserID = "canary-user"

@@ -17,7 +17,7 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// noon is the time of a test.
+// noon is the time at which the tests run.
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
 var b64 = base64.RawURLEncoding
@@ -25,7 +25,7 @@ var b64 = base64.RawURLEncoding
 // newClock returns a clock that shows noon.
 func newClock() *testkit.Clock { return testkit.NewClock(noon) }
 
-// shared is a Para for the tests that do nothing to it. Its clock stands at noon.
+// shared returns a Para for tests that do not change it. Its clock shows noon.
 var shared = sync.OnceValue(func() *paratest.Para {
 	p, err := paratest.Start(paratest.Config{Now: newClock().Now})
 	if err != nil {
@@ -34,7 +34,8 @@ var shared = sync.OnceValue(func() *paratest.Para {
 	return p
 })
 
-// newValidator fills in what a test does not care about.
+// newValidator returns a validator with test defaults for the fields that cfg
+// leaves at zero.
 func newValidator(t testing.TB, cfg middleware.Config) *middleware.Validator {
 	t.Helper()
 	if cfg.APIKeyIDs == nil {
@@ -50,7 +51,7 @@ func newValidator(t testing.TB, cfg middleware.Config) *middleware.Validator {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Keys.FetchTimeout == 0 {
-		cfg.Keys.FetchTimeout = time.Minute // a busy machine is no outage
+		cfg.Keys.FetchTimeout = time.Minute // so that a busy machine does not look like an outage
 	}
 	v, err := middleware.New(cfg)
 	if err != nil {
@@ -60,7 +61,8 @@ func newValidator(t testing.TB, cfg middleware.Config) *middleware.Validator {
 	return v
 }
 
-// accepts demands that a token is good, twice: a verdict must not depend on having been given before.
+// accepts fails the test unless the token is accepted twice. The second verdict
+// may come from the token cache.
 func accepts(t *testing.T, v *middleware.Validator, token string) *claims.Claims {
 	t.Helper()
 	var user *claims.Claims
@@ -73,7 +75,7 @@ func accepts(t *testing.T, v *middleware.Validator, token string) *claims.Claims
 	return user
 }
 
-// refuses demands that a token is refused for this reason, twice.
+// refuses fails the test unless the token is refused twice with the code want.
 func refuses(t *testing.T, v *middleware.Validator, token string,
 	want middleware.Code) *middleware.Error {
 	t.Helper()
@@ -90,11 +92,12 @@ func refuses(t *testing.T, v *middleware.Validator, token string,
 // sign returns an acceptable token, issued at noon.
 func sign(s testkit.Signer) string { return s.Sign(s.Header(), goodPayload) }
 
-// goodPayload is that of a user at noon.
+// goodPayload is the payload of a token issued at noon.
 var goodPayload = fmt.Sprintf(`{"sub":"u1","aud":%q,"iat":%d,"exp":%d,"data":{"userId":"u1","authType":"email","wallets":[{"id":"w1","type":"EVM","address":"0xAb"}]}}`,
 	paratest.APIKeyID, noon.Unix(), noon.Add(30*time.Minute).Unix())
 
-// twin is the other signature that everybody can make of an ECDSA one: r, n-s.
+// twin returns the other valid signature of an ES256 token: (r, n−s) for (r,
+// s). Making it needs no key.
 func twin(t *testing.T, token string) string {
 	t.Helper()
 	at := len(token) - 86

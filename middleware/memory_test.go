@@ -14,7 +14,7 @@ import (
 
 // TestMemoryOfTheTokenCache measures the heap with the largest tokens that are
 // cached, in the forms that take the most memory for their length. CacheSize
-// promises at most 8 KiB for each.
+// documents at most 8 KiB for each.
 func TestMemoryOfTheTokenCache(t *testing.T) {
 	key := testkit.EC(0).Named("es")
 	url, _ := testkit.Serve(t, testkit.SetOf(key))

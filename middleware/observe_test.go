@@ -13,8 +13,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// TestObserve: one event for each verdict, with its code, the check that gave it
-// and whether the token was cached.
+// TestObserve checks that each verdict produces one event, with its code, its
+// check and whether the token was cached.
 func TestObserve(t *testing.T) {
 	var events []middleware.Event
 	var out bool

@@ -22,10 +22,10 @@ import (
 	"github.com/parajwt/parajwt/internal/testkit"
 )
 
-// This file is a second validator: slow, obvious, and made of the standard library only. The fuzz
-// targets hold the real one against it.
+// The oracle is a second validator. It is slow, simple and uses only the
+// standard library. The fuzz targets compare the validator with it.
 
-// oracle is what it is told.
+// oracle has the configuration of the validator that it is compared with.
 type oracle struct {
 	keys     map[string]crypto.PublicKey // *rsa.PublicKey verifies RS256, *ecdsa.PublicKey ES256
 	app      string
@@ -34,7 +34,7 @@ type oracle struct {
 	maxBytes int
 }
 
-// said is what a token says, as far as it is compared.
+// said has the claims that are compared.
 type said struct {
 	kid, sub, authType string
 	aud                []string
@@ -42,7 +42,8 @@ type said struct {
 	wallets            [][4]string // id, type, address, publicKey
 }
 
-// errBoundary means that a time lies so close to where the verdict changes that rounding decides.
+// errBoundary means that a time is so close to a limit that rounding decides
+// the verdict.
 var errBoundary = errors.New("too close to tell")
 
 func (o oracle) check(token string) (s said, err error) {
@@ -201,7 +202,7 @@ func (o oracle) payload(s said, text string) (said, error) {
 			return s, errors.New(name)
 		}
 	}
-	// How much later than each limit it is, in seconds.
+	// These are the differences between the time and each limit, in seconds.
 	now, leeway := float64(o.now.UnixNano())/1e9, o.leeway.Seconds()
 	const maxLife = 31 * 24 * 60 * 60
 	for _, late := range []float64{now - s.exp - leeway, s.iat - now - leeway,
@@ -219,10 +220,10 @@ func (o oracle) payload(s said, text string) (said, error) {
 	return s, nil
 }
 
-// object is a JSON object, read so that nothing about it can be understood in two ways.
+// object is a JSON object without duplicate names.
 type object map[string]any
 
-// spelled refuses names that are known ones but for the case of their letters.
+// spelled refuses a name that equals a known name except for case.
 func (o object) spelled(known ...string) error {
 	for name := range o {
 		for _, k := range known {
@@ -303,8 +304,9 @@ func parseValue(dec *json.Decoder, depth int) (any, error) {
 	return o, nil
 }
 
-// loneSurrogate looks for a \u escape that is half of a pair. encoding/json would put U+FFFD in its place. A
-// backslash means nothing outside of strings in valid JSON, so strings need not be told from the rest.
+// loneSurrogate reports whether a \u escape is half of a surrogate pair.
+// encoding/json replaces it with U+FFFD. In valid JSON, backslashes occur only
+// in strings, so the search need not find the strings first.
 func loneSurrogate(text string) bool {
 	unit := func(at int) int64 {
 		if at+6 > len(text) || text[at:at+2] != `\u` {
@@ -331,14 +333,14 @@ func loneSurrogate(text string) bool {
 		case n >= 0:
 			i += 5
 		default:
-			i++ // what is escaped may be a backslash
+			i++ // the escaped character may be a backslash
 		}
 	}
 	return false
 }
 
-// The keys of the fuzz targets are always the same, so that what one process finds, another one can
-// try. Everybody knows them, and nothing but these tests trusts them.
+// fuzzKeys returns keys that are the same in every process, so that a finding
+// can be reproduced. The keys are public, and only these tests trust them.
 func fuzzKeys() (rs, es testkit.Signer) {
 	number := func(hex string) *big.Int {
 		n, ok := new(big.Int).SetString(hex, 16)

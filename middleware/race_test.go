@@ -2,5 +2,5 @@
 
 package middleware_test
 
-// few is by how much less is done under the race detector, which slows everything down.
+// few divides the number of iterations under the race detector, which is slow.
 const few = 5

@@ -81,8 +81,8 @@ func TestRecheck(t *testing.T) {
 	}
 }
 
-// TestRecheckNeedsAUserOfThisValidator: anything else is a mistake of the
-// program, and not a user.
+// TestRecheckNeedsAUserOfThisValidator checks that any other user is a
+// misconfiguration.
 func TestRecheckNeedsAUserOfThisValidator(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	token := shared().Token(paratest.EmailUser())
@@ -120,7 +120,8 @@ func TestRecheckNeedsAUserOfThisValidator(t *testing.T) {
 	}
 }
 
-// TestRecheckWithAnotherKeyOfTheSameID: the old key's users go with it.
+// TestRecheckWithAnotherKeyOfTheSameID checks that Recheck refuses a user whose
+// key was replaced by another key with the same ID.
 func TestRecheckWithAnotherKeyOfTheSameID(t *testing.T) {
 	clock := newClock()
 	before, after := testkit.EC(0).Named("one"), testkit.EC(1).Named("one")

@@ -16,8 +16,9 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// TestWhatARefusalTells: all that somebody with a refused login learns, word for word. K stands for the ID of
-// Para's key. Signed is what decides whether the client is told, too.
+// TestWhatARefusalTells compares the text of every refusal word for word. K
+// replaces the ID of Para's key. signed is the expected Error.Signed, which
+// decides whether the client gets a description.
 func TestWhatARefusalTells(t *testing.T) {
 	v := newValidator(t, middleware.Config{MaxTokenAge: time.Hour})
 	var revoked bool
@@ -34,7 +35,7 @@ func TestWhatARefusalTells(t *testing.T) {
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	}))
-	t.Cleanup(hanging.Close) // after the validators', whose requests it waits for
+	t.Cleanup(hanging.Close) // closed after the validators, because it waits for their requests
 	user := paratest.EmailUser()
 	token := func(opts ...paratest.TokenOption) string { return shared().Token(user, opts...) }
 	segment := func(n int, change func(string) string) string {
@@ -235,7 +236,8 @@ func TestWhatARefusalTells(t *testing.T) {
 	}
 }
 
-// TestSourcesGiveNothingWithAnError: not even to somebody who does not look at the error.
+// TestSourcesGiveNothingWithAnError checks that a source returns "" with every
+// error.
 func TestSourcesGiveNothingWithAnError(t *testing.T) {
 	for name, test := range map[string]struct {
 		source middleware.TokenSource
@@ -259,7 +261,7 @@ func TestSourcesGiveNothingWithAnError(t *testing.T) {
 	}
 }
 
-// tells demands all that an error says. wait is rounded to seconds.
+// tells compares the text and fields of an error. wait is rounded to seconds.
 func tells(t *testing.T, err error, want string, signed bool, wait time.Duration) {
 	t.Helper()
 	var refusal *middleware.Error

@@ -18,7 +18,7 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// remembering returns a validator whose clock the test moves, and the Para behind it.
+// remembering returns a validator, its Para, and the clock of both.
 func remembering(t *testing.T, change func(*middleware.Config)) (*middleware.Validator,
 	*paratest.Para, *testkit.Clock) {
 	t.Helper()
@@ -224,8 +224,8 @@ func TestWhatIsTooLargeIsVerifiedAnew(t *testing.T) {
 	}
 }
 
-// TestARememberedTokenThatExpiresWhileItWaits: the clock is read after the wait
-// for the keys, too.
+// TestARememberedTokenThatExpiresWhileItWaits checks that the clock is read
+// after waiting for the keys.
 func TestARememberedTokenThatExpiresWhileItWaits(t *testing.T) {
 	clock, fetches := newClock(), 0
 	key := testkit.EC(0).Named("es")

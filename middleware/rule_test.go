@@ -23,11 +23,12 @@ func rule(err error) middleware.Rule {
 var (
 	yes = rule(nil)
 	no  = rule(errors.New("not today"))
-	// unavailable is what a rule returns whose database is down.
+	// unavailable is the error of a rule whose database is down.
 	unavailable = rule(fmt.Errorf("%w: database is down", middleware.ErrRuleUnavailable))
 )
 
-// TestRules: the verdict of rules in an option and behind a guard is the same.
+// TestRules checks that rules give the same verdict in option Allow and in
+// Authorize.
 func TestRules(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	token := shared().Token(paratest.EmailUser())
@@ -89,7 +90,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestARuleSeesTheRequestsUserAndContext: it may look things up.
+// TestARuleSeesTheRequestsUserAndContext checks that a rule receives the user
+// and the context of the request.
 func TestARuleSeesTheRequestsUserAndContext(t *testing.T) {
 	type key struct{}
 	v := newValidator(t, middleware.Config{})
@@ -113,8 +115,8 @@ func TestARuleSeesTheRequestsUserAndContext(t *testing.T) {
 	}
 }
 
-// TestAuthorize: it answers, logs and reports as the guard that let the user in,
-// and reports refusals only.
+// TestAuthorize checks that Authorize responds, logs and reports as the outer
+// guard does, and reports refusals only.
 func TestAuthorize(t *testing.T) {
 	var log testkit.Log
 	var events []middleware.Event
@@ -154,7 +156,8 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
-// TestAuthorizeWithoutAUser: nobody passes, and the defaults answer.
+// TestAuthorizeWithoutAUser checks that a request without a user gets the
+// default response.
 func TestAuthorizeWithoutAUser(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	anonymous, refusal := middleware.Optional(v).Check(request(""))
@@ -175,7 +178,8 @@ func TestAuthorizeWithoutAUser(t *testing.T) {
 	}
 }
 
-// TestDefaultsOfTheValidator: they serve every guard that says nothing else.
+// TestDefaultsOfTheValidator checks that guards use the validator's
+// TokenSources and OnRefusal unless an option replaces them.
 func TestDefaultsOfTheValidator(t *testing.T) {
 	v := newValidator(t, middleware.Config{
 		TokenSources: []middleware.TokenSource{middleware.FromHeader("X-Token")},
@@ -211,7 +215,8 @@ func TestDefaultsOfTheValidator(t *testing.T) {
 	}
 }
 
-// TestExpiredIsAnonymous: age is the only fault that it forgives.
+// TestExpiredIsAnonymous checks that the option passes a token only if its age
+// is its only fault.
 func TestExpiredIsAnonymous(t *testing.T) {
 	var out bool
 	var broken error
@@ -272,7 +277,8 @@ func TestExpiredIsAnonymous(t *testing.T) {
 	}
 }
 
-// TestCheckTokenOfAnAuthorizer: it has no user to check.
+// TestCheckTokenOfAnAuthorizer checks that CheckToken is a misconfiguration on
+// a guard made by Authorize.
 func TestCheckTokenOfAnAuthorizer(t *testing.T) {
 	user, refusal := middleware.Authorize(yes).CheckToken(t.Context(),
 		shared().Token(paratest.EmailUser()))
@@ -281,7 +287,8 @@ func TestCheckTokenOfAnAuthorizer(t *testing.T) {
 	}
 }
 
-// TestPublic: a framework may print it, and a program still finds the reason.
+// TestPublic checks that Public hides the cause when printed, and that
+// errors.As still finds it.
 func TestPublic(t *testing.T) {
 	refusal := &middleware.Error{Code: middleware.ErrExpired, KeyID: "canary", Hint: "canary",
 		Cause: errors.New("canary")}

@@ -12,11 +12,12 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// TestFromCookie: one cookie of the name, however the browser wrote the others.
+// TestFromCookie checks that exactly one cookie with the name is accepted, in
+// every form that browsers send.
 func TestFromCookie(t *testing.T) {
 	for _, test := range []struct {
 		lines []string
-		want  string // "!" for an error
+		want  string // "!" means an error
 	}{
 		{nil, ""},
 		{[]string{""}, ""},
@@ -39,7 +40,7 @@ func TestFromCookie(t *testing.T) {
 		{[]string{"jwt=a", "jwt=b"}, "!"},
 		{[]string{"jwt; jwt=b"}, "!"},
 		{[]string{"jwt=a; x=" + strings.Repeat("b", 32<<10-9)}, "a"},       // 32 KiB
-		{[]string{"jwt=a; x=" + strings.Repeat("b", 32<<10-9) + "b"}, "!"}, // and a byte
+		{[]string{"jwt=a; x=" + strings.Repeat("b", 32<<10-9) + "b"}, "!"}, // one byte more
 		{[]string{"jwt=a", strings.Repeat("b", 32<<10)}, "!"},
 	} {
 		r := request("")
@@ -52,8 +53,8 @@ func TestFromCookie(t *testing.T) {
 	}
 }
 
-// TestFromCookieAgreesWithNetHTTP: a token that a browser got from http.SetCookie
-// is the token that the source finds.
+// TestFromCookieAgreesWithNetHTTP checks that FromCookie finds the token that
+// http.SetCookie sent to a browser.
 func TestFromCookieAgreesWithNetHTTP(t *testing.T) {
 	token := shared().Token(paratest.EmailUser())
 	r := request("")
@@ -64,7 +65,8 @@ func TestFromCookieAgreesWithNetHTTP(t *testing.T) {
 	}
 }
 
-// TestFromCookieWorksOnce: many cookies cost no memory.
+// TestFromCookieWorksOnce checks that a search through many cookies allocates
+// nothing.
 func TestFromCookieWorksOnce(t *testing.T) {
 	source := middleware.FromCookie("jwt")
 	r := request("")
@@ -83,7 +85,7 @@ func TestFromCookieWorksOnce(t *testing.T) {
 func TestFromWebSocketProtocol(t *testing.T) {
 	for _, test := range []struct {
 		lines []string
-		want  string // "!" for an error
+		want  string // "!" means an error
 	}{
 		{nil, ""},
 		{[]string{"chat.v1"}, ""},
@@ -117,8 +119,9 @@ func TestFromWebSocketProtocol(t *testing.T) {
 	}
 }
 
-// TestTheTokenIsNoProtocol: no handler sees a token in the protocols it may
-// select, whatever its guard looks at, and the caller's request is unchanged.
+// TestTheTokenIsNoProtocol checks that no handler sees a token in the WebSocket
+// protocols that it may select, whatever the guard's sources are. The caller's
+// request does not change.
 func TestTheTokenIsNoProtocol(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	token := shared().Token(paratest.EmailUser())

@@ -86,7 +86,8 @@ func TestWhatIsHitStays(t *testing.T) {
 	}
 }
 
-// TestCacheConcurrently is for the race detector, and shows that whatever is found is whole.
+// TestCacheConcurrently reads and writes concurrently under the race detector.
+// It checks that readers find complete entries.
 func TestCacheConcurrently(t *testing.T) {
 	c := newTokenCache(2 * ways)
 	now := time.Now()

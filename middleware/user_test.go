@@ -27,7 +27,7 @@ func userOf(t *testing.T, g *middleware.Guard, token string) *claims.Claims {
 	return user
 }
 
-// spoil writes to everything that a handler can write to.
+// spoil writes to every part of a user that a handler can reach.
 func spoil(user *claims.Claims) {
 	later := noon.Add(1000 * time.Hour)
 	user.UserID, user.Subject, user.TokenID, user.KeyID = "x", "x", "x", "x"
@@ -41,8 +41,8 @@ func spoil(user *claims.Claims) {
 	}
 }
 
-// TestEachRequestHasItsOwnUser: what one handler writes reaches no other
-// request, whichever way the token was verified.
+// TestEachRequestHasItsOwnUser checks that a handler's changes to its user
+// reach no other request, however the token was verified.
 func TestEachRequestHasItsOwnUser(t *testing.T) {
 	for _, cacheSize := range []int{0, -1} {
 		v := newValidator(t, middleware.Config{CacheSize: cacheSize})
@@ -67,8 +67,8 @@ func TestEachRequestHasItsOwnUser(t *testing.T) {
 	}
 }
 
-// TestASessionsUserIsCopied: verifiers of verification tokens share their
-// answers between requests.
+// TestASessionsUserIsCopied checks that requests get copies of a
+// TokenVerifier's user, which it may share between requests.
 func TestASessionsUserIsCopied(t *testing.T) {
 	answer := &claims.Claims{AuthType: claims.AuthEmail, Identifier: "a@example.com",
 		Wallets: []claims.Wallet{{Address: "0xa"}}}
@@ -85,8 +85,8 @@ func TestASessionsUserIsCopied(t *testing.T) {
 	}
 }
 
-// TestWritingToAUserProlongsNothing: not even to the value of Validate, which is
-// shared.
+// TestWritingToAUserProlongsNothing checks that changing a user does not make
+// an expired token valid. This includes the shared user that Validate returns.
 func TestWritingToAUserProlongsNothing(t *testing.T) {
 	for name, change := range map[string]struct {
 		at   time.Duration
@@ -121,7 +121,8 @@ func TestWritingToAUserProlongsNothing(t *testing.T) {
 	}
 }
 
-// TestAContextShowsNoClaims: not however it is printed.
+// TestAContextShowsNoClaims checks that printing a context with a user shows no
+// claims.
 func TestAContextShowsNoClaims(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	token := shared().Token(paratest.EmailUser())
@@ -141,8 +142,8 @@ func TestAContextShowsNoClaims(t *testing.T) {
 	}
 }
 
-// TestMaxTokenLife: tokens that are valid for longer are refused, whenever that
-// is.
+// TestMaxTokenLife checks that a token whose exp is too long after its iat is
+// refused, whether it is cached or not.
 func TestMaxTokenLife(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, test := range []struct {

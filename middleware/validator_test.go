@@ -24,7 +24,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// TestNewFetchesNothing: a program starts whether Para is there or not.
+// TestNewFetchesNothing checks that New does not fetch keys, so that a program
+// starts while Para is down.
 func TestNewFetchesNothing(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	newValidator(t, middleware.Config{Environment: para.Environment(), Now: time.Now})
@@ -33,7 +34,8 @@ func TestNewFetchesNothing(t *testing.T) {
 	}
 }
 
-// TestConfigIsCopied: what a caller does to its slices later changes nobody's rights.
+// TestConfigIsCopied checks that changing the caller's slices after New has no
+// effect.
 func TestConfigIsCopied(t *testing.T) {
 	ids, algorithms := []string{"x", paratest.APIKeyID}, []string{"ES256", "RS256"}
 	v := newValidator(t, middleware.Config{APIKeyIDs: ids, Algorithms: algorithms})
@@ -70,7 +72,8 @@ func TestAlgorithms(t *testing.T) {
 	}
 }
 
-// TestTime: where exp, iat, nbf and MaxTokenAge begin and end to count, to the nanosecond.
+// TestTime checks the limits of exp, iat, nbf and MaxTokenAge to the
+// nanosecond.
 func TestTime(t *testing.T) {
 	const life, early = 30 * time.Minute, 10 * time.Minute
 	token := shared().Token(paratest.EmailUser())
@@ -79,7 +82,7 @@ func TestTime(t *testing.T) {
 		name   string
 		cfg    middleware.Config
 		leeway time.Duration
-		age    time.Duration // after which it is refused
+		age    time.Duration // the token is refused when it is older
 	}{
 		{"default", middleware.Config{}, 30 * time.Second, life},
 		{"none", middleware.Config{Leeway: -1}, 0, life},
@@ -110,7 +113,7 @@ func TestTime(t *testing.T) {
 					{early - test.leeway - 1, later, middleware.ErrNotYetValid},
 					{end, later, middleware.ErrExpired},
 					{48 * time.Hour, token, middleware.ErrExpired},
-					{0, token, nil}, // a verdict is about its time only
+					{0, token, nil}, // a verdict depends on the time of its request only
 				} {
 					clock.Set(noon.Add(at.from))
 					for range 2 {
@@ -125,7 +128,7 @@ func TestTime(t *testing.T) {
 	}
 }
 
-// TestNow: one clock serves the tokens and the keys.
+// TestNow checks that the tokens and the keys use the same clock.
 func TestNow(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment()})
@@ -135,7 +138,8 @@ func TestNow(t *testing.T) {
 	}
 }
 
-// TestOtherEnvironments: the log says where a token with an unknown key comes from, and nobody is let in for it.
+// TestOtherEnvironments checks that the log names the environment of a token
+// with an unknown key. The token is still refused.
 func TestOtherEnvironments(t *testing.T) {
 	prod := paratest.New(t, paratest.Config{Environment: "prod", Now: newClock().Now})
 	beta := paratest.New(t, paratest.Config{Environment: "beta", Now: newClock().Now})
@@ -201,8 +205,8 @@ func TestOtherEnvironments(t *testing.T) {
 	}
 }
 
-// TestProdAndBeta: two environments in one process whose keys have one ID. Nothing of one gets into
-// the other, in whatever order they are asked.
+// TestProdAndBeta checks that two environments in one process stay separate,
+// although their keys have the same ID. They validate concurrently.
 func TestProdAndBeta(t *testing.T) {
 	for _, signer := range []func(i int) testkit.Signer{testkit.RSA, testkit.EC} {
 		t.Run(signer(0).Alg(), func(t *testing.T) {
@@ -210,7 +214,7 @@ func TestProdAndBeta(t *testing.T) {
 				"prod": signer(0).Named("one"), "beta": signer(1).Named("one"),
 			}
 			validators, tokens := map[string]*middleware.Validator{}, map[string]string{}
-			client := &http.Client{} // and they share one
+			client := &http.Client{} // shared by both
 			for name, key := range keys {
 				url, _ := testkit.Serve(t, testkit.SetOf(key))
 				validators[name] = newValidator(t, middleware.Config{
@@ -288,7 +292,7 @@ func TestWarmStatusClose(t *testing.T) {
 			t.Errorf("Close: %v", err)
 		}
 	}
-	accepts(t, v, token) // requests that are under way get their answer
+	accepts(t, v, token) // requests in progress are still answered
 	refuses(t, v, para.Token(paratest.EmailUser(), paratest.BadSignature()),
 		middleware.ErrSignature)
 
@@ -303,8 +307,9 @@ func TestWarmStatusClose(t *testing.T) {
 	}
 }
 
-// TestRotation: a new key counts at first sight, a withdrawn one no longer than promised, and the
-// remembered tokens go with their keys.
+// TestRotation checks that a new key is accepted at first sight, and that a
+// withdrawn key is refused within the documented time. Cached tokens of a
+// withdrawn key are refused too.
 func TestRotation(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
@@ -317,7 +322,8 @@ func TestRotation(t *testing.T) {
 		accepts(t, v, old[id])
 	}
 
-	// so that the keys at hand are fresh, and the new one is no surprise to nobody
+	// Time passes, so that the keys are fresh and only the new key ID causes a
+	// fetch.
 	clock.Advance(time.Minute)
 	rotated := para.RotateES256()
 	fresh := para.Token(user, long)
@@ -331,7 +337,7 @@ func TestRotation(t *testing.T) {
 	withdrawn := para.KeyIDs()[0]
 	para.Withdraw(withdrawn)
 	clock.Advance(4 * time.Minute)
-	accepts(t, v, old[withdrawn]) // Para has not been asked yet
+	accepts(t, v, old[withdrawn]) // the next refresh is not due yet
 	clock.Advance(time.Minute + time.Minute + time.Second)
 	refuses(t, v, old[withdrawn], middleware.ErrUnknownKey)
 	accepts(t, v, old[para.KeyIDs()[0]])
@@ -341,7 +347,8 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestAnotherKeyOfTheSameID: what the old key verified, remembered or not, goes with the old key.
+// TestAnotherKeyOfTheSameID checks that a replaced key invalidates its tokens,
+// including cached ones.
 func TestAnotherKeyOfTheSameID(t *testing.T) {
 	clock := newClock()
 	before, after := testkit.EC(0).Named("one"), testkit.EC(1).Named("one")
@@ -363,7 +370,8 @@ func TestAnotherKeyOfTheSameID(t *testing.T) {
 	refuses(t, v, old, middleware.ErrSignature)
 }
 
-// TestTokenID: every user has one, whether the token is remembered or not.
+// TestTokenID checks that every user has a TokenID, whether the token is cached
+// or not.
 func TestTokenID(t *testing.T) {
 	token := shared().Token(paratest.EmailUser())
 	want := token[strings.LastIndexByte(token, '.')+1:][:32]
@@ -375,7 +383,8 @@ func TestTokenID(t *testing.T) {
 	}
 }
 
-// TestParaDown: what is at hand serves on, what is not cannot be told.
+// TestParaDown checks that known keys verify tokens during an outage. Unknown
+// keys and stale keys make keys unavailable.
 func TestParaDown(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
@@ -387,10 +396,10 @@ func TestParaDown(t *testing.T) {
 	for range 24 {
 		clock.Advance(time.Hour)
 		accepts(t, v, token)
-		accepts(t, v, para.Token(user, long)) // another one, which has to be verified
+		accepts(t, v, para.Token(user, long)) // another token, which is not cached
 	}
 	refuses(t, v, para.Token(user, paratest.BadSignature()), middleware.ErrSignature)
-	// It may be a new key, so this is no time to call anybody a forger.
+	// The key may be new, so the token's validity is unknown.
 	refuses(t, v, para.Token(user, paratest.UnknownKey("new")), middleware.ErrKeysUnavailable)
 	clock.Advance(49 * time.Hour)
 	refuses(t, v, token, middleware.ErrKeysUnavailable)
@@ -399,7 +408,8 @@ func TestParaDown(t *testing.T) {
 	}
 }
 
-// TestHangingPara: a caller waits for keys no longer than its context, and takes nobody with it.
+// TestHangingPara checks that a caller waits for keys only until its context
+// ends, without cancelling the fetch for other callers.
 func TestHangingPara(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	target, err := url.Parse(shared().URL())
@@ -408,7 +418,7 @@ func TestHangingPara(t *testing.T) {
 	}
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		close(arrived) // and a second fetch would panic
+		close(arrived) // a second fetch panics
 		<-release
 		proxy.ServeHTTP(w, r)
 	}))
@@ -445,7 +455,7 @@ func TestHangingPara(t *testing.T) {
 	}
 }
 
-// TestCloseLeavesNothing: a validator that was used and closed is as if it had never been.
+// TestCloseLeavesNothing checks that a closed validator leaves no goroutine.
 func TestCloseLeavesNothing(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	token := para.Token(paratest.EmailUser())
@@ -467,7 +477,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestExpiredMeanwhile: a token that expires while its caller waits for keys has expired.
+// TestExpiredMeanwhile checks that a token which expires while its caller waits
+// for keys is refused as expired.
 func TestExpiredMeanwhile(t *testing.T) {
 	s := testkit.EC(0).Named("k")
 	clock := newClock()
@@ -481,7 +492,7 @@ func TestExpiredMeanwhile(t *testing.T) {
 	refuses(t, v, sign(s), middleware.ErrExpired)
 }
 
-// TestMaxTokenAgeOfAllTime: a limit without end is none.
+// TestMaxTokenAgeOfAllTime checks that the largest duration does not overflow.
 func TestMaxTokenAgeOfAllTime(t *testing.T) {
 	accepts(t, newValidator(t, middleware.Config{MaxTokenAge: 1<<63 - 1}),
 		shared().Token(paratest.EmailUser()))
@@ -503,7 +514,8 @@ func TestSlowPara(t *testing.T) {
 	}
 }
 
-// TestFirstRequests: ten thousand callers at once, when there are no keys yet.
+// TestFirstRequests checks that ten thousand concurrent callers cause one fetch
+// when no keys are loaded yet.
 func TestFirstRequests(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment()})
@@ -532,7 +544,8 @@ func TestFirstRequests(t *testing.T) {
 	}
 }
 
-// TestFloods: a million bad signatures cost Para nothing, and a million unknown key IDs in a minute next to nothing.
+// TestFloods checks that a million bad signatures cause no fetch, and that a
+// million unknown key IDs in a minute cause at most three.
 func TestFloods(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
@@ -556,9 +569,9 @@ func TestFloods(t *testing.T) {
 				switch {
 				case i%100 == 0: // nothing but the check itself can tell
 				case i%100 < 10:
-					junk[0] = 0xff // beyond the modulus
+					junk[0] = 0xff // larger than the modulus
 				default:
-					junk = append(junk, 0) // a byte too long, which is quick to see
+					junk = append(junk, 0) // one byte too long
 				}
 				if _, err := v.Validate(t.Context(),
 					good[:cut]+b64.EncodeToString(junk)); !errors.Is(err, middleware.ErrSignature) {
@@ -587,7 +600,7 @@ func TestFloods(t *testing.T) {
 	accepts(t, v, good)
 }
 
-// TestCauses: what lies beneath is found without reading strings.
+// TestCauses checks that errors.As finds the cause of a refusal.
 func TestCauses(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	refusal := refuses(t, v, shared().Token(paratest.EmailUser(),
@@ -603,7 +616,8 @@ func TestCauses(t *testing.T) {
 	}
 }
 
-// TestEveryCodeIsItself: errors.Is tells them apart, wrapped or not, and each has its status.
+// TestEveryCodeIsItself checks that errors.Is distinguishes the codes, also
+// when wrapped, and that each code has its status.
 func TestEveryCodeIsItself(t *testing.T) {
 	codes := map[middleware.Code]int{
 		middleware.ErrNoToken: 401, middleware.ErrMalformed: 401, middleware.ErrAlgorithm: 401,
@@ -636,8 +650,8 @@ func TestEveryCodeIsItself(t *testing.T) {
 	}
 }
 
-// TestECDSATwins: everybody who has an ES256 token can make another one of it. It says the same, and
-// revoking one revokes both.
+// TestECDSATwins checks that both signatures of an ES256 token have the same
+// TokenID, so that revoking one revokes both.
 func TestECDSATwins(t *testing.T) {
 	key := testkit.EC(0).Named("es")
 	url, _ := testkit.Serve(t, testkit.SetOf(key))
@@ -658,7 +672,8 @@ func TestECDSATwins(t *testing.T) {
 	accepts(t, v, sign(key))
 }
 
-// TestRevokedIsAskedLast: only about tokens with which nothing else is wrong, and every time.
+// TestRevokedIsAskedLast checks that Revoked is called only for tokens that
+// pass every other check, and on every request.
 func TestRevokedIsAskedLast(t *testing.T) {
 	type key struct{}
 	asked := 0
