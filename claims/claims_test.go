@@ -13,9 +13,10 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// The five payloads of Para's documentation, "Session Management", and connected_wallets.json, which is
-// the first of them with the member that later pages have. Its wallet from outside Para is made up,
-// because those pages show none.
+// The payloads of Para's documentation, "Session Management", and
+// connected_wallets.json. The latter is the first of them with a member that
+// later pages document. Those pages show no wallet from another provider, so
+// that wallet is invented.
 //
 //go:embed testdata/*.json
 var testdata embed.FS
@@ -118,13 +119,13 @@ func TestReadingADocumentedPayloadAllocatesOneUser(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if got > 1 { // the usual audience and wallets find a place in the user
+	if got > 1 { // the usual audience and wallets need no allocation
 		t.Errorf("%v allocations", got)
 	}
 }
 
 func TestAppendingToAUsersSlicesLeavesOthersAlone(t *testing.T) {
-	// One user is shared by many requests. Two of them may append to the same slice.
+	// Many requests share one user. Two of them may append to the same slice.
 	c := read(t,
 		edit(t, `"userId":`,
 			`"wallets":[{"address":"own"}],"connectedWallets":[{"address":"1"},{"address":"2"},{"address":"3"}],"userId":`))
@@ -146,7 +147,8 @@ func TestAppendingToAUsersSlicesLeavesOthersAlone(t *testing.T) {
 	}
 }
 
-// owner has a wallet of four kinds, a connected and an external one.
+// owner returns a user with wallets of several types, connected wallets and an
+// external wallet.
 func owner(t testing.TB) *claims.Claims {
 	return read(t, edit(t, `"userId":`, `"wallets":[
 		{"id":"1","type":"EVM","address":"`+evmAddress+`"},
@@ -232,8 +234,8 @@ func TestWalletsOfAChain(t *testing.T) {
 		claims.WalletSolana:  {"2"},
 		claims.WalletCosmos:  nil, // without an address
 		"NEAR":               {"4"},
-		claims.WalletSui:     nil, // only connected
-		claims.WalletStellar: nil, // only external
+		claims.WalletSui:     nil, // connected only
+		claims.WalletStellar: nil, // external only
 		"evm":                nil,
 		"":                   nil,
 	} {
@@ -312,8 +314,9 @@ func TestDecodeOfClaimsWithoutAPayload(t *testing.T) {
 }
 
 func TestDecodeRefusesNamesThatDifferOnlyInCase(t *testing.T) {
-	// json.Unmarshal would fill one field from either. Each stands beside one that has both names,
-	// but not in one object, or names that encoding/json tells apart.
+	// json.Unmarshal takes either name for the same field. Each accepted text
+	// has both names in different objects, or names that encoding/json
+	// distinguishes.
 	for _, test := range []struct{ accepted, refused string }{
 		{`"role":"x","rule":"y"`, `"role":"x","Role":"canary"`},
 		{`"role":"x","o":{"Role":1}`, `"o":{"role":1,"ROLE":2}`},

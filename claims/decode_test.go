@@ -9,7 +9,8 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// minimal is as little as a user needs, and canaries, none of which may show in an error.
+// minimal has only the required claims, and canaries that must not appear in
+// errors.
 const minimal = `{"sub":"canary-user","aud":"canary-app","iat":1000,"exp":2000,"canary-claim":"canary",` +
 	`"data":{"canary-member":["canary"],"userId":"canary-user"}}`
 
@@ -33,16 +34,16 @@ func TestMinimalPayload(t *testing.T) {
 	}
 }
 
-// verdict says what may stand in one place of minimal, and what may not.
+// verdict lists texts for one place of minimal, and whether each is accepted.
 type verdict struct {
 	name     string
-	claim    string // that the error names; empty for JSON that has no one meaning
+	claim    string // the claim that the error names; "" if the JSON is ambiguous or malformed
 	old      string
 	accepted []string
 	refused  []string
 }
 
-// In each row, refused and accepted differ in that place only.
+// In each row, the accepted and the refused payloads differ in that place only.
 var verdicts = []verdict{
 	{"exp is required", "exp", `"exp":2000,`, []string{`"exp":2000,`},
 		[]string{``, `"expires":2000,`}},
@@ -155,7 +156,7 @@ var verdicts = []verdict{
 		[]string{"\ufeff{\"sub\"", "\x00{\"sub\"", `[{"sub"`, `"sub"`, `{{"sub"`, `canary{"sub"`}},
 }
 
-// wallets are the verdicts that arrays of wallets share.
+// wallets returns the verdicts on an array of wallets.
 func wallets(name string) verdict {
 	v := verdict{"data." + name + " is absent, null or an array of objects", "data." + name,
 		`"userId":`, []string{`"userId":`}, nil}
@@ -171,7 +172,7 @@ func wallets(name string) verdict {
 	return v
 }
 
-// optional are the verdicts that the optional strings of data share.
+// optional returns the verdicts on an optional string of data.
 func optional(name string) verdict {
 	v := verdict{"data." + name + " is absent, null or a string", "data." + name, `"userId":`,
 		[]string{`"userId":`}, nil}
@@ -201,7 +202,8 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// refused checks that a payload is refused because of one claim, in words of the library's own.
+// refused fails the test unless the payload is refused with an error that names
+// the claim and does not quote the payload.
 func refused(t *testing.T, payload, claim string) {
 	t.Helper()
 	c, err := claims.FromVerifiedPayload(payload, claims.Token{})
@@ -275,7 +277,7 @@ func TestAWalletThatCannotBeUsedIsNotOwned(t *testing.T) {
 }
 
 func TestAClaimThatIsNoJSONIsNoClaim(t *testing.T) {
-	// The error blames the JSON, not the claim that it stands in.
+	// The error reports malformed JSON and names no claim.
 	for _, in := range [][2]string{
 		{`"sub":"canary-user"`, `"sub":%`}, {`"canary-app"`, `%`}, {`"canary-app"`, `["a",%]`},
 		{`1000`, `%`}, {`2000`, `%`},
@@ -316,7 +318,8 @@ func TestTheOrderOfMembersDoesNotMatter(t *testing.T) {
 	if c.UserID != "u" || len(c.Wallets) != 1 {
 		t.Errorf("got %#v", *c)
 	}
-	// The error names the claim of the right object, whichever comes first.
+	// The error names the claim of the right object, whatever the order of the
+	// objects.
 	refused(t, `{"data":{"wallets":[],"userId":"u"},"exp":null,"iat":1000,"aud":"a","sub":"u"}`,
 		"exp")
 	refused(t, `{"sub":"u","data":{"exp":null,"userId":1}}`, "data.userId")
@@ -365,7 +368,7 @@ func TestTimes(t *testing.T) {
 		`1000.000976562`: time.Unix(1000, 976_562),
 	} {
 		got := read(t, edit(t, `2000`, text)).ExpiresAt
-		// A float64 holds a time of our day to the quarter of a microsecond.
+		// A float64 holds a present-day time to a quarter of a microsecond.
 		if diff := got.Sub(want).Abs(); diff > 250*time.Nanosecond || got.Location() != time.UTC {
 			t.Errorf("%s: got %v, want %v", text, got, want)
 		}
@@ -378,7 +381,7 @@ func TestTimes(t *testing.T) {
 }
 
 func TestATimeIsNeverTheZeroTime(t *testing.T) {
-	// A tiny positive number rounds to 1970, and is there all the same.
+	// A tiny positive number rounds to 1970. It still counts as present.
 	c := read(t, edit(t, `"iat":1000,"exp":2000`, `"nbf":1e-300,"iat":1e-300,"exp":1e-300`))
 	if c.IssuedAt.IsZero() || c.ExpiresAt.IsZero() || c.NotBefore.IsZero() {
 		t.Errorf("got iat %v, exp %v, nbf %v", c.IssuedAt, c.ExpiresAt, c.NotBefore)

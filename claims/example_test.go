@@ -9,7 +9,7 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// payload is a token's, as a Validator hands it on once the signature is verified.
+// payload is the payload of a verified token, as a Validator passes it.
 const payload = `{
 	"sub": "d5358219-38d3-4650-91a8-e338131d1c5e",
 	"aud": "a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f",
@@ -32,7 +32,7 @@ const payload = `{
 	}
 }`
 
-// A handler behind any of the adapters finds the user in its request's context.
+// A handler behind any adapter gets the user from the context of its request.
 func ExampleFromContext() {
 	me := func(w http.ResponseWriter, r *http.Request) {
 		user, ok := claims.FromContext(r.Context())
@@ -61,7 +61,7 @@ func ExampleFromContext() {
 	// hello, stranger
 }
 
-// A handler's test acts as a user without a token.
+// A test of a handler stores a user in the context and needs no token.
 func ExampleNewContext() {
 	admin := func(w http.ResponseWriter, r *http.Request) {
 		user, ok := claims.FromContext(r.Context())
@@ -86,11 +86,12 @@ func ExampleClaims_OwnsAddress() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// EVM addresses are the same in any case, Solana's are not.
+	// EVM addresses are compared without regard to case, Solana addresses
+	// exactly.
 	fmt.Println(user.OwnsAddress("0x9Dd3824F045C77bc369485E8f1dD6B452B6be617"))
 	fmt.Println(user.OwnsAddress("EEp7DbBu5yvgf7Pr9W17cATPjCqUxY8K8R3dFbg53a3W"))
 	fmt.Println(user.OwnsAddress("eep7dbbu5yvgf7pr9w17catpjcquxy8k8r3dfbg53a3w"))
-	// A wallet that was only connected may be anybody's.
+	// The user may not own a wallet that was only connected.
 	fmt.Println(user.OwnsAddress("0xaD6b78193b78e23F9aBBB675734f4a2B3559598D"))
 	// Output:
 	// true
@@ -124,7 +125,7 @@ func ExampleClaims_WalletsOf() {
 	// 0
 }
 
-// Decode reads what this package has no field for.
+// Decode parses members that have no field in Claims.
 func ExampleClaims_Decode() {
 	user, err := claims.FromVerifiedPayload(payload, claims.Token{})
 	if err != nil {

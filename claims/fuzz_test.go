@@ -18,8 +18,9 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// FuzzFromVerifiedPayload holds the decoder against the slow one below, which uses encoding/json
-// and shares nothing with it. They must agree on what is accepted, and on every field.
+// FuzzFromVerifiedPayload compares the decoder with the slow one below, which
+// uses encoding/json and shares no code with it. They must accept the same
+// payloads and agree on every field.
 func FuzzFromVerifiedPayload(f *testing.F) {
 	for _, name := range []string{"email_google", "phone", "telegram", "farcaster",
 		"external_wallet", "connected_wallets"} {
@@ -70,7 +71,7 @@ func FuzzFromVerifiedPayload(f *testing.F) {
 	})
 }
 
-// checkClaim refuses an error that names a claim in words of the payload.
+// checkClaim fails the test if the error names a claim in words of the payload.
 var walletMember = regexp.MustCompile(
 	`^data\.((connectedW|w)allets\[\d+\]|externalWallet)\.(.*)$`)
 
@@ -98,7 +99,8 @@ func checkTime(t *testing.T, name string, got time.Time, want float64) {
 	}
 }
 
-// checkDecode: what has no two names that differ only in case, Decode reads like encoding/json.
+// checkDecode checks that Decode returns what encoding/json returns if no two
+// names differ only in case.
 func checkDecode(t *testing.T, c *claims.Claims, text string) {
 	var got, want any
 	err := c.Decode(&got)
@@ -130,7 +132,8 @@ func anyFolded(text string) (found bool) {
 
 type numericDates struct{ iat, exp, nbf float64 }
 
-// nearlyEqual tells of an iat and exp so close that a time.Time may order them otherwise.
+// nearlyEqual reports whether iat and exp are so close that rounding may change
+// their order.
 func (n numericDates) nearlyEqual() bool { return n.iat != n.exp && math.Abs(n.iat-n.exp) < 1e-8 }
 
 var (
@@ -150,13 +153,13 @@ func decoder(text string) *json.Decoder {
 	return d
 }
 
-// slowly reads a payload in the most obvious way.
+// slowly parses a payload in the simplest way.
 func slowly(text string) (c *claims.Claims, times numericDates, err error) {
 	fail := func(format string, args ...any) (*claims.Claims, numericDates, error) {
 		return nil, times, fmt.Errorf(format, args...)
 	}
-	// Without the escaped backslashes, every \u that is left is an escape; without the pairs, every
-	// surrogate that is left is half of one.
+	// After removing escaped backslashes, every remaining \u is an escape.
+	// After removing surrogate pairs, every remaining surrogate is unpaired.
 	escapes := pair.ReplaceAllString(strings.ReplaceAll(text, `\\`, `..`), `..`)
 	switch {
 	case !json.Valid([]byte(text)):
@@ -275,7 +278,8 @@ func slowly(text string) (c *claims.Claims, times numericDates, err error) {
 	return c, times, nil
 }
 
-// checkNames refuses duplicates, known names in another case, and depth.
+// checkNames refuses duplicate names, known names in another case, and deep
+// nesting.
 func checkNames(path []string, names []string) error {
 	is := func(steps ...string) bool { return slices.Equal(path, steps) }
 	var known []string
@@ -304,8 +308,8 @@ func checkNames(path []string, names []string) error {
 	return nil
 }
 
-// walk calls visit for every object and array of valid JSON, with the way to it, "[]" being an
-// array's element, and with the object's names.
+// walk calls visit with the path and the names of every object and array of
+// valid JSON. An element of an array has the path "[]".
 func walk(d *json.Decoder, path []string, visit func(path, names []string) error) error {
 	token, err := d.Token()
 	if err != nil || token != json.Delim('{') && token != json.Delim('[') {

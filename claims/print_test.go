@@ -12,7 +12,7 @@ import (
 	"github.com/parajwt/parajwt/internal/testkit"
 )
 
-// private has a canary in everything that is not for logs.
+// private returns a user with a canary in every field that must not be logged.
 func private(t testing.TB) *claims.Claims {
 	c := read(t, edit(t, `"canary-member":["canary"],"userId":"canary-user"`, `"role":"canary-role",
 		"wallets":[{"id":"canary-w","type":"EVM","address":"canary-a","publicKey":"canary-k"}],
@@ -20,7 +20,7 @@ func private(t testing.TB) *claims.Claims {
 		"externalWallet":{"address":"canary-e","type":"EVM","provider":"canary-p"},
 		"email":"canary@example.com","phone":"canary-phone","telegramUserId":"canary-t","farcasterUsername":"canary-f",
 		"externalWalletAddress":"canary-x","identifier":"canary-i","authType":"email","userId":"canary-user"`))
-	// What the user is named by must not look like what is to be hidden.
+	// The fields that are logged must not contain the canary.
 	c.UserID, c.Subject, c.Environment, c.KeyID = "user-1", "user-1", "BETA", "key-1"
 	return c
 }
@@ -94,7 +94,8 @@ func TestJSONHasTheFieldsAndNotThePayload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Whoever asks for JSON asks for the fields; what is not typed stays inside.
+	// JSON encoding writes the fields of Claims, but no other member of the
+	// payload.
 	if got := string(b); !strings.Contains(got, "canary@example.com") ||
 		strings.Contains(got, "canary-role") || strings.Contains(got, "canary-claim") {
 		t.Errorf("got %s", got)
@@ -102,7 +103,7 @@ func TestJSONHasTheFieldsAndNotThePayload(t *testing.T) {
 }
 
 func TestANilUserPrints(t *testing.T) {
-	// As behind Optional, where a handler may print what FromContext returned without asking for ok.
+	// Behind Optional, a handler may print the user without checking ok.
 	if got := fmt.Sprintf("%v %+v", (*claims.Claims)(nil),
 		(*claims.Claims)(nil)); got != "<nil> <nil>" {
 		t.Errorf("got %q", got)

@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// What a server answers, and how servers fail.
+// This file has the responses of the test server, and the ways in which it
+// fails.
 
-// body answers 200 with a text, and with header fields in pairs.
+// body responds with 200, a text and pairs of header fields.
 func body(text string, fields ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -35,11 +36,10 @@ func html(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, "<!doctype html><title>We'll be back soon</title>")
 }
 
-// hang never answers. It ends when the client gives up.
+// hang does not respond. It returns when the client gives up.
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// hangUntil answers only once it is released, unless the client gives up
-// before.
+// hangUntil responds once it is released, or returns when the client gives up.
 func hangUntil(release <-chan struct{}, answer http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -50,7 +50,7 @@ func hangUntil(release <-chan struct{}, answer http.HandlerFunc) http.HandlerFun
 	}
 }
 
-// after answers late. Only in a bubble.
+// after responds after a delay. Use it in a bubble only.
 func after(d time.Duration, answer http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -61,7 +61,7 @@ func after(d time.Duration, answer http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// stall sends a status and half a body, and no more.
+// stall sends a status and half a body, then nothing more.
 func stall(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, text[:len(text)/2])
@@ -70,7 +70,7 @@ func stall(text string) http.HandlerFunc {
 	}
 }
 
-// drip sends a byte a second. Only in a bubble.
+// drip sends one byte per second. Use it in a bubble only.
 func drip(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		for i := range len(text) {
@@ -85,7 +85,7 @@ func drip(text string) http.HandlerFunc {
 	}
 }
 
-// cutOff ends the connection in the middle of the body.
+// cutOff closes the connection in the middle of the body.
 func cutOff(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(text)))
@@ -95,8 +95,8 @@ func cutOff(text string) http.HandlerFunc {
 	}
 }
 
-// endless streams up to 100 MiB that begin like a key set, and counts what it
-// could send.
+// endless sends up to 100 MiB that begin like a key set. It counts the bytes
+// that it could send.
 func endless(written *atomic.Int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"keys":[`)
@@ -118,8 +118,8 @@ func redirect(code int, to string) http.HandlerFunc {
 	}
 }
 
-// conditional answers 304 to whoever has this version already. Its validator is
-// an ETag or a Last-Modified date.
+// conditional responds with 304 to a client that has this version already. Its
+// validator is an ETag or a Last-Modified date.
 func conditional(field, version string, answer http.HandlerFunc) http.HandlerFunc {
 	condition := map[string]string{"ETag": "If-None-Match",
 		"Last-Modified": "If-Modified-Since"}[field]

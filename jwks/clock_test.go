@@ -12,10 +12,10 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// The clock is set back.
+// The tests of this file set the clock back.
 
-// The clock is set back: neither do keys live longer for it, nor do fetches
-// stop.
+// Setting the clock back does not extend the life of keys and does not stop
+// refreshes.
 func TestClockSetBack(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA(), keyB())
@@ -33,23 +33,23 @@ func TestClockSetBack(t *testing.T) {
 	refused(t, c, "junk", jwks.ErrUnknownKey)
 	begun(2)
 
-	now.Advance(-30 * time.Second) // as NTP may
+	now.Advance(-30 * time.Second) // NTP makes such corrections
 	found(t, c, "a")
-	refused(t, c, "junk", jwks.ErrUnknownKey) // and this is no way round the cooldown
+	refused(t, c, "junk", jwks.ErrUnknownKey) // this does not bypass the cooldown
 	begun(2)
 
 	l.serves(keyB())
 	now.Advance(-24 * time.Hour)
 	found(t, c, "a")
 	begun(3)
-	refused(t, c, "a", jwks.ErrUnknownKey) // it is an unknown key now, and asks
+	refused(t, c, "a", jwks.ErrUnknownKey) // the ID is unknown now and causes a fetch
 	begun(4)
 
 	now.Advance(-24 * time.Hour)
 	found(t, c, "b")
 	begun(5)
 	l.serves(keyA(), keyB())
-	found(t, c, "a") // although the last unknown one asked a day ahead of now
+	found(t, c, "a") // although the clock showed a later day at the last unknown key ID
 	begun(6)
 
 	l.does(status(500))
@@ -71,10 +71,11 @@ func TestClockSetBack(t *testing.T) {
 		settle(c)
 		begun(uint64(9 + i))
 	}
-	refused(t, c, "a", jwks.ErrUnavailable) // four empty answers are four
+	refused(t, c, "a", jwks.ErrUnavailable) // four empty responses count as four
 }
 
-// It is set back during a fetch: the keys are not from the future.
+// The clock is set back during a fetch. The fetched keys do not get a time in
+// the future.
 func TestClockSetBackDuringFetch(t *testing.T) {
 	l := newLab(t)
 	now := newClock()
@@ -94,8 +95,8 @@ func TestClockSetBackDuringFetch(t *testing.T) {
 }
 
 // The system's clock is set back by any amount, at any time after a fetch. A
-// key that Para withdrew is refused as soon as without that, and fetches are
-// hardly more.
+// withdrawn key is refused as soon as with a correct clock, with few additional
+// fetches.
 func TestSystemClockSetBack(t *testing.T) {
 	for _, after := range []time.Duration{time.Second, time.Minute, 3 * time.Minute,
 		4 * time.Minute} {
@@ -119,8 +120,8 @@ func TestSystemClockSetBack(t *testing.T) {
 						t.Fatal(err)
 					}
 					time.Sleep(time.Hour)
-					// one in 4 minutes, and some for the unknown key and the
-					// clock
+					// One fetch every 4 minutes, and some for the unknown key
+					// ID and the clock.
 					if n := l.fetches.Load(); n > 20 {
 						t.Errorf("%d fetches", n)
 					}
@@ -130,8 +131,8 @@ func TestSystemClockSetBack(t *testing.T) {
 	}
 }
 
-// The clock is set back while Para is down: keys of which nobody knows how old
-// they are last no longer than StaleLimit from then on.
+// The clock is set back while Para is down. The age of the keys is then
+// unknown, so StaleLimit counts from that moment.
 func TestStaleLimitWhenTheClockIsSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, c := bubbleStarted(t, jwks.Config{})
@@ -145,8 +146,8 @@ func TestStaleLimitWhenTheClockIsSetBack(t *testing.T) {
 	})
 }
 
-// A timer by the system's clock that finds the cache's own clock elsewhere
-// waits on.
+// A timer fires by the system's clock. If the cache's clock shows an earlier
+// time, the timer waits again.
 func TestTimerAndOwnClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
@@ -154,12 +155,12 @@ func TestTimerAndOwnClock(t *testing.T) {
 		now := newClock()
 		c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 		found(t, c, "a")
-		time.Sleep(time.Hour) // and now does not move
+		time.Sleep(time.Hour) // the clock stands still from here on
 		l.fetched(t, 1)
 		now.Advance(refresh)
 		time.Sleep(refresh)
 		l.fetched(t, 2)
-		now.Advance(-time.Hour) // set back: the timer finds that out too
+		now.Advance(-time.Hour) // set back, which the timer detects too
 		time.Sleep(refresh)
 		l.fetched(t, 3)
 	})

@@ -19,9 +19,9 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Close.
+// This file tests Close.
 
-// Close leaves nothing behind, whatever the cache was doing.
+// Close leaves no goroutine, timer or connection, whatever the cache was doing.
 func TestCloseLeavesNothing(t *testing.T) {
 	silent := newSilentServer(t)
 	for name, use := range map[string]func(*testing.T, *lab) *jwks.Cache{
@@ -77,7 +77,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			c := (&lab{url: "https://" + silent.Addr().String()}).cache(t,
 				jwks.Config{FetchTimeout: 10 * time.Millisecond})
 			refused(t, c, "a", jwks.ErrUnavailable)
-			// even before Close
+			// The connection closes at the timeout, before Close.
 			eventually(t, "disconnected", func() bool { return silent.connections() == 0 })
 			return c
 		},
@@ -111,8 +111,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
-// A timer that is left would hold on to the cache, so a closed one that can be
-// collected left none.
+// A remaining timer would keep the cache reachable. The garbage collector frees
+// a closed cache, so no timer remains.
 func TestClosedCacheIsCollected(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{"idle": body(testkit.SetOf(keyA())),
 		"in a hanging fetch": hang} {
@@ -142,7 +142,7 @@ func TestClosedCacheIsCollected(t *testing.T) {
 	}
 }
 
-// silentServer accepts connections and says nothing.
+// silentServer accepts connections and sends nothing.
 type silentServer struct {
 	net.Listener
 	open atomic.Int64
@@ -178,8 +178,8 @@ func newSilentServer(t *testing.T) *silentServer {
 
 func (s *silentServer) connections() int { return int(s.open.Load()) }
 
-// A closed cache fetches no more, by timer or by look-up; what it has is good
-// until it goes stale.
+// A closed cache does not fetch, by timer or by look-up. Its keys stay usable
+// until they are stale.
 func TestClosedCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
@@ -215,7 +215,7 @@ func TestClosedCache(t *testing.T) {
 	})
 }
 
-// Close ends the wait of those who wait for a fetch, and logs no outage.
+// Close ends the wait for a fetch in progress, and no outage is logged.
 func TestCloseWhileLookingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
@@ -242,8 +242,8 @@ func TestCloseWhileLookingUp(t *testing.T) {
 	})
 }
 
-// The timer comes while a fetch that a look-up began is under way: that fetch
-// is the refresh.
+// The timer fires while a fetch that a look-up started is in progress. That
+// fetch counts as the refresh.
 func TestTimerDuringFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// New tells every mistake at once, so that nobody has to start five times.
+// New reports every mistake at once.
 func TestEveryMistakeAtOnce(t *testing.T) {
 	c, err := jwks.New(jwks.Environment{Name: "mine", URL: "http://keys.example.com"}, jwks.Config{
 		RefreshInterval: 2 * time.Hour,
@@ -70,8 +70,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// New touches no network and starts nothing, for Para's own environments
-// neither.
+// New does not use the network and starts no goroutine, also for Para's own
+// environments.
 func TestNewDoesNothing(t *testing.T) {
 	idle := runtime.NumGoroutine()
 	offNetwork := &http.Client{Transport: noNetwork{t}}
@@ -104,7 +104,7 @@ func (n noNetwork) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("no network")
 }
 
-// What a caller does to its Config afterwards changes nothing.
+// Changing the caller's Config after New has no effect.
 func TestConfigIsCopied(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
@@ -162,7 +162,7 @@ func TestAlgorithms(t *testing.T) {
 	}
 }
 
-// The keys of a set verify what was signed with them, and nothing else.
+// A key verifies the signatures that were made with it, and no others.
 func TestVerify(t *testing.T) {
 	const input = "header.payload"
 	signers := []testkit.Signer{testkit.RSA(0), testkit.RSA(1), testkit.EC(0), testkit.EC(1)}
@@ -183,7 +183,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// KeyAt uses the caller's reading of the clock and reads none itself.
+// KeyAt uses the caller's time and does not read the clock.
 func TestKeyAt(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
@@ -212,8 +212,7 @@ func TestKeyAt(t *testing.T) {
 	l.fetched(t, 2)
 }
 
-// Keys that are there before Para answers are used without waiting, and until
-// Para answers.
+// Initial keys are used without waiting, until Para responds.
 func TestInitial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
@@ -293,7 +292,7 @@ func TestInitial(t *testing.T) {
 	})
 }
 
-// Offline there is no network, and no end.
+// An offline cache does not use the network, and its keys do not become stale.
 func TestOffline(t *testing.T) {
 	now := newClock()
 	c, err := jwks.New(jwks.Prod, jwks.Config{
@@ -315,7 +314,7 @@ func TestOffline(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	now.Set(time.Date(1971, 1, 1, 0, 0, 0, 0, time.UTC)) // a board without a battery
+	now.Set(time.Date(1971, 1, 1, 0, 0, 0, 0, time.UTC)) // a board without a battery-backed clock
 	found(t, c, "a")
 	st := c.Status()
 	if !st.Usable || st.Stale || !st.StaleAt.IsZero() || !st.NextFetch.IsZero() || st.Fetches != 0 {

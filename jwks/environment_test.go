@@ -25,7 +25,7 @@ func TestParaEnvironments(t *testing.T) {
 	}
 }
 
-// Which URLs are taken, and as what. ParseEnvironment and New agree about them.
+// ParseEnvironment and New accept and refuse the same URLs.
 func TestEnvironmentURL(t *testing.T) {
 	for _, test := range []struct{ url, name, want string }{
 		{"https://keys.example.com", "keys.example.com",
@@ -61,7 +61,7 @@ func TestEnvironmentURL(t *testing.T) {
 		"http://10.0.0.1":                         "not https",
 		"http://192.168.1.1":                      "not https",
 		"http://0.0.0.0":                          "not https",
-		"http://2130706433":                       "not https", // 127.0.0.1 to some resolvers
+		"http://2130706433":                       "not https", // some resolvers read this as 127.0.0.1
 		"http://[fe80::1]":                        "not https",
 		"ftp://keys.example.com":                  "neither https nor http",
 		"file:///etc/keys.json":                   "no host",
@@ -91,7 +91,7 @@ func TestEnvironmentURL(t *testing.T) {
 	}
 }
 
-// There is no default environment, and no guessing at what is meant.
+// There is no default environment, and unknown names are refused.
 func TestNoEnvironment(t *testing.T) {
 	for _, s := range []string{"", " ", "prod ", "production", "live", "dev", "api.getpara.com",
 		"localhost:8080", "PROD\n", "https"} {
@@ -111,7 +111,8 @@ func TestNoEnvironment(t *testing.T) {
 	}
 }
 
-// The REST API is beside the key set, under the same rules.
+// The URL of the REST API is derived from the URL of the key set and follows
+// the same rules.
 func TestAPIBase(t *testing.T) {
 	for env, want := range map[jwks.Environment]string{
 		jwks.Prod: "https://api.getpara.com",

@@ -13,7 +13,7 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// exampleSet is the answer of a key server: a JWK Set (RFC 7517 §5) with the
+// exampleSet is the response of a key server: a JWK Set (RFC 7517 §5) with the
 // key of the RFC's appendix A.1.
 const exampleSet = `{"keys": [{"kid": "2026-01", "kty": "EC", "crv": "P-256", "use": "sig",
 	"x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
@@ -25,14 +25,14 @@ func ExampleNew() {
 	}))
 	defer para.Close()
 
-	// In production: jwks.New(jwks.Prod, jwks.Config{})
+	// A program calls jwks.New(jwks.Prod, jwks.Config{}).
 	keys, err := jwks.New(jwks.Environment{Name: "mine", URL: para.URL}, jwks.Config{})
 	if err != nil {
 		panic(err)
 	}
 	defer keys.Close()
 
-	key, err := keys.Key(context.Background(), "2026-01") // the first look-up fetches
+	key, err := keys.Key(context.Background(), "2026-01") // the first look-up fetches the key set
 	fmt.Println(key.ID(), key.Algorithm(), err)
 
 	_, err = keys.Key(context.Background(), "2025-12")
@@ -42,8 +42,8 @@ func ExampleNew() {
 	// true jwks: unknown key ID
 }
 
-// Without a network, the keys come from a file that you trust. go:embed can put
-// it into the program.
+// Without a network, the keys come from a trusted file. go:embed can put it
+// into the program.
 func ExampleFromKeySet() {
 	keys, err := jwks.New(jwks.Prod, jwks.Config{
 		Initial: jwks.FromKeySet(jwks.Prod, []byte(exampleSet)),
@@ -71,7 +71,7 @@ func ExampleCache_Snapshot() {
 	}
 	defer os.RemoveAll(folder)
 
-	// One run of a program saves its keys.
+	// The first run of a program saves its keys.
 	keys, err := jwks.New(mine, jwks.Config{})
 	if err != nil {
 		panic(err)
@@ -89,7 +89,7 @@ func ExampleCache_Snapshot() {
 	keys.Close()
 
 	// The next run starts while Para is down. At the very first start there is
-	// no file: leave Initial out.
+	// no file, so leave Initial unset.
 	para.Close()
 	keys, err = jwks.New(mine, jwks.Config{Initial: jwks.FromFile(os.DirFS(folder),
 		"para-keys.json")})
@@ -105,7 +105,7 @@ func ExampleCache_Snapshot() {
 func ExampleParseEnvironment() {
 	for _, s := range []string{"BETA", "https://keys.example.com", "http://localhost:8080",
 		"production"} {
-		env, err := jwks.ParseEnvironment(s) // os.Getenv("PARA_ENVIRONMENT"), say
+		env, err := jwks.ParseEnvironment(s) // such as os.Getenv("PARA_ENVIRONMENT")
 		if err != nil {
 			fmt.Println(err)
 			continue
@@ -131,7 +131,7 @@ func ExampleCache_Status() {
 	}
 	defer keys.Close()
 
-	fmt.Println(keys.Status().State) // nothing has been fetched yet
+	fmt.Println(keys.Status().State) // nothing was fetched yet
 	if err := keys.Warm(context.Background()); err != nil {
 		panic(err)
 	}
@@ -142,15 +142,15 @@ func ExampleCache_Status() {
 	// fresh true [2026-01] 72h0m0s
 }
 
-// OnChange saves a snapshot whenever the key set changes. Sealed, it may lie in
-// a place where others can write.
+// OnChange saves a snapshot whenever the key set changes. Seal it if others can
+// write to the place where it is stored.
 func ExampleSeal() {
 	para := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, exampleSet)
 	}))
 	mine := jwks.Environment{Name: "mine", URL: para.URL}
-	secret := []byte("32 random bytes from your secrets") // not like this one
-	saved := make(chan []byte, 1)                         // a Redis key, say
+	secret := []byte("32 random bytes from your secrets") // use random bytes instead
+	saved := make(chan []byte, 1)                         // such as a Redis key
 
 	keys, err := jwks.New(mine, jwks.Config{OnChange: func(snapshot []byte) {
 		sealed, err := jwks.Seal(snapshot, secret)

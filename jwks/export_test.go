@@ -2,9 +2,9 @@ package jwks
 
 import "time"
 
-// SetBack makes it as if the system's clock had been set back. A bubble's
-// cannot be, so everything that the cache remembers of the clock moves ahead
-// instead.
+// SetBack simulates that the system's clock was set back by d. The clock of a
+// synctest bubble cannot be set back. SetBack therefore moves every time that
+// the cache has stored ahead.
 func (c *Cache) SetBack(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -25,8 +25,8 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Where keys come from is the configuration's to say, and nobody else's: no
-// redirect is followed, not even by a client that follows them.
+// Only the configuration decides where keys come from. Redirects are not
+// followed, even if the caller's client follows them.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	eager := func(client *http.Client) *http.Client {
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return nil }
@@ -67,8 +67,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// 100 MiB are not read: the fetch ends at 256 KiB, and what the server could
-// write is that and what lies in buffers.
+// A response of 100 MiB is not read: the fetch ends at 256 KiB. The server can
+// write only that and the content of network buffers.
 func TestTooLargeBody(t *testing.T) {
 	t.Run("over pipes, which buffer nothing", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -127,8 +127,7 @@ func TestTooLargeBody(t *testing.T) {
 	})
 }
 
-// A slow sender is cut off too: every byte counts towards the one time-out of
-// the fetch.
+// A slow sender is cut off. The timeout applies to the whole fetch.
 func TestDrippingBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
@@ -145,7 +144,7 @@ func TestDrippingBody(t *testing.T) {
 	})
 }
 
-// What is in the body counts, not what the header calls it.
+// The body is parsed whatever its Content-Type is.
 func TestContentTypeIsIgnored(t *testing.T) {
 	for _, kind := range []string{"", "text/html", "application/octet-stream",
 		"application/jwk-set+json; charset=utf-8"} {
@@ -203,7 +202,8 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// The default client keeps no connection open, and trusts whom Go trusts.
+// The default client keeps no idle connection, and uses Go's trusted root
+// certificates.
 func TestDefaultClient(t *testing.T) {
 	l := newLab(t)
 	l.does(func(w http.ResponseWriter, r *http.Request) {
@@ -227,8 +227,8 @@ func TestDefaultClient(t *testing.T) {
 	found(t, (&lab{url: secure.URL, client: secure.Client()}).cache(t, jwks.Config{}), "a")
 }
 
-// Every body is closed, whatever it says, so that a transport of the caller's
-// leaks nothing either.
+// Every response body is closed, whatever it contains, so that the caller's
+// transport leaks no connection.
 func TestBodiesAreClosed(t *testing.T) {
 	l := newLab(t)
 	for name, answer := range map[string]http.HandlerFunc{
@@ -273,7 +273,7 @@ func (b *countedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// An error names no URL, which may hold what only the operator should see.
+// Errors and log lines contain no URL, which may be confidential.
 func TestErrorsDoNotQuoteTheURL(t *testing.T) {
 	l := newLab(t)
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
@@ -310,8 +310,8 @@ func TestErrorsDoNotQuoteTheURL(t *testing.T) {
 	}
 }
 
-// Go reads the proxy from the environment once per process, so this test starts
-// another one.
+// Go reads the proxy settings from the environment once per process, so this
+// test starts another process.
 func TestProxyFromEnvironment(t *testing.T) {
 	const inside = "PARAJWT_TEST_BEHIND_PROXY"
 	if os.Getenv(inside) != "" {

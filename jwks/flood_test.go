@@ -13,7 +13,7 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Floods of tokens with unknown key IDs.
+// This file tests floods of tokens with unknown key IDs.
 
 func TestJunkFlood(t *testing.T) {
 	const junk = 1_000_000
@@ -41,7 +41,7 @@ func TestJunkFlood(t *testing.T) {
 		l.fetches.Load()-1)
 }
 
-// An ID that no key can have is worth no fetch, however often it comes.
+// A malformed key ID causes no fetch, however often it occurs.
 func TestEmptyKeyID(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
@@ -53,8 +53,8 @@ func TestEmptyKeyID(t *testing.T) {
 	l.fetched(t, 1)
 }
 
-// Unknown key IDs that come while a fetch is under way wait for it, and do not
-// begin another.
+// Look-ups of unknown key IDs share a fetch in progress and start no second
+// one.
 func TestUnknownKeyJoinsFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, c := bubbleStarted(t, jwks.Config{})
@@ -75,9 +75,9 @@ func TestUnknownKeyJoinsFetch(t *testing.T) {
 	})
 }
 
-// One junk key ID does not delay a real rotation by more than the cooldown, and
-// without the junk rotations are found one after the other: a key that was
-// there refunds the cooldown.
+// One unknown key ID delays a real rotation by at most the cooldown. A fetch
+// that finds the key ends the cooldown, so consecutive rotations are found at
+// once.
 func TestCooldown(t *testing.T) {
 	const cooldown = 10 * time.Second
 	l, now, c := started(t, jwks.Config{Cooldown: cooldown})
@@ -100,8 +100,8 @@ func TestCooldown(t *testing.T) {
 	l.fetched(t, 5)
 }
 
-// It is for unknown keys. A key that went stale unnoticed is fetched, whatever
-// was asked before.
+// The cooldown is for unknown key IDs only. A stale key is fetched during the
+// cooldown.
 func TestCooldownDoesNotKeepKeysStale(t *testing.T) {
 	l, now, c := started(t, jwks.Config{Cooldown: 10 * time.Minute, StaleLimit: refresh})
 	refused(t, c, "junk", jwks.ErrUnknownKey)
@@ -110,8 +110,8 @@ func TestCooldownDoesNotKeepKeysStale(t *testing.T) {
 	l.fetched(t, 3)
 }
 
-// The first look-up of all refunds it too: a rotation right after the start is
-// found.
+// The first look-up of all ends the cooldown too, so a rotation right after the
+// start is found.
 func TestCooldownAfterStart(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())

@@ -11,7 +11,7 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Cache-Control, Age and ETag.
+// This file tests Cache-Control, Age and ETag.
 
 func TestFreshness(t *testing.T) {
 	for _, test := range []struct {
@@ -67,8 +67,8 @@ func TestFreshness(t *testing.T) {
 	}
 }
 
-// A RefreshInterval of less than a minute is the operator's wish, and no
-// header's business.
+// A RefreshInterval of less than a minute is used as configured. Response
+// headers do not change it.
 func TestFreshnessWithShortInterval(t *testing.T) {
 	for _, header := range []string{"max-age=10", "max-age=600", "no-store"} {
 		l := newLab(t)
@@ -83,8 +83,8 @@ func TestFreshnessWithShortInterval(t *testing.T) {
 	}
 }
 
-// Not modified: the keys stay, and their time begins anew, for what the new
-// answer says.
+// After 304 Not Modified the keys stay, and their freshness starts anew as the
+// response says.
 func TestNotModified(t *testing.T) {
 	for _, field := range []string{"ETag", "Last-Modified"} { // the latter is never asked with
 		version := `"v1"`
@@ -131,8 +131,7 @@ func TestNotModified(t *testing.T) {
 	})
 }
 
-// An ETag that is not one (RFC 9110 §8.8.3), or that is too long, is not sent
-// back.
+// An ETag that is malformed (RFC 9110 §8.8.3) or too long is not sent back.
 func TestETag(t *testing.T) {
 	for _, test := range []struct {
 		name, etag string
@@ -176,7 +175,7 @@ func TestETag(t *testing.T) {
 	}
 }
 
-// A server that refuses a conditional request gets an unconditional one next.
+// If a server refuses a conditional request, the next request is unconditional.
 func TestETagAfterAFailure(t *testing.T) {
 	l, now := newLab(t), newClock()
 	good := body(testkit.SetOf(keyA()), "ETag", `"v1"`)

@@ -8,8 +8,8 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// FuzzSource gives New anything at all. It must not panic, what it takes must
-// have a key, and what it saves it must take back.
+// FuzzSource calls New with arbitrary bytes as Initial. New does not panic. An
+// accepted source has a usable key, and its snapshot is accepted again.
 func FuzzSource(f *testing.F) {
 	online, err := offline(jwks.Beta, jwks.FromKeySet(jwks.Beta,
 		[]byte(testkit.SetOf(keyA(), keyB()))))

@@ -15,7 +15,7 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Para hangs: who waits, and for how long.
+// These tests check who waits, and for how long, while Para hangs.
 
 func TestHangingRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -38,13 +38,13 @@ func TestHangingRefresh(t *testing.T) {
 	})
 }
 
-// The refresh hangs. The server holds it until the look-ups are through; had
-// one waited for it, it would have ended first.
+// The refresh hangs. The server holds it until the look-ups are done. A look-up
+// that waited for the refresh would not end before it.
 func TestHangingRefreshOverSockets(t *testing.T) {
 	l, now, c := started(t, jwks.Config{FetchTimeout: 10 * time.Second})
 
-	// so that the clock may run on: no refresh, and no reason to think of a
-	// freeze
+	// The clock advances without a refresh, and without a gap that looks like a
+	// suspended process.
 	l.does(status(500))
 	now.Advance(refresh)
 	settle(c)
@@ -61,7 +61,7 @@ func TestHangingRefreshOverSockets(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 1000 {
-				now.Advance(10 * time.Millisecond) // out of the fast path, into the slow one
+				now.Advance(10 * time.Millisecond) // leave the fast path for the slow one
 				if _, err := c.Key(t.Context(), "a"); err != nil {
 					t.Error(err)
 				}
@@ -79,9 +79,9 @@ func TestHangingRefreshOverSockets(t *testing.T) {
 	<-gone
 }
 
-// A look-up of a known key takes no lock, neither when all is well nor while a
-// refresh hangs. The test holds the lock by way of Config.Now, which Status
-// calls under it.
+// A look-up of a known key takes no lock, neither normally nor while a refresh
+// hangs. The test holds the lock through Config.Now, which Status calls under
+// it.
 func TestLookUpTakesNoLock(t *testing.T) {
 	for _, phase := range []string{"fresh", "fresh by a clock that was set back a bit",
 		"refreshing", "refreshing after failures", "refreshing a snapshot"} {
@@ -150,7 +150,7 @@ func TestCallersContext(t *testing.T) {
 		impatient, cancel := context.WithTimeoutCause(t.Context(), time.Second, cause)
 		defer cancel()
 		var wg sync.WaitGroup
-		for range 10 { // the first of these may be the one whose look-up began the fetch
+		for range 10 { // the first of these look-ups may have started the fetch
 			wg.Go(func() {
 				before := time.Now()
 				_, err := c.Key(impatient, "a")
@@ -188,7 +188,7 @@ func TestCallersContext(t *testing.T) {
 	})
 }
 
-// A context that has ended already costs a known key nothing.
+// A look-up of a known key succeeds although its context has ended.
 func TestCancelledContextAndKnownKey(t *testing.T) {
 	_, now, c := started(t, jwks.Config{})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -40,7 +40,7 @@ func newClock() *testkit.Clock {
 	return testkit.NewClock(time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC))
 }
 
-// settle waits for the fetch under way, if there is one.
+// settle waits for the fetch in progress, if there is one.
 func settle(c *jwks.Cache) { _ = c.Warm(context.Background()) }
 
 // found fails the test unless the cache has the key.
@@ -65,7 +65,7 @@ func refused(t testing.TB, c *jwks.Cache, id string, want error) {
 	}
 }
 
-// fetched fails the test unless the server has been asked this often.
+// fetched fails the test unless the server got this number of requests.
 func (l *lab) fetched(t testing.TB, want int64) {
 	t.Helper()
 	if n := l.fetches.Load(); n != want {
@@ -73,8 +73,8 @@ func (l *lab) fetched(t testing.TB, want int64) {
 	}
 }
 
-// atOnce fails the test if what happens in do takes any time. Only in a bubble,
-// where time passes if and only if everybody waits.
+// atOnce fails the test if do takes any time. Use it in a bubble only, where
+// time passes only while every goroutine waits.
 func atOnce(t testing.TB, do func()) {
 	t.Helper()
 	before := time.Now()
@@ -84,8 +84,8 @@ func atOnce(t testing.TB, do func()) {
 	}
 }
 
-// eventually waits for what other goroutines are about to do. The limit is only
-// there to end a test that has failed.
+// eventually waits until is returns true. The time limit ends a test that has
+// failed.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for limit := time.Now().Add(20 * time.Second); !is(); runtime.Gosched() {

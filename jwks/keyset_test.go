@@ -12,9 +12,9 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Key sets with unusable keys, or with no usable one.
+// This file tests key sets with unusable keys.
 
-// One bad key never loses the good ones.
+// An unusable key does not affect the usable keys of its set.
 func TestOneBadKeyAmongGoodOnes(t *testing.T) {
 	bad := map[string]string{
 		"no object":   `17`,
@@ -54,7 +54,7 @@ func TestOneBadKeyAmongGoodOnes(t *testing.T) {
 	}
 }
 
-// Skipped keys are logged when they change, not with every refresh.
+// Skipped keys are logged when they change, not at every refresh.
 func TestSkippedKeysAreLoggedOnce(t *testing.T) {
 	l := newLab(t)
 	now := newClock()
@@ -66,7 +66,7 @@ func TestSkippedKeysAreLoggedOnce(t *testing.T) {
 		lines int
 	}{
 		{testkit.Set(keyA().JWK()), 0},
-		{testkit.Set(keyA().JWK(), kty), 1}, // appears while the good keys stay as they are
+		{testkit.Set(keyA().JWK(), kty), 1}, // appears while the usable keys stay the same
 		{testkit.Set(keyA().JWK(), kty), 1},
 		{testkit.Set(keyB().JWK(), kty), 1},
 		{testkit.Set(keyB().JWK()), 1},
@@ -97,11 +97,11 @@ func TestEmptySets(t *testing.T) {
 			step := func(answer http.HandlerFunc) {
 				l.does(answer)
 				before := l.fetches.Load()
-				now.Advance(6 * time.Minute) // anything is due then
+				now.Advance(6 * time.Minute) // every refresh is due by then
 				settle(c)
 				l.fetched(t, before+1)
 			}
-			for range 2 { // a good answer begins the count again
+			for range 2 { // a usable response resets the count
 				step(body(testkit.SetOf(keyA())))
 				for range 3 {
 					step(body(text))
@@ -114,7 +114,7 @@ func TestEmptySets(t *testing.T) {
 			}
 			step(body(testkit.SetOf(keyA())))
 			step(body(text))
-			step(status(503)) // neither a yes nor a no
+			step(status(503)) // an error counts neither way
 			step(body(text))
 			step(body(text))
 			found(t, c, "a")
@@ -143,7 +143,7 @@ func TestEmptySets(t *testing.T) {
 	}
 }
 
-// Many empty answers in one minute are one.
+// Several empty responses within one minute count as one.
 func TestEmptySetsInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, c := bubbleStarted(t, jwks.Config{})
@@ -169,8 +169,8 @@ func TestEmptySetsInARow(t *testing.T) {
 	})
 }
 
-// A validator of the set before must not turn the end of the keys into "not
-// modified".
+// After an empty key set, the request is unconditional. Otherwise the validator
+// of the earlier set would produce 304 Not Modified.
 func TestEmptySetForgetsETag(t *testing.T) {
 	l := newLab(t)
 	now := newClock()

@@ -21,18 +21,17 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// The outage laboratory: a key server that can be made to fail in every way a
-// server fails, and that counts the requests. Where minutes pass, they pass on
-// a fake clock: in a synctest bubble, where timers run too, or with WithClock,
-// where they stand still, as in a process that was suspended.
+// The lab is a key server that can fail in every way that servers fail, and
+// that counts requests. Time is fake. In a synctest bubble, timers run. With
+// WithClock they do not, as in a suspended process.
 
 const (
 	refresh = 5 * time.Minute // the defaults
 	timeout = 5 * time.Second
 )
 
-// Three keys for tests that only look them up. P-256, because their sets are
-// parsed often.
+// These three keys are for tests that only look them up. They are P-256 keys,
+// because their sets are parsed often.
 var (
 	keyA = func() testkit.Signer { return testkit.EC(0).Named("a") }
 	keyB = func() testkit.Signer { return testkit.EC(1).Named("b") }
@@ -42,16 +41,16 @@ var (
 // lab is Para's key server.
 type lab struct {
 	url     string
-	client  *http.Client // nil where the cache's own reaches the server
-	fetches atomic.Int64 // requests that arrived
+	client  *http.Client // nil for the cache's default client
+	fetches atomic.Int64 // requests received
 
 	mu     sync.Mutex
 	answer http.HandlerFunc
-	refuse bool // connections, in a bubble
+	refuse bool // refuse connections; in a bubble only
 	open   map[net.Conn]bool
-	asked  []time.Time   // when requests arrived
-	header []http.Header // what they said
-	ended  []time.Time   // when their connections broke or their handlers returned
+	asked  []time.Time   // arrival times of the requests
+	header []http.Header // header fields of the requests
+	ended  []time.Time   // when each connection broke or each handler returned
 }
 
 // newLab starts a server on loopback.
@@ -59,7 +58,7 @@ func newLab(t testing.TB) *lab {
 	l := &lab{open: make(map[net.Conn]bool)}
 	server := httptest.NewUnstartedServer(l)
 	server.Config.ConnState = l.connState
-	// panics that cut answers off
+	// Some handlers panic to cut off a response.
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	server.Start()
 	t.Cleanup(server.Close)
@@ -68,7 +67,7 @@ func newLab(t testing.TB) *lab {
 }
 
 // bubbleLab starts a server inside a synctest bubble, where time is fake and
-// sockets are pipes. All else is net/http's real client and server.
+// sockets are pipes. The client and the server are those of net/http.
 func bubbleLab(t testing.TB) *lab {
 	l := bubble()
 	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -98,7 +97,7 @@ func bubbleLab(t testing.TB) *lab {
 	return l
 }
 
-// bubble is a lab with the URL that every bubbleLab has.
+// bubble returns a lab with the URL of every bubbleLab.
 func bubble() *lab { return &lab{url: "http://127.0.0.1", open: make(map[net.Conn]bool)} }
 
 type pipeListener struct {
@@ -155,7 +154,7 @@ func (l *lab) connections() int {
 	return len(l.open)
 }
 
-// times returns when requests arrived.
+// times returns the arrival times of the requests.
 func (l *lab) times() []time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -169,26 +168,26 @@ func (l *lab) sent() http.Header {
 	return l.header[len(l.header)-1]
 }
 
-// does makes the server answer so from now on.
+// does sets the handler of later requests.
 func (l *lab) does(answer http.HandlerFunc) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answer, l.refuse = answer, false
 }
 
-// refuses makes it refuse connections. Only in a bubble.
+// refuses makes the server refuse connections. Use it in a bubble only.
 func (l *lab) refuses() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.refuse = true
 }
 
-// serves is does with a key set.
+// serves makes the server respond with the key set of these signers.
 func (l *lab) serves(pairs ...testkit.Signer) { l.does(body(testkit.SetOf(pairs...))) }
 
 func (l *lab) env() jwks.Environment { return jwks.Environment{Name: "lab", URL: l.url} }
 
-// keySet is a plain key set of the lab's environment.
+// keySet returns a plain key set of the lab's environment as a source.
 func (l *lab) keySet(pairs ...testkit.Signer) jwks.Source {
 	return jwks.FromKeySet(l.env(), []byte(testkit.SetOf(pairs...)))
 }
@@ -209,8 +208,8 @@ func (l *lab) cache(t testing.TB, cfg jwks.Config, opts ...jwks.Option) *jwks.Ca
 	return c
 }
 
-// The laboratory itself: pipes are a network to net/http, and time in a bubble
-// is fake.
+// TestBubbleLab checks the lab itself: pipes work as a network, and time in a
+// bubble is fake.
 func TestBubbleLab(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)

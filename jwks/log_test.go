@@ -18,10 +18,9 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Loggers and concurrent use.
+// This file tests logging and concurrent use.
 
-// A logger is the user's code: it may be slow, and it may ask the cache how it
-// stands.
+// A logger is the caller's code. It may be slow, and it may call the cache.
 func TestLoggerThatAsksTheCache(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
@@ -66,8 +65,8 @@ func (f handlerFunc) WithAttrs([]slog.Attr) slog.Handler { return f }
 
 func (f handlerFunc) WithGroup(string) slog.Handler { return f }
 
-// Everything at once, for the race detector: look-ups, rotations, outages,
-// snapshots, Close.
+// Look-ups, rotations, outages, snapshots and Close run concurrently under the
+// race detector.
 func TestConcurrentUse(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
 	answers := []http.HandlerFunc{body(testkit.SetOf(keyA())), body(testkit.SetOf(keyA(), keyB())),
@@ -105,7 +104,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// The default logger is slog's at the time of New.
+// The default logger is slog.Default at the time of New.
 func TestDefaultLogger(t *testing.T) {
 	var out bytes.Buffer
 	before := slog.Default()

@@ -34,13 +34,13 @@ func TestOnChange(t *testing.T) {
 			call   string
 		}{
 			{status(500), ""},
-			{body(testkit.SetOf(keyA())), "a"}, // the keys of Initial, and the first answer
+			{body(testkit.SetOf(keyA())), "a"}, // the keys of Initial, then the first response
 			{body(testkit.SetOf(keyA())), ""},
 			{conditional("ETag", `"1"`, body(testkit.SetOf(keyA(), keyB()))), "a+b"},
 			{conditional("ETag", `"1"`, nil), ""}, // not modified
 			{body(testkit.SetOf(keyB(), keyA())), ""},
 			{status(500), ""},
-			{body(testkit.SetOf(keyA(), keyB())), ""}, // a recovery is no change
+			{body(testkit.SetOf(keyA(), keyB())), ""}, // a recovery is not a change
 			{body(testkit.SetOf(keyB().Named("a"), keyB())), "a+b"},
 			{body(testkit.SetOf(keyB())), "b"},
 			{body(`{"keys":[]}`), ""},
@@ -56,7 +56,7 @@ func TestOnChange(t *testing.T) {
 				t.Fatalf("calls %q, want %q", got, want)
 			}
 		}
-		time.Sleep(time.Hour) // the empty set is believed
+		time.Sleep(time.Hour) // the empty set takes effect
 		c.Close()
 		if !slices.Equal(got, want) {
 			t.Errorf("calls %q, want %q", got, want)
@@ -64,8 +64,8 @@ func TestOnChange(t *testing.T) {
 	})
 }
 
-// A slow OnChange delays no look-up, refresh, Warm or Status. Calls do not
-// overlap, and the last one gets the latest set.
+// A slow OnChange does not delay look-ups, refreshes, Warm or Status. Calls do
+// not overlap, and the last call gets the latest set.
 func TestOnChangeThatBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
@@ -88,7 +88,7 @@ func TestOnChangeThatBlocks(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		for i := range 5 { // each is a change
+		for i := range 5 { // each set is a change
 			l.serves(keyA(), keyB().Named(string(rune('p'+i))))
 			time.Sleep(refresh)
 			synctest.Wait()
@@ -101,7 +101,7 @@ func TestOnChangeThatBlocks(t *testing.T) {
 	})
 }
 
-// Close waits for a call, and none begins afterwards.
+// Close waits for a call in progress, and no call starts afterwards.
 func TestOnChangeAndClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
@@ -130,7 +130,7 @@ func TestOnChangeAndClose(t *testing.T) {
 	})
 }
 
-// Without a network there is nothing to save.
+// An offline cache does not call OnChange.
 func TestOnChangeOffline(t *testing.T) {
 	l := newLab(t)
 	c := l.cache(t, jwks.Config{

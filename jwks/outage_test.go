@@ -14,9 +14,10 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Para is down: what docs/outages.md says of an outage, its end and StaleLimit.
+// These tests check the rows of docs/outages.md about an outage, its end and
+// StaleLimit.
 
-// What an answer may be without costing a known key anything.
+// None of these failing responses affects a known key.
 var outages = map[string]func(*lab){
 	"500": func(l *lab) { l.does(status(500)) },
 	"503": func(l *lab) { l.does(status(503)) },
@@ -59,8 +60,8 @@ var outages = map[string]func(*lab){
 	},
 }
 
-// A day of every outage, with timers: nobody whose key is known notices, Para
-// is not run over, and the first good answer ends it.
+// Each kind of outage lasts a day, with timers. Known keys stay usable, Para
+// gets few requests, and the first usable response ends the outage.
 func TestOutageOfADay(t *testing.T) {
 	for name, begin := range outages {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +99,7 @@ func TestOutageOfADay(t *testing.T) {
 	}
 }
 
-// The same day with a process whose timers never run, over real sockets.
+// The same day passes in a process whose timers do not run, over real sockets.
 func TestOutageOfADayWithoutTimers(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
 	l.does(status(500))
@@ -114,9 +115,8 @@ func TestOutageOfADayWithoutTimers(t *testing.T) {
 	t.Logf("24 h of 500, driven by look-ups alone: 0 of %d refused, %d fetches", 24*60*4, n)
 }
 
-// Failures back off on a schedule of their own: doubling from a second to five
-// minutes, each a bit late at random, and from the beginning again after a
-// success.
+// Retries back off exponentially: from a second to five minutes, with jitter. A
+// success resets the backoff.
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
@@ -165,7 +165,7 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-// Look-ups do not make a failing server get requests earlier.
+// Look-ups do not make retries earlier.
 func TestNoFetchBeforeBackoffEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, c := bubbleStarted(t, jwks.Config{})
@@ -189,18 +189,19 @@ func TestNoFetchBeforeBackoffEnds(t *testing.T) {
 	})
 }
 
-// An unknown key that cannot be asked for is not called unknown: it may be new.
+// During an outage, an unknown key ID is ErrUnavailable and not ErrUnknownKey,
+// because the key may be new.
 func TestUnknownKeyWhileParaIsDown(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
 	l.does(status(503))
 	now.Advance(time.Minute)
-	refused(t, c, "b", jwks.ErrUnavailable) // the one that finds out
-	refused(t, c, "b", jwks.ErrUnavailable) // and one that does not even ask
+	refused(t, c, "b", jwks.ErrUnavailable) // the look-up that fetches
+	refused(t, c, "b", jwks.ErrUnavailable) // a look-up that does not fetch
 	l.fetched(t, 2)
 	now.Advance(900 * time.Millisecond)
 	var ue *jwks.UnavailableError
 	if _, err := c.Key(t.Context(), "b"); !errors.As(err, &ue) || ue.RetryAfter != time.Second {
-		t.Errorf("with less than a second to go: %v", err) // Retry-After: 0 would be a storm
+		t.Errorf("with less than a second to go: %v", err) // Retry-After: 0 would cause a retry storm
 	}
 	found(t, c, "a")
 	l.serves(keyA(), keyB())
@@ -209,8 +210,8 @@ func TestUnknownKeyWhileParaIsDown(t *testing.T) {
 	l.fetched(t, 3)
 }
 
-// Para recovers just after a failed fetch. A key that it withdrew during the
-// outage is refused as soon as at any other time.
+// Para recovers just after a failed fetch. A key that was withdrawn during the
+// outage is refused as soon as after a normal refresh.
 func TestWithdrawnKeyAfterAnOutage(t *testing.T) {
 	for _, interval := range []time.Duration{time.Minute, refresh, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -273,8 +274,8 @@ func TestStaleLimit(t *testing.T) {
 	})
 }
 
-// The limit holds to the nanosecond, also where a fetch under way, or the plan
-// for the next one, reaches past it.
+// StaleLimit holds to the nanosecond, also during a fetch and while the next
+// fetch is scheduled later.
 func TestStaleLimitIsExact(t *testing.T) {
 	for name, fail := range map[string]http.HandlerFunc{"fetch under way": hang,
 		"backing off": status(500)} {
@@ -299,11 +300,11 @@ func TestStaleLimitIsExact(t *testing.T) {
 			}
 			if name == "backing off" {
 				now.Advance(time.Minute)
-				// who waits for a try that fails gets no stale key
+				// A look-up that waits for a failing retry gets no stale key.
 				refused(t, c, "a", jwks.ErrUnavailable)
 				l.serves(keyA())
 				now.Advance(time.Minute)
-				found(t, c, "a") // and who waits for one that succeeds gets a fresh one
+				found(t, c, "a") // a look-up that waits for a successful retry gets a fresh key
 			}
 		})
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Para adds, replaces and withdraws keys.
+// Para adds, replaces and withdraws keys in these tests.
 
 func TestNewKeyWhenIdle(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
@@ -29,7 +29,7 @@ func TestNewKeyWhenIdle(t *testing.T) {
 func TestNewKeyUnderFlood(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
 	now.Advance(time.Minute)
-	refused(t, c, "junk", jwks.ErrUnknownKey) // spends the cooldown at the worst moment
+	refused(t, c, "junk", jwks.ErrUnknownKey) // uses up the cooldown at the worst moment
 	l.fetched(t, 2)
 	l.serves(keyA(), keyB())
 	published := now.Now()
@@ -41,7 +41,7 @@ func TestNewKeyUnderFlood(t *testing.T) {
 		now.Advance(100 * time.Millisecond)
 	}
 	took := now.Now().Sub(published)
-	if took != 30*time.Second { // the cooldown, and no more
+	if took != 30*time.Second { // the cooldown, and nothing else
 		t.Fatalf("a new key took %v under a flood", took)
 	}
 	l.fetched(t, 3)
@@ -55,7 +55,7 @@ func TestNewKeyWithoutTraffic(t *testing.T) {
 			l, c := bubbleStarted(t, jwks.Config{})
 			published := time.Now()
 			l.serves(keyA(), keyB())
-			for len(c.Status().KeyIDs) < 2 { // Status fetches nothing
+			for len(c.Status().KeyIDs) < 2 { // Status causes no fetch
 				time.Sleep(time.Second)
 			}
 			worst = max(worst, time.Since(published))
@@ -103,9 +103,9 @@ func TestWithdrawnKey(t *testing.T) {
 	}
 }
 
-// A refresh replaces the set. A key that is still in it keeps its identity. A
-// key whose kid now belongs to another key does not, and neither does a key that
-// was withdrawn and published again.
+// A refresh replaces the set. A key that stays in the set keeps its identity. A
+// key whose kid now belongs to another key does not, and neither does a key
+// that was withdrawn and published again.
 func TestRefreshReplacesTheSet(t *testing.T) {
 	l := newLab(t)
 	now := newClock()

@@ -14,7 +14,7 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// offline reads a source the way a program does.
+// offline returns an offline cache with the keys of a source.
 func offline(env jwks.Environment, source jwks.Source) (*jwks.Cache, error) {
 	return jwks.New(env, jwks.Config{Offline: true, Initial: source})
 }
@@ -74,7 +74,7 @@ func TestSources(t *testing.T) {
 			case c != nil || err == nil || !strings.Contains(err.Error(), reason):
 				t.Errorf("%s %s: %v", how, name, err)
 			}
-			// Not usable is New's finding; a set without keys can be looked at.
+			// New refuses a set without usable keys. Inspect accepts it.
 			if _, ids, err := source.Inspect(); reason != "" && name != "no-keys" &&
 				(err == nil || ids != nil) {
 				t.Errorf("%s %s: Inspect: %q", how, name, ids)
@@ -87,7 +87,7 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// An empty file is an error, not an absent source.
+// An empty file is an error. It does not count as an absent source.
 func TestNoBytesAreAMistake(t *testing.T) {
 	for _, data := range [][]byte{nil, {}} {
 		for _, source := range []jwks.Source{jwks.FromBytes(data),
@@ -100,8 +100,8 @@ func TestNoBytesAreAMistake(t *testing.T) {
 	}
 }
 
-// A plain key set names no environment, so the caller does. Keys of BETA never
-// start a validator of PROD.
+// A plain key set names no environment, so the caller names it. Keys of BETA
+// are refused by a cache for PROD.
 func TestFromKeySet(t *testing.T) {
 	plain, snapshot := []byte(testkit.SetOf(keyA())), snapshotOf(jwks.Beta, keyA())
 	elsewhere := jwks.Environment{Name: "beta", URL: jwks.Prod.URL}
@@ -235,7 +235,7 @@ func TestSnapshot(t *testing.T) {
 		t.Errorf("a snapshot of a snapshot differs (%v):\n%s\n%s", err, data, again)
 	}
 
-	// Its age counts.
+	// The age of a snapshot counts towards StaleLimit.
 	settle(second)
 	now.Set(fetchedAt.Add(72*time.Hour - 1))
 	found(t, second, "a")
@@ -275,8 +275,8 @@ func TestSnapshotAge(t *testing.T) {
 	}
 }
 
-// A snapshot is of one environment and one URL. It is not for another, whatever
-// the key IDs are.
+// A snapshot is refused by a cache for another environment or URL, whatever its
+// key IDs are.
 func TestSnapshotOfAnotherEnvironment(t *testing.T) {
 	prod, err := offline(jwks.Prod, jwks.FromKeySet(jwks.Prod, []byte(testkit.SetOf(keyA()))))
 	if err != nil {
@@ -307,7 +307,7 @@ func TestSnapshotOfAnotherEnvironment(t *testing.T) {
 	}
 }
 
-// The largest set that is fetched makes a snapshot that can be read.
+// A snapshot of the largest key set that is accepted can be read again.
 func TestLargestSnapshot(t *testing.T) {
 	pad := func(n int) string {
 		return `{"kid":"a","x5c":["` + strings.Repeat("<", n) + `"],` + keyA().Members() + `}`

@@ -12,7 +12,7 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// The first look-ups of a process.
+// This file tests the first look-ups of a process.
 
 func TestColdStartStampede(t *testing.T) {
 	const callers = 10_000
@@ -46,7 +46,7 @@ func TestColdStartStampede(t *testing.T) {
 func TestFailureAtStart(t *testing.T) {
 	for name, begin := range outages {
 		if name == "hang" || name == "stall" || name == "drip" {
-			continue // they fail as late as FetchTimeout, which TestHangAtStart counts
+			continue // they fail after FetchTimeout, which TestHangAtStart checks
 		}
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestFailureAtStart(t *testing.T) {
 					c := l.cache(t, jwks.Config{})
 					start := time.Now()
 					refused(t, c, "a", jwks.ErrUnavailable)
-					atOnce(t, func() { // until the next try, nobody waits
+					atOnce(t, func() { // no look-up waits before the next retry
 						for range 10 {
 							refused(t, c, "a", jwks.ErrUnavailable)
 						}
@@ -104,8 +104,8 @@ func TestHangAtStart(t *testing.T) {
 	})
 }
 
-// Warm says whether tokens can be verified, also to a caller that does not wait
-// for Para.
+// Warm reports whether keys are loaded, also if its context ends before Para
+// responds.
 func TestWarmWithInitialAndAHangingPara(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)

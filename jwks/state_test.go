@@ -21,7 +21,7 @@ var states = []jwks.State{
 }
 
 // inState fails the test unless the cache is in this state, and Status agrees
-// with what look-ups do in it.
+// with the look-ups.
 func inState(t *testing.T, c *jwks.Cache, want jwks.State) {
 	t.Helper()
 	st := c.Status()
@@ -37,7 +37,7 @@ func inState(t *testing.T, c *jwks.Cache, want jwks.State) {
 	}
 }
 
-// Every arrow of the diagram in docs/outages.md.
+// This test covers every arrow of the diagram in docs/outages.md.
 func TestStates(t *testing.T) {
 	const stale = 10 * time.Minute
 	start := func(t *testing.T, cfg jwks.Config) (*lab, *testkit.Clock, *jwks.Cache) {
@@ -149,7 +149,7 @@ func TestStates(t *testing.T) {
 		now.Advance(1)
 		inState(t, c, jwks.StateUnavailable)
 	})
-	t.Run("retrying, unavailable", func(t *testing.T) { // a fourth answer without keys
+	t.Run("retrying, unavailable", func(t *testing.T) { // a fourth response without keys
 		l, now, c := start(t, jwks.Config{})
 		settle(c)
 		l.does(body(`{"keys":[]}`))
@@ -199,7 +199,7 @@ func TestEveryStateIsDocumented(t *testing.T) {
 }
 
 // The clock is read after every wait. A key that becomes unusable during the
-// wait is not returned, whatever ended it.
+// wait is not returned.
 func TestClockIsReadAfterTheWait(t *testing.T) {
 	for name, give := range map[string]func(context.Context) (context.Context, context.CancelFunc){
 		"the fetch ends the wait": func(ctx context.Context) (context.Context, context.CancelFunc) {

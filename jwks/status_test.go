@@ -11,7 +11,7 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Dashboards read this: names and shapes stay as they are.
+// Dashboards parse this JSON, so names and types must not change.
 func TestStatusJSON(t *testing.T) {
 	now := newClock()
 	c := (&lab{url: "http://127.0.0.1:1"}).cache(t, jwks.Config{}, jwks.WithClock(now.Now))
@@ -57,8 +57,7 @@ func TestStatusJSON(t *testing.T) {
 	}
 }
 
-// Stale is about the age of the keys, not about a failure that is being retried
-// in time.
+// Stale depends on the age of the keys. A failed refresh alone does not set it.
 func TestStatusStale(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
 	start := now.Now()
@@ -84,13 +83,13 @@ func TestStatusStale(t *testing.T) {
 			t.Errorf("not in UTC: %v", at)
 		}
 	}
-	now.Advance(time.Hour) // a suspended process: nobody has failed
+	now.Advance(time.Hour) // a suspended process, without a failed fetch
 	if st := c.Status(); st.Stale {
 		t.Errorf("in a process that was suspended: %+v", st)
 	}
 }
 
-// docs/outages.md names every line of the log, word by word, so that one can
+// docs/outages.md quotes every log line word for word, so that operators can
 // alert on it.
 func TestEveryLogLineIsDocumented(t *testing.T) {
 	page, err := os.ReadFile("../docs/outages.md")

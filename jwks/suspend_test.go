@@ -15,10 +15,10 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// The process was suspended.
+// The process is suspended in these tests.
 
-// The timers of a suspended process did not run. What Para did in that time takes
-// effect with the first look-up, and all callers wait for the same fetch.
+// The timers of a suspended process do not run. A withdrawn key is refused from
+// the first look-up on, and all callers wait for the same fetch.
 func TestWithdrawnKeyInFrozenProcess(t *testing.T) {
 	const callers = 100
 	l := newLab(t)
@@ -55,8 +55,8 @@ func TestWithdrawnKeyInFrozenProcess(t *testing.T) {
 }
 
 func TestFrozenProcess(t *testing.T) {
-	// freezable returns a warm cache whose clock can be moved ahead of its
-	// timers.
+	// freezable returns a warm cache whose clock can be moved ahead without
+	// running its timers.
 	freezable := func(t *testing.T, first jwks.Source) (*lab, *jwks.Cache, *atomic.Int64) {
 		l := bubbleLab(t)
 		l.serves(keyA(), keyB())
@@ -104,7 +104,7 @@ func TestFrozenProcess(t *testing.T) {
 			if waited := time.Since(before); waited != timeout {
 				t.Fatalf("the first look-up waited %v, not one fetch", waited)
 			}
-			for range 600 { // and from then on nobody waits
+			for range 600 { // from then on no look-up waits
 				atOnce(t, func() { found(t, c, "a") })
 				time.Sleep(time.Second)
 			}
@@ -136,9 +136,9 @@ func TestFrozenProcess(t *testing.T) {
 			refused(t, c, "a", jwks.ErrUnknownKey)
 		})
 	})
-	// The freeze comes in the middle of a refresh: the usual place in a
-	// function that is stopped as soon as it has answered. What the fetch
-	// brings afterwards is old, or a broken connection.
+	// The process is suspended during a refresh. This is usual for serverless
+	// functions, which stop as soon as they have responded. The fetch then
+	// returns old keys or a broken connection.
 	for name, answer := range map[string]http.HandlerFunc{
 		"an old answer arrives":      body(testkit.SetOf(keyA(), keyB())),
 		"a broken answer arrives":    cutOff(testkit.SetOf(keyA(), keyB())),
@@ -151,7 +151,7 @@ func TestFrozenProcess(t *testing.T) {
 					l.does(after(time.Second, answer))
 					time.Sleep(time.Until(c.Status().NextFetch))
 					synctest.Wait()
-					l.fetched(t, 2) // under way
+					l.fetched(t, 2) // in progress
 					l.serves(keyB())
 					ahead.Store(int64(refresh + timeout))
 					if !lookUpFirst {
@@ -239,8 +239,8 @@ func TestFrozenProcess(t *testing.T) {
 	})
 }
 
-// The network goes, a refresh fails, the machine sleeps for two days: the next
-// look-up waits for what Para says by now.
+// The network fails, a refresh fails, and the machine sleeps for two days. The
+// next look-up waits for a current key set.
 func TestSuspendedAfterAFailure(t *testing.T) {
 	for _, answer := range []http.HandlerFunc{after(time.Second, body(testkit.SetOf(keyB()))),
 		after(time.Second, status(500))} {
@@ -250,7 +250,7 @@ func TestSuspendedAfterAFailure(t *testing.T) {
 			time.Sleep(time.Until(c.Status().NextFetch))
 			synctest.Wait()
 			l.does(answer)
-			c.SetBack(-48 * time.Hour) // ahead, and no timer has run
+			c.SetBack(-48 * time.Hour) // the clock is ahead, and no timer has run
 			var wg sync.WaitGroup
 			for range 10 {
 				wg.Go(func() {

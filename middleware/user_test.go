@@ -143,7 +143,7 @@ func TestAContextShowsNoClaims(t *testing.T) {
 }
 
 // TestMaxTokenLife checks that a token whose exp is too long after its iat is
-// refused, whether it is cached or not.
+// refused, although it has not expired.
 func TestMaxTokenLife(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, test := range []struct {

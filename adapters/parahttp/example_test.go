@@ -13,7 +13,8 @@ import (
 )
 
 func ExampleRequire() {
-	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID of your API key.
+	// paratest emulates Para on loopback. A program sets Environment to
+	// jwks.Beta or jwks.Prod, and APIKeyIDs to the unique ID of its API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -50,7 +51,7 @@ func ExampleRequire() {
 }
 
 func ExampleOptional() {
-	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID of your API key.
+	// paratest emulates Para on loopback. See the example of Require.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)

@@ -13,8 +13,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// Package integration tests what all adapters have in common. These tests are for what is
-// specific to net/http.
+// Package integration tests what all adapters have in common. These tests cover
+// what is specific to net/http.
 
 func setUp(t *testing.T) (*paratest.Para, *middleware.Validator) {
 	t.Helper()
@@ -55,7 +55,7 @@ func TestUser(t *testing.T) {
 	mux.Handle("/required", parahttp.Require(v)(whoami))
 	token := para.Token(paratest.EmailUser())
 	for _, test := range []struct{ path, token, want string }{
-		{"/open", token, "false"}, // nobody has looked at it
+		{"/open", token, "false"}, // no guard has verified the token
 		{"/optional", "", "false"},
 		{"/optional", token, "true"},
 		{"/required", token, "true"},
@@ -67,8 +67,8 @@ func TestUser(t *testing.T) {
 	}
 }
 
-// TestMux: what http.ServeMux knows of a request is still there behind the guard, and the handler
-// gets the server's own ResponseWriter, with all that it can do.
+// TestMux checks that PathValue and Pattern work behind a guard, and that the
+// handler gets the server's own ResponseWriter.
 func TestMux(t *testing.T) {
 	para, v := setUp(t)
 	var got http.ResponseWriter
@@ -84,7 +84,7 @@ func TestMux(t *testing.T) {
 	}
 }
 
-// TestGroups: a guarded mux within a mux.
+// TestGroups checks a guarded mux within a mux.
 func TestGroups(t *testing.T) {
 	para, v := setUp(t)
 	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -110,7 +110,7 @@ func TestGroups(t *testing.T) {
 		{"/api/admin/7", "", 401},
 		{"/api/admin/7", email, 403},
 		{"/api/admin/7", phone, 200},
-		{"/api/admin/none/such", "", 401}, // which routes there are is not for everybody to know
+		{"/api/admin/none/such", "", 401}, // an unknown route is not disclosed to an anonymous client
 		{"/elsewhere", "", 404},
 	} {
 		if w := get(root, test.path, test.token); w.Code != test.status {
