@@ -324,7 +324,7 @@ func TestOffline(t *testing.T) {
 	found(t, c, "a")
 
 	if c, err := jwks.New(jwks.Prod, jwks.Config{Offline: true}); err == nil || c != nil ||
-		!strings.Contains(err.Error(), "Offline without Initial") {
+		!strings.Contains(err.Error(), "Offline needs Initial") {
 		t.Errorf("Offline without keys: %v", err)
 	}
 }

@@ -103,7 +103,7 @@ func (cfg Config) withDefaults() (Config, []error) {
 
 	if len(cfg.APIKeyIDs) == 0 {
 		fail("APIKeyIDs is empty: give the unique ID of your API key, as Para's developer portal" +
-			" shows it; without it tokens of every Para app would be accepted")
+			" shows it; without it, tokens of every Para app would be accepted")
 	}
 	cfg.APIKeyIDs = slices.Clone(cfg.APIKeyIDs)
 	for i, id := range cfg.APIKeyIDs {
@@ -122,11 +122,11 @@ func (cfg Config) withDefaults() (Config, []error) {
 		cfg.Leeway = defaultLeeway
 	}
 	if cfg.Leeway > maxLeeway {
-		fail("Leeway is %v: at most %v; set the clock right instead", cfg.Leeway, maxLeeway)
+		fail("Leeway is %v: at most %v; synchronize the clock instead", cfg.Leeway, maxLeeway)
 	}
 	cfg.Leeway = max(cfg.Leeway, 0)
 	if cfg.MaxTokenAge < 0 {
-		fail("MaxTokenAge is %v: use a positive duration, or 0 for no limit but exp",
+		fail("MaxTokenAge is %v: use a positive duration, or 0 for no limit other than exp",
 			cfg.MaxTokenAge)
 	}
 	if cfg.MaxTokenLife == 0 {
@@ -171,8 +171,8 @@ func (cfg Config) withDefaults() (Config, []error) {
 func (cfg Config) warnAboutAPIKeyIDs(environment string) {
 	for i, id := range cfg.APIKeyIDs {
 		if !parakey.IsID(id) {
-			cfg.Logger.Warn("parajwt: an API key ID is not a UUID, as every known one is:"+
-				" if tokens are refused with code audience, this is why",
+			cfg.Logger.Warn("parajwt: an API key ID is not a UUID: check it if tokens are refused"+
+				" with code audience",
 				"environment", environment, "index", i)
 		}
 	}

@@ -41,7 +41,7 @@ func TestConfigMistakes(t *testing.T) {
 				"sk_canary", "sk_beta_canary", "pk_canary", "whsec_canary"}
 		}, "APIKeyIDs[0] is blank: is the environment variable set?", false},
 		{"leeway", func(c *middleware.Config) { c.Leeway = 5*time.Minute + 1 },
-			"Leeway is 5m0.000000001s: at most 5m0s; set the clock right", false},
+			"Leeway is 5m0.000000001s: at most 5m0s; synchronize the clock", false},
 		{"age", func(c *middleware.Config) { c.MaxTokenAge = -time.Second },
 			"MaxTokenAge is -1s: use a positive duration, or 0", false},
 		{"size, too small", func(c *middleware.Config) { c.MaxTokenBytes = 1023 },

@@ -23,7 +23,7 @@ func TokenFrom(sources ...TokenSource) Option {
 	return func(g *Guard) {
 		g.sources = slices.Clone(sources)
 		if len(sources) == 0 || slices.ContainsFunc(sources, isNil) {
-			g.misuse("TokenFrom needs at least one source, and none of them nil")
+			g.misuse("TokenFrom needs at least one source and no nil source")
 		}
 	}
 }
@@ -65,7 +65,7 @@ func ExpiredIsAnonymous() Option {
 	return func(g *Guard) {
 		g.expiredPasses = true
 		if !g.optional {
-			g.misuse("ExpiredIsAnonymous is for Optional; Require lets no anonymous request pass")
+			g.misuse("ExpiredIsAnonymous needs Optional: Require refuses anonymous requests")
 		}
 	}
 }
@@ -138,7 +138,7 @@ func Authorize(rules ...Rule) *Guard {
 func newGuard(v *Validator, optional bool, opts []Option) *Guard {
 	g := &Guard{optional: optional}
 	if v == nil || v.keys == nil {
-		g.misuse("the Validator was not made by New: did that return an error?")
+		g.misuse("the Validator was not made by New: check the error of New")
 	} else {
 		g.validator, g.sources, g.onRefusal = v, v.cfg.TokenSources, v.cfg.OnRefusal
 	}

@@ -67,7 +67,7 @@ func WalletOf(types ...claims.WalletType) Rule {
 // checkRules returns a misconfiguration if there is no rule or a nil one.
 func checkRules(name string, rules []Rule) error {
 	if len(rules) == 0 || slices.ContainsFunc(rules, func(r Rule) bool { return r == nil }) {
-		return misconfigured(name + " needs at least one rule, and none of them nil")
+		return misconfigured(name + " needs at least one rule and no nil rule")
 	}
 	return nil
 }

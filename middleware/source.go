@@ -15,7 +15,7 @@ var (
 	errManyHeaders = errors.New("the header field that carries the token is present more than once")
 	errNotBearer   = errors.New("the Authorization header is not a Bearer token")
 	errEmptyToken  = errors.New("the token is empty")
-	errNotOneToken = errors.New("the header field is not one token and nothing else")
+	errNotOneToken = errors.New("the header field is not exactly one token")
 	errManyCookies = errors.New("the cookie that carries the token is present more than once")
 	errBadCookie   = errors.New("the cookie that carries the token is not well-formed")
 	errLongHeader  = errors.New("the header field that carries the token is too long")

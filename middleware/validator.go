@@ -267,7 +267,7 @@ func (v *Validator) whose(id string) string {
 			" is for %q: does the client use another environment than the server?", other, here)
 	}
 	return fmt.Sprintf("the key set of %q has no such key: does the client use another"+
-		" Para environment, or does somebody guess?", here)
+		" Para environment, or is the token forged?", here)
 }
 
 // notForUs returns why a token is for another app, or nil (RFC 7519 §4.1.3).
@@ -280,7 +280,7 @@ func (v *Validator) notForUs(user *claims.Claims) *Error {
 		}
 	}
 	return &Error{Code: ErrAudience, Check: CheckAudience, KeyID: user.KeyID, Signed: true,
-		Hint: fmt.Sprintf("its aud is %.100q, which is none of APIKeyIDs", user.Audience)}
+		Hint: fmt.Sprintf("its aud is %.100q, which is not in APIKeyIDs", user.Audience)}
 }
 
 // inTime checks what changes from one use of a token to the next (RFC 7519
@@ -292,11 +292,11 @@ func (v *Validator) inTime(user *claims.Claims, now time.Time) *Error {
 	}
 	switch {
 	case user.IssuedAt.After(now.Add(leeway)):
-		return refuse(ErrNotYetValid, "its iat lies "+
-			user.IssuedAt.Sub(now).Round(time.Second).String()+" ahead: are the clocks right?")
+		return refuse(ErrNotYetValid, "its iat is "+
+			user.IssuedAt.Sub(now).Round(time.Second).String()+" in the future: check the clocks")
 	case user.NotBefore.After(now.Add(leeway)):
-		return refuse(ErrNotYetValid, "its nbf lies "+
-			user.NotBefore.Sub(now).Round(time.Second).String()+" ahead")
+		return refuse(ErrNotYetValid, "its nbf is "+
+			user.NotBefore.Sub(now).Round(time.Second).String()+" in the future")
 	case !now.Before(user.ExpiresAt.Add(leeway)):
 		return refuse(ErrExpired, "it expired "+
 			now.Sub(user.ExpiresAt).Round(time.Second).String()+" ago")
@@ -325,7 +325,7 @@ func (v *Validator) Recheck(ctx context.Context, user *claims.Claims) error {
 	case refusal != nil:
 	case key.Thumbprint() != token.KeyThumbprint:
 		refusal = &Error{Code: ErrUnknownKey, Check: CheckKey, KeyID: token.KeyID,
-			Hint: "another key has taken its ID since"}
+			Hint: "another key has its ID now"}
 	default:
 		if refusal = v.notForUs(verified); refusal == nil {
 			refusal = v.inTime(verified, now)

@@ -45,7 +45,7 @@ func TestVerifyNamesTheCheckThatRefuses(t *testing.T) {
 		{"other app", para.Token(user, paratest.ForApp("somebody-else")), "audience", "audience", []string{`its aud is ["somebody-else"]`, "if this is your app"}},
 		{"expired", para.Token(user, paratest.Expired()), "time", "expired", []string{"issueJwt"}},
 		{"early", para.Token(user, paratest.Lived(time.Hour, time.Hour)), "time", "not_yet_valid", []string{"date -u"}},
-		{"nbf", para.Token(user, paratest.With("nbf", time.Now().Add(time.Hour).Unix())), "time", "not_yet_valid", []string{"its nbf lies"}},
+		{"nbf", para.Token(user, paratest.With("nbf", time.Now().Add(time.Hour).Unix())), "time", "not_yet_valid", []string{"its nbf is"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			args := []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID()}

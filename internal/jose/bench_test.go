@@ -48,8 +48,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// worstHeaders returns headers of the maximum size that make the parser work
-// hardest, each in another way.
+// worstHeaders returns headers of the maximum size that take the parser the
+// longest, each for another reason.
 func worstHeaders() map[string]string {
 	size := maxHeader * 3 / 4
 	fill := func(prefix, suffix string, item func(i int) string) string {
@@ -59,7 +59,7 @@ func worstHeaders() map[string]string {
 		}
 		return text + suffix
 	}
-	// name returns short names, no two of them equal.
+	// name returns short names that are all different.
 	name := func(i int) string {
 		const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789#$%&'()*+,-./:;<=>?@[]^_`{|}~"
 		if i < len(letters) {

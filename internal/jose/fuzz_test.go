@@ -19,8 +19,9 @@ import (
 	"unicode/utf8"
 )
 
-// members reads an object with encoding/json, and refuses what that would let
-// pass: a name twice in any object, more than 16 levels, what is not UTF-8.
+// members reads an object with encoding/json. It refuses what encoding/json
+// accepts and this package does not: duplicate names, more than 16 levels, and
+// invalid UTF-8.
 func members(text string) (map[string]any, error) {
 	if !utf8.ValidString(text) {
 		return nil, errors.New("not UTF-8")
@@ -67,11 +68,11 @@ func value(d *json.Decoder, depth int) (any, error) {
 			return nil, err
 		}
 		if v == nil {
-			v = json.RawMessage("null") // so that a nil is a name not met before
+			v = json.RawMessage("null") // a nil value still counts as a name that was seen
 		}
 		object[name], array = v, append(array, v)
 	}
-	if _, err := d.Token(); err != nil { // the closing one
+	if _, err := d.Token(); err != nil { // the closing bracket
 		return nil, err
 	}
 	if delim == '[' {
@@ -80,7 +81,8 @@ func value(d *json.Decoder, depth int) (any, error) {
 	return object, nil
 }
 
-// slowHeader is ParseHeader's verdict, reached in another way.
+// slowHeader returns the verdict of ParseHeader. It is implemented
+// independently.
 func slowHeader(text string) (Header, error) {
 	m, err := members(text)
 	if err != nil {
@@ -142,8 +144,8 @@ func FuzzParseHeader(f *testing.F) {
 		case err != nil && !errors.Is(err, ErrHeader) && !errors.Is(err, ErrAlgorithm):
 			t.Fatalf("%q: an error of no kind: %v", text, err)
 		}
-		// encoding/json makes U+FFFD of half a surrogate pair, which is refused
-		// here.
+		// encoding/json decodes half of a surrogate pair as U+FFFD. ParseHeader
+		// refuses it.
 		if err != nil && slow == nil && !strings.Contains(fmt.Sprint(members(text)), "\ufffd") {
 			t.Fatalf("%q is refused for nothing: %v", text, err)
 		}
@@ -183,8 +185,8 @@ func FuzzToken(f *testing.F) {
 				if !errors.Is(err, ErrBase64) || len(decoded) > 0 {
 					t.Fatalf("%q: %q with %v", part, decoded, err)
 				}
-				// Go's own decoder takes no more than this, but for line breaks
-				// and unused bits.
+				// The decoder of package base64 accepts the same texts, apart
+				// from line breaks and unused bits.
 				if plain, err := base64.RawURLEncoding.DecodeString(part); err == nil &&
 					b64(plain) == part {
 					t.Fatalf("%q is refused for nothing", part)
@@ -198,7 +200,7 @@ func FuzzToken(f *testing.F) {
 	})
 }
 
-// number64 decodes a number of a JWK. Its only spelling is the canonical one.
+// number64 decodes a number of a JWK, which has one canonical encoding.
 func number64(m map[string]any, name string) ([]byte, error) {
 	text, ok := m[name].(string)
 	if !ok {
@@ -246,8 +248,8 @@ func jwkMembersOf(text string) (map[string]any, error) {
 	return m, nil
 }
 
-// recheck finds out for itself whether a key may be used, from its JWK, by
-// means of the standard library and of RFC 7517 and RFC 7518 alone.
+// recheck decides from the JWK whether a key may be used. It uses only the
+// standard library and follows RFC 7517 and RFC 7518.
 func recheck(k *Key, allowed []string) error {
 	m, err := jwkMembersOf(k.JSON)
 	if err != nil {
@@ -436,7 +438,7 @@ func FuzzKeyNumbers(f *testing.F) {
 	add("OKP", "Ed25519", strings.Repeat("A", 43), "")
 	f.Fuzz(func(t *testing.T, kty, crv, a, b string) {
 		if !utf8.ValidString(kty + crv + a + b) {
-			return // encoding/json would replace bytes
+			return // encoding/json would replace invalid bytes
 		}
 		key := fields{"kty": kty, "kid": "k", "crv": crv, "x": a, "y": b}
 		if kty == "RSA" {
@@ -459,7 +461,7 @@ func FuzzKeyNumbers(f *testing.F) {
 	})
 }
 
-// goodNumbers reports whether numbers make a key that is kept.
+// goodNumbers reports whether these numbers make a key that is accepted.
 func goodNumbers(kty, crv, a, b string) (bool, error) {
 	m := map[string]any{"a": a, "b": b}
 	first, err := number64(m, "a")

@@ -27,7 +27,7 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
-// The keys that sign in these tests. Each is made once.
+// These keys sign in the tests. Each is made once per process.
 var (
 	rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
 		for { // one of 2048 bits above whose modulus there is room: see TestVerifyRSANotReduced
@@ -68,7 +68,7 @@ func random(n int) []byte {
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// fields is a JWK. Its text has the names in order.
+// fields is a JWK. It marshals with its names in order.
 type fields map[string]any
 
 func (f fields) String() string { return string(must(json.Marshal(f))) }
@@ -87,7 +87,7 @@ func rsaJWK(n, e *big.Int) fields {
 }
 
 func ecJWK(crv string, public *ecdsa.PublicKey) fields {
-	point := must(public.Bytes())[1:] // behind the 4 that says uncompressed
+	point := must(public.Bytes())[1:] // without the 4 of an uncompressed point
 	half := len(point) / 2
 	return fields{"kty": "EC", "kid": "k", "crv": crv, "x": b64(point[:half]),
 		"y": b64(point[half:])}
@@ -125,7 +125,7 @@ func parseOne(t *testing.T, key fields, allowed ...string) *Key {
 	return nil
 }
 
-// modulus returns an odd number of so many bits. ParseSet does not ask for its
+// modulus returns an odd number with this many bits. ParseSet does not need its
 // factors.
 func modulus(bits int) *big.Int {
 	n := new(big.Int).SetBit(big.NewInt(1), bits-1, 1)
@@ -220,7 +220,7 @@ func TestParseSetKeeps(t *testing.T) {
 	}
 }
 
-// A set with one key of every kind that is skipped, between two good ones.
+// This set has one key of each kind that is skipped, between two usable keys.
 func TestParseSetSkips(t *testing.T) {
 	r, all := rsaJWK(modulus(2048), e65537), Algorithms()
 	p256, p384, p521, ed := realJWK(p256Key()), realJWK(p384Key()), realJWK(p521Key()),
@@ -314,7 +314,7 @@ func TestParseSetSkips(t *testing.T) {
 		{"exponent 2^31+1", rsaJWK(modulus(2048), pow(31, 1)).String(), all, "k", exponent},
 		{"exponent 2^32+3", rsaJWK(modulus(2048), pow(32, 3)).String(), all, "k", exponent},
 		{"exponent 2^63+1", rsaJWK(modulus(2048), pow(63, 1)).String(), all, "k", exponent},
-		// Of these, the last 64 bits alone would be a good exponent.
+		// The last 64 bits alone would be a valid exponent.
 		{"exponent 2^64+3", rsaJWK(modulus(2048), pow(64, 3)).String(), all, "k", exponent},
 		{"exponent 2^64+65537", rsaJWK(modulus(2048), pow(64, 65537)).String(), all, "k", exponent},
 		{"exponent 2^2000+65537", rsaJWK(modulus(2048), pow(2000, 65537)).String(), all, "k",
@@ -433,7 +433,7 @@ func TestParseSetSkips(t *testing.T) {
 		{"duplicate kid", double(`"kid":"k"`), all, "", anything},
 		{"duplicate n", double(`"n":"AQAB"`), all, "", anything},
 		{"duplicate use", double(`"use":"enc","use":"sig"`), all, "", anything},
-		// The library below finds kty in any case.
+		// jwx matches the name kty in any case.
 		{"kty and Kty", double(`"Kty":"EC","crv":"P-256","x":"` + p256["x"].(string) + `","y":"` +
 			p256["y"].(string) + `"`), all, "", anything},
 		{"kty and KTY", double(`"KTY":"oct","k":"AAAA"`), all, "", anything},
@@ -441,7 +441,8 @@ func TestParseSetSkips(t *testing.T) {
 		{"invalid UTF-8 in kid", `{"kid":"` + "\xc3\x28" + `",` + r.with("kid", nil).String()[1:],
 			all, "", anything},
 	}
-	// A private member is one whatever its value and whatever the key's type.
+	// A key with a private member is skipped, whatever the value of the member
+	// and the type of the key.
 	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth"} {
 		for _, key := range []fields{r, p256, ed} {
 			tests = append(tests, row{fmt.Sprintf("%s with %s", key["kty"], name),
@@ -468,8 +469,8 @@ func TestParseSetSkips(t *testing.T) {
 		realJWK(otherRSA()).with("kid", "good 2")}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			// Alone, for the verdict: the good ones need what the row may not
-			// allow.
+			// The key is parsed alone, because the row may not allow the
+			// algorithms of the usable keys.
 			keys, skipped, err := ParseSet(set(tt.key), tt.allowed)
 			if err != nil || len(keys) != 0 || len(skipped) != 1 {
 				t.Fatalf("%d keys, %d skipped, %v, want one skipped", len(keys), len(skipped), err)
@@ -489,7 +490,7 @@ func TestParseSetSkips(t *testing.T) {
 			if err != nil || keys["good 1"] == nil || keys["good 2"] == nil {
 				t.Fatalf("a bad key lost the good ones: %v, %+v, %v", keys, skipped, err)
 			}
-			// An algorithm that was not allowed before may be now.
+			// An algorithm that was not allowed before may be allowed now.
 			if tt.reason != refused && (len(keys) != 2 || len(skipped) != 1 ||
 				skipped[0].Index != 1) {
 				t.Errorf("%d keys, skipped %+v", len(keys), skipped)
@@ -498,8 +499,8 @@ func TestParseSetSkips(t *testing.T) {
 	}
 }
 
-// smallOrder returns all encodings of points whose order divides 8, those with
-// a coordinate that is not reduced included. Anybody can sign for them.
+// smallOrder returns all encodings of points whose order divides 8, including
+// those with an unreduced coordinate. Anybody can sign for them.
 func smallOrder() (points []string) {
 	for _, y := range []string{
 		"0000000000000000000000000000000000000000000000000000000000000000",
@@ -519,7 +520,7 @@ func smallOrder() (points []string) {
 	return points
 }
 
-// leaks returns what no reason may quote: the longer strings of a key.
+// leaks returns the longer strings of a key, which no reason may quote.
 func leaks(key string) (values []string) {
 	for i, value := range strings.Split(key, `"`) {
 		if i%2 == 1 && len(value) > 12 {
@@ -629,7 +630,7 @@ func TestParseSetText(t *testing.T) {
 	}
 }
 
-// A member that the key does not need may be anything, as long as it is JSON.
+// A member that the key does not need may have any JSON value.
 func TestParseSetIgnoresUnneededMembers(t *testing.T) {
 	r, p256 := rsaJWK(modulus(2048), e65537), realJWK(p256Key())
 	add := func(key fields, member string) string {
@@ -675,8 +676,8 @@ func TestParseSetIgnoresUnneededMembers(t *testing.T) {
 	}
 }
 
-// jwx's registries are global. Whatever another package registers in them, the
-// same keys are read and the same signatures are valid.
+// jwx's registries are global. Another package that registers something there
+// changes neither the keys that are read nor the signatures that are valid.
 func TestRegistriesOfJWXHaveNoEffect(t *testing.T) {
 	input := []byte("header.payload")
 	before := make(map[string]*Key)
@@ -724,7 +725,7 @@ type yes struct{}
 func (yes) Algorithm() jwa.SignatureAlgorithm { return "" }
 func (yes) Verify(_, _ []byte, _ any) error   { return nil }
 
-// Which of two keys a token means by one ID, nobody can tell.
+// A token does not say which of two keys with the same ID it means.
 func TestParseSetOneIDTwice(t *testing.T) {
 	a, b := realJWK(rsaKey()), realJWK(otherRSA())
 	other, none := b.with("kid", "other").String(), a.with("kid", nil).String()

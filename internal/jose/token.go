@@ -16,7 +16,7 @@ const (
 
 // Errors of a token's form, header and signature.
 var (
-	ErrSegments   = errors.New("not three parts between two dots")
+	ErrSegments   = errors.New("not three parts separated by dots")
 	ErrBase64     = errors.New("not unpadded canonical base64url")
 	ErrHeaderSize = errors.New("header too large")
 	ErrHeader     = errors.New("header") // wrapped by an error with the reason

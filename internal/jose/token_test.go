@@ -54,8 +54,8 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// Whatever a client sends is cut in constant space: nothing is allocated for a
-// dot.
+// Splitting takes constant space, whatever a client sends. A dot costs no
+// allocation.
 func TestSplitAllocatesNothing(t *testing.T) {
 	const million = 1_000_000
 	for name, token := range map[string]string{
@@ -138,9 +138,9 @@ func TestAppendDecoded(t *testing.T) {
 	}
 }
 
-// Every byte at every place of segments of all lengths up to 20 gets the
-// verdict that follows from the standard library's, which is too lenient with
-// line breaks and nothing else.
+// For segments of up to 20 characters, every byte at every position gets the
+// verdict of the standard library. The only difference is that the standard
+// library accepts line breaks.
 func TestAppendDecodedEveryByteEverywhere(t *testing.T) {
 	const text = "AQ-_zZ09aBcDeFgHiJkL"
 	for length := range len(text) + 1 {
@@ -199,7 +199,7 @@ func TestAppendDecodedAllocates(t *testing.T) {
 func TestParseHeader(t *testing.T) {
 	ok := Header{Algorithm: "RS256", KeyID: "k"}
 	kid256 := strings.Repeat("k", 256)
-	nest := func(levels int) string { // the header's own object is the first level
+	nest := func(levels int) string { // the header itself is the first level
 		return `{"alg":"RS256","kid":"k","x":` + strings.Repeat("[", levels-1) +
 			strings.Repeat("]", levels-1) + `}`
 	}
@@ -298,8 +298,9 @@ func TestParseHeader(t *testing.T) {
 		{"a comment", `{"alg":"RS256","kid":"k"/**/}`, Header{}},
 	}
 
-	// What would change how the rest is to be read is refused whatever its
-	// value, and its name in another case too, for readers that fold names.
+	// Members that change how the token is read are refused whatever their
+	// value. Their names are refused in any case, because other readers may
+	// ignore case.
 	values := []string{`[]`, `null`, `["exp"]`, `["b64"]`, `""`, `"JWT"`, `"DEF"`, `true`, `false`,
 		`0`, `{}`}
 	for _, name := range []string{"crit", "b64", "zip", "enc", "cty"} {
@@ -310,7 +311,7 @@ func TestParseHeader(t *testing.T) {
 		tests = append(tests, row{name + " first", `{"` + name + `":[],"alg":"RS256","kid":"k"}`,
 			Header{}})
 	}
-	// Keys in the header, and links to them, are no mistake and no key.
+	// Keys in the header, and links to keys, are ignored.
 	for _, name := range []string{"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256"} {
 		for _, value := range append(values, `"https://attacker.example/keys"`,
 			`{"kty":"oct","kid":"k","k":"AA"}`) {
@@ -348,8 +349,8 @@ func TestParseHeader(t *testing.T) {
 	}
 }
 
-// Callers tell apart a header without an algorithm, and one whose only fault is
-// its kid.
+// A header without alg and a header whose only fault is its kid have different
+// errors.
 func TestParseHeaderErrors(t *testing.T) {
 	for _, tt := range []struct {
 		text, message string
@@ -373,7 +374,7 @@ func TestParseHeaderErrors(t *testing.T) {
 		{`{"alg":"RS256","kid":"k","cty":"JWT"}`, "header: cty is not supported at byte 31",
 			ErrHeader, ""},
 		{`{"alg":"RS256","kid":"k","Crit":[]}`,
-			"header: a name in another case than crit at byte 32", ErrHeader, ""},
+			"header: name differs from crit only in case at byte 32", ErrHeader, ""},
 		{`{"alg":"RS256","kid":"k","typ":"x"}`, "header: typ is not JWT at byte 34", ErrHeader, ""},
 	} {
 		got, err := ParseHeader(tt.text)
@@ -384,7 +385,7 @@ func TestParseHeaderErrors(t *testing.T) {
 	}
 }
 
-// Headers are the attacker's text: no error repeats any of it.
+// An attacker writes the header, so no error quotes it.
 func TestParseHeaderErrorsQuoteNothing(t *testing.T) {
 	const canary = "cAnArY"
 	for _, text := range []string{
@@ -406,7 +407,7 @@ func TestParseHeaderErrorsQuoteNothing(t *testing.T) {
 	}
 }
 
-// A header's strings are parts of its text.
+// The strings of a header are substrings of its text.
 func TestParseHeaderAllocatesNothing(t *testing.T) {
 	text := `{"alg":"RS256","typ":"JWT","kid":"k","x5t":"a","x":[1,{"y":2}]}`
 	if n := testing.AllocsPerRun(10, func() { _, _ = ParseHeader(text) }); n != 0 {

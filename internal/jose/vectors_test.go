@@ -21,8 +21,8 @@ type vector struct {
 	Alg    string          `json:"alg"`
 	JWKS   json.RawMessage `json:"jwks"`
 	Token  string          `json:"token"`
-	// "verified", "no key" (symmetric), "segments" (no compact JWS with a
-	// signature)
+	// Verdict is "verified", "no key" for a symmetric algorithm, or "segments"
+	// for a text that is not a compact JWS with a signature.
 	Verdict string `json:"verdict"`
 }
 
@@ -63,8 +63,8 @@ func TestVectors(t *testing.T) {
 			if err := json.Unmarshal(header, &h); err != nil || h.Alg != v.Alg {
 				t.Fatalf("header %s, %v, want alg %s", header, err, v.Alg)
 			}
-			// Most of the RFCs' tokens name no key, and are refused for that
-			// before anything else.
+			// Most tokens of the RFCs have no kid and are refused for that
+			// first.
 			got, err := ParseHeader(string(header))
 			if h.Kid == "" {
 				if !errors.Is(err, ErrHeader) || got != (Header{Algorithm: v.Alg}) {
@@ -100,7 +100,8 @@ func TestVectors(t *testing.T) {
 				if len(keys) != 0 || len(skipped) != 1 || skipped[0].Reason != "symmetric key" {
 					t.Errorf("%d keys, skipped %+v", len(keys), skipped)
 				}
-				// The signature is the RFC's, so only the key's type refuses it.
+				// The signature is the RFC's, so the type of the key is the
+				// only reason for the refusal.
 				var set struct{ Keys []struct{ K string } }
 				if err := json.Unmarshal(v.JWKS, &set); err != nil {
 					t.Fatal(err)
@@ -129,8 +130,8 @@ func decode(t *testing.T, segment string) []byte {
 	return b
 }
 
-// What is refused for its form alone carries good signatures: as a compact JWS
-// each of them passes.
+// Tokens that are refused for their form only have correct signatures. Each
+// signature is valid as part of a compact JWS.
 func TestVectorsOfJSONSerialization(t *testing.T) {
 	signatures := 0
 	for _, v := range vectors(t) {
@@ -172,7 +173,7 @@ func TestVectorsOfJSONSerialization(t *testing.T) {
 	}
 }
 
-// The two that have no signature at all say so in their headers.
+// The two tokens without a signature have a header that says so.
 func TestVectorsUnsecured(t *testing.T) {
 	want := map[string]string{
 		"RFC 7515 A.5": `{"alg":"none"}`,
@@ -186,7 +187,7 @@ func TestVectorsUnsecured(t *testing.T) {
 				string(got) != text {
 				t.Errorf("%s: header %q, %v", v.Source, got, err)
 			}
-			// Nor would a signature help them.
+			// They are refused with a signature too.
 			if _, err := ParseHeader(text); err == nil {
 				t.Errorf("%s: header accepted", v.Source)
 			}

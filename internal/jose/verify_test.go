@@ -26,7 +26,8 @@ import (
 var hashes = map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384,
 	"512": crypto.SHA512}
 
-// sign is RFC 7518 §3 and RFC 8037 §3.1 by means of the standard library alone.
+// sign signs as in RFC 7518 §3 and RFC 8037 §3.1 with the standard library
+// alone.
 func sign(alg string, private crypto.Signer, input []byte) []byte {
 	if key, ok := private.(ed25519.PrivateKey); ok {
 		return ed25519.Sign(key, input)
@@ -48,7 +49,7 @@ func sign(alg string, private crypto.Signer, input []byte) []byte {
 	}
 }
 
-// raw writes an ECDSA signature as RFC 7518 §3.4 has it.
+// raw encodes an ECDSA signature as in RFC 7518 §3.4.
 func raw(curve elliptic.Curve, r, s *big.Int) []byte {
 	size := (curve.Params().BitSize + 7) / 8
 	return append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...)
@@ -81,7 +82,7 @@ func TestVerify(t *testing.T) {
 			k := parseOne(t, realJWK(s.private), s.alg)
 			good := sign(s.alg, s.private, input)
 			before := string(good)
-			for range 2 { // nothing of the first is kept
+			for range 2 { // the first result is not retained
 				if err := k.Verify(input, good); err != nil {
 					t.Fatalf("a good signature: %v", err)
 				}
@@ -111,8 +112,8 @@ func TestVerify(t *testing.T) {
 				t.Error("Verify has changed its arguments")
 			}
 
-			// With another algorithm of the same key, or another key of the
-			// same algorithm.
+			// These are another algorithm of the same key, and another key of
+			// the same algorithm.
 			for _, other := range signings() {
 				if other.alg != s.alg {
 					refuse(t, k, "signature of "+other.alg, input,
@@ -162,7 +163,7 @@ func TestVerifyECDSANumbers(t *testing.T) {
 				{"r p", private.Params().P, sv},
 				{"swapped", sv, r},
 			}
-			if s.alg == "ES512" { // the only curve with room for it
+			if s.alg == "ES512" { // the only curve with enough unused bits
 				pairs = append(pairs, []struct {
 					name string
 					r, s *big.Int
@@ -179,7 +180,7 @@ func TestVerifyECDSANumbers(t *testing.T) {
 			hash := hashes[s.alg[2:]].New()
 			hash.Write(input)
 			der := must(ecdsa.SignASN1(rand.Reader, private, hash.Sum(nil)))
-			// A DER text of just the right length is noise to the raw reading.
+			// A DER text of exactly the right length is not valid as r and s.
 			for name, signature := range map[string][]byte{
 				"DER":              der,
 				"DER of the good":  must(asn1.Marshal(struct{ R, S *big.Int }{r, sv})),
@@ -197,8 +198,8 @@ func TestVerifyECDSANumbers(t *testing.T) {
 	}
 }
 
-// An RSA signature is a number below the modulus (RFC 8017 §5.2.2): the same
-// number plus the modulus is another text for it.
+// An RSA signature is a number below the modulus (RFC 8017 §5.2.2). Adding the
+// modulus to it must not make another valid signature.
 func TestVerifyRSANotReduced(t *testing.T) {
 	private := rsaKey()
 	for _, alg := range []string{"RS256", "PS256"} {
@@ -208,7 +209,7 @@ func TestVerifyRSANotReduced(t *testing.T) {
 			good := sign(alg, private, input)
 			sum := new(big.Int).Add(new(big.Int).SetBytes(good), private.N)
 			if sum.BitLen() > 8*len(good) {
-				continue // does not fit: another input has a smaller signature
+				continue // too large: try another input, whose signature is smaller
 			}
 			if err := k.Verify(input, good); err != nil {
 				t.Errorf("%s: %v", alg, err)
@@ -239,8 +240,8 @@ func TestVerifyEd25519NotReduced(t *testing.T) {
 	}
 }
 
-// A HMAC under anything public is no signature of any key that can come out of
-// a set.
+// An HMAC with public bytes as its secret is not a valid signature of any key
+// in a set.
 func TestVerifyHMACUnderPublicKey(t *testing.T) {
 	input := []byte("header.payload")
 	for _, s := range signings() {

@@ -55,8 +55,8 @@ func wycheproof(t *testing.T) (files map[string][]wycheproofGroup) {
 	return files
 }
 
-// key returns the group's key as a JWK, and the algorithm of RFC 7518 that its
-// signatures are meant for. fits is whether it is exactly that algorithm.
+// key returns the group's key as a JWK, and the algorithm of RFC 7518 for its
+// signatures. fits reports whether the signatures have exactly that algorithm.
 func (g *wycheproofGroup) key(t *testing.T) (key fields, alg string, fits bool) {
 	t.Helper()
 	bits, fits := strings.CutPrefix(g.Sha, "SHA-")
@@ -88,9 +88,9 @@ func (g *wycheproofGroup) key(t *testing.T) (key fields, alg string, fits bool) 
 	return nil, "", false
 }
 
-// Vectors for signatures. PSS vectors with another salt length, hash or mask
-// generation function than RFC 7518 §3.5 prescribes are all refused, those
-// that are valid under their own parameters included.
+// These are vectors for signatures. PSS vectors whose salt length, hash or mask
+// generation function differs from RFC 7518 §3.5 are all refused. This includes
+// vectors that are valid under their own parameters.
 func TestWycheproofSignatures(t *testing.T) {
 	files := wycheproof(t)
 	total, otherParameters := 0, 0
@@ -143,8 +143,7 @@ func TestWycheproofSignatures(t *testing.T) {
 		total, otherParameters)
 }
 
-// verifyToken is the path of a token through this package, as package
-// middleware takes it.
+// verifyToken verifies a token in the order in which package middleware does.
 func verifyToken(set, token string) error {
 	keys, skipped, err := ParseSet(set, Algorithms())
 	if err != nil {
@@ -181,8 +180,8 @@ func verifyToken(set, token string) error {
 	return key.Verify([]byte(cut.SigningInput), signature)
 }
 
-// Vectors for tokens and key sets. Every token that must be refused is. The
-// valid ones that are refused too are counted by the reason.
+// These are vectors for tokens and key sets. Every invalid token is refused.
+// Valid tokens that are refused too are counted by reason.
 func TestWycheproofTokens(t *testing.T) {
 	files := wycheproof(t)
 	reasons := make(map[string]int)
@@ -218,7 +217,7 @@ func TestWycheproofTokens(t *testing.T) {
 		// ES512.
 		"algorithm":                           2,
 		"alg is not one for this type of key": 2,
-		"not three parts between two dots":    6, // an empty payload
+		"not three parts separated by dots":   6, // an empty payload
 		"not unpadded canonical base64url":    2, // with an invalid character
 	}
 	if !maps.Equal(reasons, want) {

@@ -14,9 +14,9 @@ import (
 	. "github.com/parajwt/parajwt/internal/strictjson"
 )
 
-// FuzzSkip holds this package against encoding/json. What is accepted here,
-// encoding/json accepts and reads alike; what encoding/json accepts and is
-// refused here has a fault that the slow check below finds too.
+// FuzzSkip compares this package with encoding/json. A text that is accepted
+// here has the same value there. A text that is accepted there and refused here
+// is ambiguous by the slow check below.
 func FuzzSkip(f *testing.F) {
 	for _, seed := range []string{
 		`{"alg":"RS256","kid":"k","typ":"JWT"}`,
@@ -61,7 +61,7 @@ func FuzzSkip(f *testing.F) {
 	})
 }
 
-// checkFolded holds RefuseFoldedNames against strings.EqualFold.
+// checkFolded compares RefuseFoldedNames with strings.EqualFold.
 func checkFolded(t *testing.T, text string, built any) {
 	d := New(text)
 	d.RefuseFoldedNames()
@@ -90,7 +90,7 @@ func hasFoldedNames(v any) bool {
 	return false
 }
 
-// checkRaw holds Raw against json.Valid, which goes 10,000 levels deep.
+// checkRaw compares Raw with json.Valid, which accepts 10,000 levels.
 func checkRaw(t *testing.T, text string) {
 	d := New(text)
 	raw := d.Raw()
@@ -110,11 +110,10 @@ var (
 	pair      = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
 )
 
-// ambiguity says why valid JSON has more than one meaning; empty when it has
-// not.
+// ambiguity returns why valid JSON has more than one meaning, or "".
 func ambiguity(text string) string {
-	// Without the escaped backslashes, every \u that is left is an escape;
-	// without the pairs, every surrogate that is left is half of one.
+	// After removing escaped backslashes, every remaining \u is an escape.
+	// After removing surrogate pairs, every remaining surrogate is unpaired.
 	escapes := strings.ReplaceAll(text, `\\`, `..`)
 	switch {
 	case !utf8.ValidString(text):

@@ -355,7 +355,7 @@ func (d *Decoder) RefuseCaseVariant(name string, known []string) {
 	for _, k := range known {
 		if len(name) >= len(k) && sameLetter(name[0], k[0]) &&
 			sameLetter(name[len(name)-1], k[len(k)-1]) && name != k && strings.EqualFold(name, k) {
-			d.syntax("a name in another case than " + k)
+			d.syntax("name differs from " + k + " only in case")
 			return
 		}
 	}
