@@ -4,7 +4,8 @@
 // Para (https://getpara.com) gives people embedded crypto wallets behind a
 // normal login. A client gets a JWT from Para and sends it to your server. This
 // library verifies the token offline and in microseconds, and puts a typed user
-// into the context of the request: who is calling, and which wallets are theirs.
+// into the context of the request: who is calling, and which wallets are
+// theirs.
 //
 //   - [github.com/parajwt/parajwt/middleware] has the Validator and its Config.
 //   - [github.com/parajwt/parajwt/adapters/parahttp] guards net/http handlers and

@@ -191,9 +191,9 @@ func copyInto[T any](room, from []T) []T {
 	return room[:n:n]
 }
 
-// Verified returns the Claims as Para signed them, whatever was written to c
-// since. It parses the payload again, which costs about a microsecond. The
-// error is [ErrNoPayload] if c did not come from a token.
+// Verified returns the Claims as Para signed them, without later changes of c.
+// It parses the payload again, which costs about a microsecond. The error is
+// [ErrNoPayload] if c did not come from a token.
 func (c *Claims) Verified() (*Claims, Token, error) {
 	if c == nil || c.origin == nil {
 		return nil, Token{}, ErrNoPayload

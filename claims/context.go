@@ -20,7 +20,8 @@ func NewContext(ctx context.Context, user *Claims) context.Context {
 // The context key is not exported. Nothing that a client sends or that another
 // package stores in the context is taken for a user.
 //
-// [middleware.Optional]: https://pkg.go.dev/github.com/parajwt/parajwt/middleware#Optional
+// [middleware.Optional]:
+// https://pkg.go.dev/github.com/parajwt/parajwt/middleware#Optional
 func FromContext(ctx context.Context) (*Claims, bool) {
 	user, ok := ctx.Value(userctx.Key{}).(*Claims)
 	return user, ok && user != nil

@@ -42,10 +42,10 @@ var (
 // instead: this function checks no signature, time or audience.
 //
 // It checks that the JSON has one meaning (RFC 8725 §3.7: exact names, no
-// duplicates, valid UTF-8, at most 16 levels, nothing trailing), that each claim
-// has its type, that sub and data.userId are equal, and that exp and iat are
-// present, in range and in order (RFC 7519 §4.1). A member that Para writes as
-// null counts as absent. Unknown members are accepted; [Claims.Decode] reads
+// duplicates, valid UTF-8, at most 16 levels, nothing trailing), that each
+// claim has its type, that sub and data.userId are equal, and that exp and iat
+// are present, in range and in order (RFC 7519 §4.1). A member that Para writes
+// as null counts as absent. Unknown members are accepted; [Claims.Decode] reads
 // them.
 //
 // The error is an [*Error]. Safe for concurrent use by multiple goroutines.

@@ -10,8 +10,8 @@
 //	if !user.OwnsAddress(order.Payer) { … }
 //
 // The fields are those of the token payloads in Para's documentation ("Session
-// Management", "Using JWT Authentication"). Para adds authentication types, OAuth
-// methods and wallet types over time. [AuthType], [OAuthMethod] and [WalletType]
-// are therefore open strings: an unknown value is data, not an error.
-// [Claims.Decode] reads members of the payload that have no field.
+// Management", "Using JWT Authentication"). Para adds authentication types,
+// OAuth methods and wallet types over time. [AuthType], [OAuthMethod] and
+// [WalletType] are therefore open strings: an unknown value is data, not an
+// error. [Claims.Decode] reads members of the payload that have no field.
 package claims

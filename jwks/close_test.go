@@ -56,8 +56,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 		},
 		"in a stalled body": func(t *testing.T, l *lab) *jwks.Cache {
 			entered := make(chan struct{})
-			l.does(func(w http.ResponseWriter,
-				r *http.Request) {
+			l.does(func(w http.ResponseWriter, r *http.Request) {
 				close(entered)
 				stall(testkit.SetOf(keyA()))(w, r)
 			})

@@ -77,9 +77,8 @@ func TestEnvironmentURL(t *testing.T) {
 		for what, err := range map[string]error{
 			"ParseEnvironment": func() error { _, err := jwks.ParseEnvironment(url); return err }(),
 			"New": func() error {
-				_,
-					err := jwks.New(jwks.Environment{Name: "mine", URL: url},
-					jwks.Config{})
+				env := jwks.Environment{Name: "mine", URL: url}
+				_, err := jwks.New(env, jwks.Config{})
 				return err
 			}(),
 		} {

@@ -55,8 +55,9 @@ func newClient(from *http.Client) (client *http.Client, owned bool) {
 // (RFC 9110 §13.1.2). Last-Modified is not used: it has a resolution of a
 // second, so a second change within that second would be missed. get returns
 // errNoUsableKey together with the answer.
-func get(ctx context.Context, client *http.Client, target, etag string,
-	algorithms []string) (answer, error) {
+func get(
+	ctx context.Context, client *http.Client, target, etag string, algorithms []string,
+) (answer, error) {
 	a := answer{fresh: -1}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {

@@ -25,8 +25,7 @@ var outages = map[string]func(*lab){
 	"404": func(l *lab) { l.does(status(404)) },
 	"401": func(l *lab) { l.does(status(401)) },
 	"204": func(l *lab) {
-		l.does(func(w http.ResponseWriter,
-			_ *http.Request) {
+		l.does(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(204)
 		})
 	},

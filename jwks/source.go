@@ -72,8 +72,9 @@ type origin struct {
 }
 
 // read parses the source. A plain key set has no time.
-func (s Source) read(algorithms []string) (keys map[string]*jose.Key, skipped []jose.Skipped,
-	from origin, err error) {
+func (s Source) read(
+	algorithms []string,
+) (keys map[string]*jose.Key, skipped []jose.Skipped, from origin, err error) {
 	switch {
 	case s.err != nil:
 		return nil, nil, from, s.err

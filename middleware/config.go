@@ -34,54 +34,56 @@ type Config struct {
 	// Leeway is the clock skew between Para and this server that is allowed.
 	// Default 30 seconds, at most 5 minutes. A negative value means none.
 	Leeway time.Duration
-	// MaxTokenAge refuses tokens whose iat is older. Default 0: exp alone decides.
+	// MaxTokenAge refuses tokens whose iat is older. Default 0: exp alone
+	// decides.
 	MaxTokenAge time.Duration
 	// MaxTokenLife refuses tokens whose exp is more than this after their iat.
-	// It bounds how long a revocation must be kept. Para's sessions last up to 30
-	// days. Default 31 days.
+	// It bounds how long a revocation must be kept. Para's sessions last up to
+	// 30 days. Default 31 days.
 	MaxTokenLife time.Duration
-	// MaxTokenBytes is the size of the largest accepted token. Default 16 KiB, from
-	// 1 KiB to 64 KiB.
+	// MaxTokenBytes is the size of the largest accepted token. Default 16 KiB,
+	// from 1 KiB to 64 KiB.
 	MaxTokenBytes int
-	// CacheSize is the number of verified tokens in the token cache, which saves a
-	// repeated token the signature check. An entry takes at most 8 KiB; a token
-	// that would take more, from about 2.5 KiB on, is verified each time. CacheSize
-	// is rounded down to a multiple of 16. Default 8192, which never takes more than
-	// 64 MiB; at most 1,048,576. A negative value disables the cache.
+	// CacheSize is the number of verified tokens in the token cache, which
+	// saves a repeated token the signature check. An entry takes at most 8 KiB;
+	// a token that would take more, from about 2.5 KiB on, is verified each
+	// time. CacheSize is rounded down to a multiple of 16. Default 8192, which
+	// never takes more than 64 MiB; at most 1,048,576. A negative value
+	// disables the cache.
 	CacheSize int
-	// Revoked reports whether to refuse a user whose token is otherwise valid. It
-	// is called for every request, also if the token is cached, with the time that
-	// the other checks used. Method Revoked of revocation.List fits. An error
-	// refuses the request with [ErrRevocationUnknown].
+	// Revoked reports whether to refuse a user whose token is otherwise valid.
+	// It is called for every request, also if the token is cached, with the
+	// time that the other checks used. Method Revoked of revocation.List fits.
+	// An error refuses the request with [ErrRevocationUnknown].
 	//
-	// user is read-only. Users of verification tokens have no UserID, TokenID or
-	// IssuedAt. It must be safe for concurrent use by multiple goroutines.
+	// user is read-only. Users of verification tokens have no UserID, TokenID
+	// or IssuedAt. It must be safe for concurrent use by multiple goroutines.
 	// Default: no user is revoked.
 	Revoked func(ctx context.Context, user *claims.Claims, now time.Time) (bool, error)
 	// Observe receives one event for each call of Validate, Guard.Check and
 	// Guard.CheckToken, except for a request without a token behind Optional. A
-	// guard behind another reports its refusals only if it is an adapter's Allow.
-	// It runs before the handler and must be safe for concurrent use by multiple
-	// goroutines.
+	// guard behind another reports its refusals only if it is an adapter's
+	// Allow. It runs before the handler and must be safe for concurrent use by
+	// multiple goroutines.
 	Observe func(ctx context.Context, e Event)
 
 	// TokenSources are where guards look for the token: the first source that
 	// finds one decides. Option TokenFrom replaces them for one guard. Default
 	// FromAuthorization.
 	TokenSources []TokenSource
-	// OnRefusal replaces the default response to refused requests. Option OnRefusal
-	// replaces it for one guard; see there.
+	// OnRefusal replaces the default response to refused requests. Option
+	// OnRefusal replaces it for one guard; see there.
 	OnRefusal func(w http.ResponseWriter, r *http.Request, err *Error)
 
-	// Now is the clock of the validator and of the key cache. It must be safe for
-	// concurrent use by multiple goroutines. Default time.Now.
+	// Now is the clock of the validator and of the key cache. It must be safe
+	// for concurrent use by multiple goroutines. Default time.Now.
 	Now func() time.Time
-	// Logger receives refused requests and the events of the key cache. No token is
-	// logged. Default slog.Default().
+	// Logger receives refused requests and the events of the key cache. No
+	// token is logged. Default slog.Default().
 	Logger *slog.Logger
-	// OtherEnvironments are snapshots of the key sets of other environments, from
-	// jwks.Cache.Snapshot. They verify no token. With them, the log says which
-	// environment a token with an unknown key is from.
+	// OtherEnvironments are snapshots of the key sets of other environments,
+	// from jwks.Cache.Snapshot. They verify no token. With them, the log says
+	// which environment a token with an unknown key is from.
 	OtherEnvironments []jwks.Source
 }
 

@@ -1,28 +1,29 @@
-// Package middleware is the router-independent core of parajwt. It verifies Para
-// tokens, finds them in requests, applies rules and decides the response to a
-// refused request.
+// Package middleware is the router-independent core of parajwt. It verifies
+// Para tokens, finds them in requests, applies rules and decides the response
+// to a refused request.
 //
-// A program makes one [Validator] for one Para environment and a list of API key
-// IDs:
+// A program makes one [Validator] for one Para environment and a list of API
+// key IDs:
 //
 //	validator, err := middleware.New(middleware.Config{
 //		Environment: jwks.Beta,
 //		APIKeyIDs:   []string{os.Getenv("PARA_API_KEY_ID")},
 //	})
 //
-// The zero value of every other field of [Config] is the secure default. No field
-// disables a check. An adapter, such as package parahttp, guards handlers with
-// the validator; see its Require, Optional and Allow.
+// The zero value of every other field of [Config] is the secure default. No
+// field disables a check. An adapter, such as package parahttp, guards handlers
+// with the validator; see its Require, Optional and Allow.
 //
 // Data flows one way: a token goes through [Validator.Validate] and becomes a
-// *claims.Claims in the context of the request, or an [*Error] whose [Code] says
-// why it was refused.
+// *claims.Claims in the context of the request, or an [*Error] whose [Code] is
+// the reason of the refusal.
 //
 // # Logging users out
 //
-// A token is valid until it expires, up to 30 days after it was issued, because
-// nobody is asked. Config.Revoked refuses it earlier: package revocation has a
-// list for one server or many. Config.MaxTokenAge bounds the age of all tokens.
+// Tokens are verified offline, so a token stays valid until it expires, up to
+// 30 days after it was issued. Config.Revoked refuses it earlier: package
+// revocation has a list for one server or many. Config.MaxTokenAge bounds the
+// age of all tokens.
 //
 // # Writing an adapter
 //
@@ -32,6 +33,6 @@
 // responses itself takes status, header and body from [Guard.Answer], after
 // [Guard.Override] has reported that there is no OnRefusal. Give the framework
 // [Error.Public] and not the [*Error], because it may print the error to the
-// client. For Allow, use a guard made by [Authorize] in the same way. A transport
-// without HTTP requests calls [Guard.CheckToken].
+// client. For Allow, use a guard made by [Authorize] in the same way. A
+// transport without HTTP requests calls [Guard.CheckToken].
 package middleware

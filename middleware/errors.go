@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Code says why a request was refused. It is a machine name, fit for metric
-// labels and JSON. Codes are errors, so that errors.Is tells them apart:
+// Code is the reason of a refusal. It is a machine name, suitable for metric
+// labels and JSON. Codes are errors, so that errors.Is distinguishes them:
 //
 //	if errors.Is(err, middleware.ErrExpired) { … }
 type Code string
@@ -20,7 +20,8 @@ const (
 	// ErrMalformed means that the request carries something other than one
 	// well-formed token: junk in the Authorization header, a token that is too
 	// large or is not three parts of canonical base64url, a header or payload
-	// that is not JSON with one meaning, a header with crit or without kid. 401.
+	// that is not JSON with one meaning, a header with crit or without kid.
+	// 401.
 	ErrMalformed Code = "malformed"
 	// ErrAlgorithm means that the token's alg is not on the allow-list or is
 	// not the algorithm of its key. 401.
@@ -52,11 +53,11 @@ const (
 	ErrKeysUnavailable Code = "keys_unavailable"
 	// ErrRevocationUnknown means that Config.Revoked returned an error. 503.
 	ErrRevocationUnknown Code = "revocation_unknown"
-	// ErrSessionExpired means that a verification token is not one, or that
-	// Para says its session is over. 401.
+	// ErrSessionExpired means that a verification token is invalid, or that
+	// its session is over. 401.
 	ErrSessionExpired Code = "session_expired"
-	// ErrSessionUnknown means that Para could not be asked about a verification
-	// token. 503.
+	// ErrSessionUnknown means that a verification token could not be verified,
+	// because Para's REST API did not respond. 503.
 	ErrSessionUnknown Code = "session_unknown"
 	// ErrMisconfigured means that the guard was set up incorrectly. It refuses
 	// every request. 500.
@@ -66,8 +67,8 @@ const (
 // Error returns the code in words.
 func (c Code) Error() string { return "parajwt: " + c.words() }
 
-// words is what error_description and Error say. RFC 6750 §3 allows printable
-// ASCII without quotation marks and backslashes.
+// words returns the text of error_description and Error. RFC 6750 §3 allows
+// printable ASCII without quotation marks and backslashes.
 func (c Code) words() string {
 	switch c {
 	case ErrNoToken:
@@ -108,7 +109,7 @@ func (c Code) words() string {
 	return string(c)
 }
 
-// Check names the check that refused a request. It is "" if none did, for
+// Check names the check that refused a request. It is "" if no check ran, for
 // example because the request has no token.
 type Check string
 
@@ -141,7 +142,7 @@ type Error struct {
 	Signed bool
 	// RetryAfter is how long to wait before trying again, if Status is 503.
 	RetryAfter time.Duration
-	// Hint tells the operator what to look at.
+	// Hint suggests what the operator should check. It is for logs only.
 	Hint string
 	// Cause is the underlying error, or nil. errors.Is and errors.As match it.
 	Cause error

@@ -39,10 +39,11 @@ func ExampleNew_mistakes() {
 		Leeway:    time.Hour,
 	})
 	fmt.Println(err)
-	// Output:
-	// parajwt: APIKeyIDs[0]: this is a publishable API key, not an ID: use the API key ID, the UUID that Para's developer portal shows with the key
-	// parajwt: Leeway is 1h0m0s: at most 5m0s; synchronize the clock instead
-	// jwks: Environment is not set: use jwks.Prod, jwks.Beta or another one; there is no default
+	// Output: parajwt: APIKeyIDs[0]: this is a publishable API key, not an ID:
+	// use the API key ID, the UUID that Para's developer portal shows with the
+	// key parajwt: Leeway is 1h0m0s: at most 5m0s; synchronize the clock
+	// instead jwks: Environment is not set: use jwks.Prod, jwks.Beta or another
+	// one; there is no default
 }
 
 // Validate needs no HTTP request. It suits queue consumers and gRPC
@@ -99,9 +100,8 @@ func ask(what string, change func(*http.Request), opts ...middleware.Option) {
 		log.Fatal(err)
 	}
 	defer validator.Close()
-	handler := parahttp.Require(validator, opts...)(http.HandlerFunc(func(w http.ResponseWriter,
-		r *http.Request) {
-	}))
+	empty := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	handler := parahttp.Require(validator, opts...)(empty)
 	r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
 	change(r)
 	handler.ServeHTTP(w, r)

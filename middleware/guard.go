@@ -16,9 +16,9 @@ import (
 // Option configures a [Guard]. The same options serve every adapter.
 type Option func(*Guard)
 
-// TokenFrom sets where the token is: the first source that finds one decides.
-// The default is Config.TokenSources. There is no source for the query string,
-// because URLs end up in logs.
+// TokenFrom sets where the guard looks for the token. The first source that
+// finds one decides. The default is Config.TokenSources. There is no source for
+// the query string, because URLs end up in logs.
 func TokenFrom(sources ...TokenSource) Option {
 	return func(g *Guard) {
 		g.sources = slices.Clone(sources)
@@ -30,9 +30,9 @@ func TokenFrom(sources ...TokenSource) Option {
 
 func isNil(source TokenSource) bool { return source == nil }
 
-// Allow adds rules, all of which a user must pass. Behind Optional, they apply to
-// requests with a token. To add rules to a route behind a guard, use the Allow
-// function of the adapter.
+// Allow adds rules, all of which a user must pass. Behind Optional, they apply
+// to requests with a token. To add rules to a route behind a guard, use the
+// Allow function of the adapter.
 func Allow(rules ...Rule) Option {
 	return func(g *Guard) {
 		g.rules = append(g.rules, rules...)
@@ -55,11 +55,11 @@ func OnRefusal(answer func(w http.ResponseWriter, r *http.Request, err *Error)) 
 	}
 }
 
-// ExpiredIsAnonymous makes [Optional] pass a request as anonymous if its token
-// has no fault but its age (exp or MaxTokenAge). Use it for pages that everyone
-// may see, so that a returning visitor sees them instead of 401. All other
-// checks come first: a revoked token is refused, and an unknown revocation is
-// 503. Config.Observe sees the code expired. On [Require] it is a
+// ExpiredIsAnonymous makes [Optional] pass a request as anonymous if the only
+// fault of its token is its age (exp or MaxTokenAge). Use it for pages that
+// everyone may see, so that a returning visitor sees them instead of 401. All
+// other checks come first: a revoked token is refused, and an unknown
+// revocation is 503. Config.Observe sees the code expired. On [Require] it is a
 // misconfiguration.
 func ExpiredIsAnonymous() Option {
 	return func(g *Guard) {
@@ -70,24 +70,25 @@ func ExpiredIsAnonymous() Option {
 	}
 }
 
-// TokenVerifier asks Para about a session verification token. The claims contain
-// what Para answers: how the user logged in, without a user ID. An error with a
-// method Refused() bool that returns true means that the token is not good (401).
-// Any other error means that it could not be verified (503).
+// TokenVerifier verifies a session verification token with Para's REST API. The
+// claims have Para's response: how the user logged in, without a user ID. An
+// error with a method Refused() bool that returns true means that the token is
+// invalid (401). Any other error means that it could not be verified (503).
 //
-// It must be safe for concurrent use by multiple goroutines. Package session has
-// one.
+// A TokenVerifier must be safe for concurrent use by multiple goroutines.
+// Method TokenVerifier of session.Client returns one.
 type TokenVerifier interface {
 	VerifyVerificationToken(ctx context.Context, token string) (*claims.Claims, error)
 }
 
 // AcceptVerificationTokensWithoutUserID also accepts requests that carry a Para
-// verification token in the given place instead of a JWT. Their users have no
+// verification token, found by from, instead of a JWT. Their users have no
 // UserID, no wallets and no token times: Para attests AuthType, Identifier and
 // OAuthMethod only. Do not use it for a handler that stores anything by UserID.
-// Unlike a JWT, a verification token is checked by asking Para.
+// Unlike a JWT, a verification token costs a call of Para's REST API.
 //
-// The place must differ from that of the JWT, whose content is taken for a JWT.
+// from must differ from the guard's token sources, because a token that those
+// find is verified as a JWT.
 func AcceptVerificationTokensWithoutUserID(v TokenVerifier, from TokenSource) Option {
 	return func(g *Guard) {
 		g.sessions, g.sessionFrom = v, from
@@ -97,9 +98,9 @@ func AcceptVerificationTokensWithoutUserID(v TokenVerifier, from TokenSource) Op
 	}
 }
 
-// Guard carries requests to a [Validator] and decides the response to those that
-// are refused. Most programs use it through an adapter's Require, Optional and
-// Allow, and need no Guard. Safe for concurrent use by multiple goroutines.
+// Guard carries requests to a [Validator] and decides the response to those
+// that are refused. Most programs use it through an adapter's Require, Optional
+// and Allow, and need no Guard. Safe for concurrent use by multiple goroutines.
 type Guard struct {
 	validator *Validator
 	optional  bool
@@ -110,7 +111,7 @@ type Guard struct {
 	onRefusal     func(http.ResponseWriter, *http.Request, *Error)
 	expiredPasses bool
 
-	sessions    TokenVerifier // nil unless asked for
+	sessions    TokenVerifier // nil unless verification tokens are accepted
 	sessionFrom TokenSource
 
 	wrong *Error // the first misconfiguration
@@ -120,13 +121,14 @@ type Guard struct {
 func Require(v *Validator, opts ...Option) *Guard { return newGuard(v, false, opts) }
 
 // Optional returns a guard that also passes requests without a token, as
-// anonymous. A request with a token that is not good is refused; see
+// anonymous. It refuses a request with an invalid token; see
 // [ExpiredIsAnonymous].
 func Optional(v *Validator, opts ...Option) *Guard { return newGuard(v, true, opts) }
 
 // Authorize returns a guard that verifies no token. It passes requests whose
-// user, verified by an outer guard, passes all rules. Without a user the code is
-// [ErrNoToken]. It responds, logs and reports refusals as the outer guard does.
+// user, verified by an outer guard, passes all rules. Without a user the code
+// is [ErrNoToken]. It responds, logs and reports refusals as the outer guard
+// does.
 func Authorize(rules ...Rule) *Guard {
 	g := &Guard{authorize: true, rules: slices.Clone(rules)}
 	if err := checkRules("Allow", rules); err != nil {
@@ -240,14 +242,14 @@ func (g *Guard) CheckToken(ctx context.Context, token string) (*claims.Claims, *
 	return nil, nil
 }
 
-// outcome is what a guard learned of a request.
+// outcome is the result of the checks of a request.
 type outcome struct {
 	user    *claims.Claims // read-only; nil if anonymous
 	shared  *claims.Claims // what Validate returns: the same content, in other memory if cached
 	cached  bool           // the token was in the token cache
-	expired *Error         // why an anonymous request is not the token's user
+	expired *Error         // the age of the token that ExpiredIsAnonymous ignored
 	refusal *Error
-	silent  bool // nothing to observe: no token, and none is needed
+	silent  bool // not observed: the request has no token and needs none
 }
 
 // request finds the token of a request and verifies it.
@@ -274,7 +276,7 @@ func firstToken(r *http.Request, sources []TokenSource) (token string, err error
 	return "", nil
 }
 
-// token verifies a token. "" is none.
+// token verifies a token. "" means that the request has no token.
 func (g *Guard) token(ctx context.Context, token string) outcome {
 	if token == "" {
 		if g.optional {
@@ -285,7 +287,7 @@ func (g *Guard) token(ctx context.Context, token string) outcome {
 	o := g.validator.validate(ctx, token)
 	if g.expiredPasses && o.refusal != nil && o.refusal.Code == ErrExpired {
 		expired := o.refusal
-		// The check that comes after that of the time.
+		// Revocation is checked after the time, so it was not checked yet.
 		if o.refusal = g.validator.revoked(ctx, o.user, g.validator.cfg.Now()); o.refusal == nil {
 			o.user, o.expired = nil, expired
 		}
@@ -385,6 +387,6 @@ func (c *userContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// Format writes the name of the type, as the contexts of package context do, and
-// no claims.
+// Format writes the name of the type, as the contexts of package context do,
+// and no claims.
 func (c *userContext) Format(f fmt.State, _ rune) { f.Write([]byte("middleware.userContext")) }

@@ -76,8 +76,9 @@ func accepts(t *testing.T, v *middleware.Validator, token string) *claims.Claims
 }
 
 // refuses fails the test unless the token is refused twice with the code want.
-func refuses(t *testing.T, v *middleware.Validator, token string,
-	want middleware.Code) *middleware.Error {
+func refuses(
+	t *testing.T, v *middleware.Validator, token string, want middleware.Code,
+) *middleware.Error {
 	t.Helper()
 	var refusal *middleware.Error
 	for range 2 {

@@ -46,8 +46,8 @@ func (e *Error) Answer() (status int, header http.Header, body []byte) {
 	return status, header, body
 }
 
-// Refuse writes the response to a refused request: that of OnRefusal if there is
-// one, otherwise that of [Guard.Answer].
+// Refuse writes the response to a refused request: that of OnRefusal if there
+// is one, otherwise that of [Guard.Answer].
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err *Error) {
 	if g.Override(w, r, err) {
 		return
@@ -60,8 +60,8 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err *Error) {
 	w.Write(body) // an error means that the client is gone
 }
 
-// Override calls OnRefusal, and reports whether there is one. It is for adapters
-// whose framework writes the default response itself.
+// Override calls OnRefusal, and reports whether there is one. It is for
+// adapters whose framework writes the default response itself.
 func (g *Guard) Override(w http.ResponseWriter, r *http.Request, err *Error) bool {
 	answer := g.settings(r.Context()).onRefusal
 	if answer == nil {

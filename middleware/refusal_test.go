@@ -30,8 +30,9 @@ func TestWhatARefusalTells(t *testing.T) {
 	})
 	down := httptest.NewServer(http.NotFoundHandler())
 	defer down.Close()
-	keyless := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "down",
-		URL: down.URL}})
+	keyless := newValidator(t, middleware.Config{
+		Environment: jwks.Environment{Name: "down", URL: down.URL},
+	})
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	}))
@@ -102,11 +103,11 @@ func TestWhatARefusalTells(t *testing.T) {
 	t.Run("payload is not base64url", func(t *testing.T) {
 		s := testkit.EC(0).Named("K")
 		url, _ := testkit.Serve(t, testkit.SetOf(s))
-		v := newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "own",
-			URL: url}})
-		_,
-			err := v.Validate(t.Context(),
-			s.SignInput(b64.EncodeToString([]byte(s.Header()))+".e30="))
+		v := newValidator(t, middleware.Config{
+			Environment: jwks.Environment{Name: "own", URL: url},
+		})
+		padded := s.SignInput(b64.EncodeToString([]byte(s.Header())) + ".e30=")
+		_, err := v.Validate(t.Context(), padded)
 		tells(t, err, `parajwt: malformed token (kid "K"): not unpadded canonical base64url`, true,
 			0)
 	})
@@ -126,8 +127,10 @@ func TestWhatARefusalTells(t *testing.T) {
 			`parajwt: keys unavailable (kid "K"): jwks: keys are unavailable: key set's server answered 404`, false, time.Second)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err = newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "hanging",
-			URL: hanging.URL}}).Validate(ctx, token())
+		waiting := newValidator(t, middleware.Config{
+			Environment: jwks.Environment{Name: "hanging", URL: hanging.URL},
+		})
+		_, err = waiting.Validate(ctx, token())
 		tells(t, err,
 			`parajwt: keys unavailable (kid "K"): jwks: keys are unavailable: context canceled`,
 			false, time.Second)
@@ -194,7 +197,7 @@ func TestWhatARefusalTells(t *testing.T) {
 			headers("Authorization", "Bearer"+strings.Repeat(" ", 1<<20)+"a"),
 			"parajwt: malformed token: the header field that carries the token is too long", false,
 			0},
-		{"a MiB in a header of its own", middleware.Require(v,
+		{"a MiB in another header", middleware.Require(v,
 			middleware.TokenFrom(middleware.FromHeader("X-Token"))),
 			headers("X-Token", strings.Repeat("a", 1<<20)),
 			"parajwt: malformed token: the header field that carries the token is too long", false,

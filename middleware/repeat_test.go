@@ -19,8 +19,9 @@ import (
 )
 
 // remembering returns a validator, its Para, and the clock of both.
-func remembering(t *testing.T, change func(*middleware.Config)) (*middleware.Validator,
-	*paratest.Para, *testkit.Clock) {
+func remembering(
+	t *testing.T, change func(*middleware.Config),
+) (*middleware.Validator, *paratest.Para, *testkit.Clock) {
 	t.Helper()
 	at := newClock()
 	para := paratest.New(t, paratest.Config{Now: at.Now})
@@ -61,7 +62,7 @@ func TestARepeatedTokenIsLookedUp(t *testing.T) {
 		t.Fatal("the token is not remembered")
 	}
 	if again := accept(t, v, strings.Clone(token)); again != first {
-		t.Error("a repeat got claims of its own: it was verified anew")
+		t.Error("a repeated token was verified anew")
 	}
 	if want := token[strings.LastIndexByte(token, '.')+1:][:32]; first.TokenID != want {
 		t.Errorf("TokenID = %q, want the signature's beginning", first.TokenID)
@@ -131,7 +132,7 @@ func TestARememberedTokenIsRefusedOnce(t *testing.T) {
 		out = accept(t, v, token).UserID
 		refuse(t, v, token, middleware.ErrRevoked)
 	})
-	t.Run("revocation cannot be told", func(t *testing.T) {
+	t.Run("revocation unknown", func(t *testing.T) {
 		var down error
 		v, para, _ := remembering(t, func(cfg *middleware.Config) {
 			cfg.Revoked = func(context.Context, *claims.Claims, time.Time) (bool, error) {

@@ -20,8 +20,8 @@ type Rule func(ctx context.Context, user *claims.Claims) error
 
 // Any returns a rule that allows what at least one of rules allows. It tries
 // them in order. If none allows and one of them was unavailable, the result is
-// unavailable too. No rules, or a nil rule, is a misconfiguration: every request
-// is refused with 500.
+// unavailable too. No rules, or a nil rule, is a misconfiguration: every
+// request is refused with 500.
 func Any(rules ...Rule) Rule {
 	rules = slices.Clone(rules)
 	if err := checkRules("Any", rules); err != nil {
@@ -52,8 +52,8 @@ func AuthTypes(types ...claims.AuthType) Rule {
 	}
 }
 
-// WalletOf returns a rule that allows users who own an embedded wallet of one of
-// these types. Connected and external wallets do not count.
+// WalletOf returns a rule that allows users who own an embedded wallet of one
+// of these types. Connected and external wallets do not count.
 func WalletOf(types ...claims.WalletType) Rule {
 	types = slices.Clone(types)
 	return func(_ context.Context, user *claims.Claims) error {

@@ -68,9 +68,8 @@ func TestRules(t *testing.T) {
 					t.Errorf("%s: got %v, want %v", name, refusal, test.want)
 				}
 			}
-			r,
-				refusal := middleware.Require(v,
-				middleware.Allow(test.rules...)).Check(request(token))
+			inner := middleware.Require(v, middleware.Allow(test.rules...))
+			r, refusal := inner.Check(request(token))
 			verdict("option", r, refusal)
 			outer, refusal := middleware.Require(v).Check(request(token))
 			if refusal != nil {

@@ -147,8 +147,8 @@ const (
 //
 // The offer "para.jwt" comes first, then the token, then the app's protocols.
 // "para.jwt" in any other place, without a token or twice is an error. The
-// server selects "para.jwt" or one of the app's protocols: the guard removes the
-// token from the header field before it calls the handler.
+// server selects "para.jwt" or one of the app's protocols: the guard removes
+// the token from the header field before it calls the handler.
 //
 // Browsers open WebSockets to other sites without asking. The token proves who
 // is calling; unlike a cookie, no other site can send it.
@@ -192,9 +192,9 @@ func protocols(values []string) (items []string) {
 	return items
 }
 
-// withoutWebSocketToken returns h without a token in Sec-WebSocket-Protocol, and
-// whether that is a changed copy. Guards call it whatever their sources are, so
-// that no handler selects a token as the protocol.
+// withoutWebSocketToken returns h without a token in Sec-WebSocket-Protocol,
+// and whether that is a changed copy. Guards call it whatever their sources
+// are, so that no handler selects a token as the protocol.
 func withoutWebSocketToken(h http.Header) (header http.Header, changed bool) {
 	values, ok := h[webSocketProtocols]
 	if !ok {

@@ -14,13 +14,14 @@ import (
 
 // tokenCache maps tokens whose signature was good to their users, so that a
 // repeated token costs a look-up. It is a set-associative table: a token's hash
-// selects a set, and within the set a new entry replaces the one with the fewest
-// hits, the oldest first. On Zipf traffic this keeps more hits than an LRU, and
-// within a percentage point as many as W-TinyLFU (benchmarks/RESULTS.md), without
-// a lock for readers and without a goroutine.
+// selects a set, and within the set a new entry replaces the one with the
+// fewest hits, the oldest first. On Zipf traffic this keeps more hits than an
+// LRU, and within a percentage point as many as W-TinyLFU
+// (benchmarks/RESULTS.md), without a lock for readers and without a goroutine.
 //
 // Readers never see a partial entry, and never another token's: entries are
-// immutable and published with an atomic store, and the whole token is compared.
+// immutable and published with an atomic store, and the whole token is
+// compared.
 type tokenCache struct {
 	seed maphash.Seed // secret, so that nobody can choose the set of a token
 	sets []tokenSet
@@ -44,9 +45,9 @@ type tokenSet struct {
 	hand    int // the entry after the newest; guarded by write
 }
 
-// verified is a token whose signature was good, with all that must still hold at
-// the next use. What decides is in user, which no handler can reach: handlers
-// get copies of it, and callers of Validate get shared.
+// verified is a token whose signature was good, with all that must still hold
+// at the next use. What decides is in user, which no handler can reach:
+// handlers get copies of it, and callers of Validate get shared.
 type verified struct {
 	token  string
 	user   claims.Claims
@@ -88,17 +89,17 @@ func (c *tokenCache) get(token string) *verified {
 	return nil
 }
 
-// put adds a token to the cache and returns its entry, or nil if the entry would
-// exceed maxEntryBytes. shared becomes the value that later calls of Validate
-// return.
+// put adds a token to the cache and returns its entry, or nil if the entry
+// would exceed maxEntryBytes. shared becomes the value that later calls of
+// Validate return.
 func (c *tokenCache) put(
 	token string, shared *claims.Claims, key jwks.Key, now time.Time,
 ) *verified {
 	if c == nil || entryBytes(token, shared) > maxEntryBytes {
 		return nil
 	}
-	// A clone, because the token may be part of a larger string, the header field,
-	// which must not stay in memory.
+	// A clone, because the token may be part of a larger string, the header
+	// field, which must not stay in memory.
 	e := &verified{token: strings.Clone(token), shared: shared, key: key}
 	shared.CopyTo(&e.user)
 	set, tag := c.place(token)

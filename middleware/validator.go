@@ -23,9 +23,9 @@ type Validator struct {
 	cache   *tokenCache       // nil if disabled
 }
 
-// New returns a validator for one Para environment and a list of API key IDs. It
-// reports every mistake in cfg at once (errors.Join). It fetches nothing: the
-// first token does, or [Validator.Warm].
+// New returns a validator for one Para environment and a list of API key IDs.
+// It reports every mistake in cfg at once (errors.Join). It fetches nothing:
+// the first token does, or [Validator.Warm].
 func New(cfg Config) (*Validator, error) {
 	clock := cfg.Now // nil for the system's
 	cfg, errs := cfg.withDefaults()
@@ -49,23 +49,24 @@ func New(cfg Config) (*Validator, error) {
 // shared with every caller that validates the same token: treat it as
 // read-only, or use an adapter, behind which each request has a copy.
 //
-// The checks follow RFC 8725. Their order makes a token cost no cryptography
-// unless its header is right and its key is known: size, three parts of
-// canonical base64url, header (strict JSON, alg on the allow-list, no crit), key
-// by kid, alg of that key, signature, payload (strict JSON, every claim of its
-// type, MaxTokenLife), aud, nbf, iat, exp, MaxTokenAge, Revoked.
+// The checks follow RFC 8725. The signature is checked only if the header is
+// valid and the key is known, so that other tokens cost no cryptography. In
+// order: size, three parts of canonical base64url, header (strict JSON, alg on
+// the allow-list, no crit), key by kid, alg of that key, signature, payload
+// (strict JSON, every claim of its type, MaxTokenLife), aud, iat, nbf, exp,
+// MaxTokenAge, Revoked.
 //
 // If the token was verified before, and its key is still in the key set, the
-// token cache answers (Config.CacheSize). It compares the whole token. Times and
-// revocation are checked each time.
+// token cache answers (Config.CacheSize). It compares the whole token. Times
+// and revocation are checked each time.
 //
-// Validate calls Para only if a key is missing, and waits for that no longer
-// than ctx.
+// Validate fetches keys from Para only if a key is missing. It waits for the
+// fetch until ctx ends.
 //
 // The codes are [ErrNoToken], [ErrMalformed], [ErrAlgorithm], [ErrUnknownKey],
-// [ErrSignature], [ErrAudience], [ErrClaims], [ErrExpired], [ErrNotYetValid] and
-// [ErrRevoked]; and [ErrKeysUnavailable] and [ErrRevocationUnknown], which mean
-// that the token could not be verified.
+// [ErrSignature], [ErrAudience], [ErrClaims], [ErrExpired], [ErrNotYetValid]
+// and [ErrRevoked]; and [ErrKeysUnavailable] and [ErrRevocationUnknown], which
+// mean that the token could not be verified.
 func (v *Validator) Validate(ctx context.Context, token string) (*claims.Claims, error) {
 	var o outcome
 	if token == "" {
@@ -80,8 +81,8 @@ func (v *Validator) Validate(ctx context.Context, token string) (*claims.Claims,
 	return o.shared, nil
 }
 
-// validate verifies a token that is not "". It returns the user also if the
-// token is too old, because ExpiredIsAnonymous checks revocation then.
+// validate verifies a token that is not "". It returns the user of an expired
+// token too, because ExpiredIsAnonymous then checks revocation.
 func (v *Validator) validate(ctx context.Context, token string) outcome {
 	if len(token) > v.cfg.MaxTokenBytes {
 		return outcome{refusal: &Error{Code: ErrMalformed, Check: CheckForm, Cause: errTooLarge}}
@@ -99,9 +100,9 @@ func (v *Validator) validate(ctx context.Context, token string) outcome {
 	return o
 }
 
-// recall returns the user of a token that was verified before with a key that is
-// still in the set. In any other case it returns nothing, and the token is
-// verified as a new one. The time is now, or later if it waited for the keys.
+// recall returns the user of a cached token if its key is still in the set.
+// Otherwise the outcome is zero, and the caller verifies the token anew. The
+// time is now, or later if it waited for the keys.
 func (v *Validator) recall(
 	ctx context.Context, token string, now time.Time,
 ) (outcome, time.Time) {
@@ -259,7 +260,7 @@ func unavailable(id string, err error) *Error {
 	return e
 }
 
-// whose tells the operator where a token with an unknown key may come from.
+// whose returns a hint about the origin of a token with an unknown key.
 func (v *Validator) whose(id string) string {
 	here := v.keys.Environment().Name
 	if other := v.foreign[id]; other != "" && other != here {
@@ -306,26 +307,27 @@ func (v *Validator) inTime(user *claims.Claims, now time.Time) *Error {
 	return nil
 }
 
-// Recheck checks again what changes with time: exp, MaxTokenAge, whether the key
-// is still in the key set, and revocation. It is for connections that outlive a
-// request, such as WebSockets and streams: call it every minute or so, and close
-// the connection if it returns an error.
+// Recheck checks again what changes with time: exp, MaxTokenAge, whether the
+// key is still in the key set, and revocation. It is for connections that
+// outlive a request, such as WebSockets and streams: call it every minute or
+// so, and close the connection if it returns an error.
 //
-// It decides by what the token said, whatever was written to user since. The
+// It uses the claims that Para signed, and ignores later changes of user. The
 // error is an [*Error] with a code of [Validator.Validate], or with
-// [ErrMisconfigured] if user does not come from a token that a validator of this
-// environment verified: nil, made by hand, or from a verification token.
+// [ErrMisconfigured] if user does not come from a token that a validator of
+// this environment verified: nil, made by hand, or from a verification token.
 func (v *Validator) Recheck(ctx context.Context, user *claims.Claims) error {
 	verified, token, err := user.Verified()
 	if err != nil || token.KeyID == "" || token.Environment != v.keys.Environment().Name {
-		return misconfigured("Recheck needs a user whose token a validator of this environment verified")
+		return misconfigured("Recheck needs a user whose token a validator of this" +
+			" environment verified")
 	}
 	key, now, refusal := v.key(ctx, token.KeyID, v.cfg.Now())
 	switch {
 	case refusal != nil:
 	case key.Thumbprint() != token.KeyThumbprint:
 		refusal = &Error{Code: ErrUnknownKey, Check: CheckKey, KeyID: token.KeyID,
-			Hint: "another key has its ID now"}
+			Hint: "the key ID now belongs to another key"}
 	default:
 		if refusal = v.notForUs(verified); refusal == nil {
 			refusal = v.inTime(verified, now)

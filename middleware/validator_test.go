@@ -451,7 +451,7 @@ func TestHangingPara(t *testing.T) {
 		t.Errorf("who waited: %v", err)
 	}
 	if _, err := v.Validate(ctx, token); err != nil {
-		t.Errorf("with keys at hand nobody waits, and no context is looked at: %v", err)
+		t.Errorf("a cached key was not used because the context had ended: %v", err)
 	}
 }
 

@@ -92,3 +92,101 @@ func ExampleOptional() {
 	// 200 Hello stranger
 	// 401 {"type":"about:blank","title":"Unauthorized","status":401}
 }
+
+// CORS middleware belongs outside the guard. A preflight request (OPTIONS) has
+// no Authorization header, so a guard outside of CORS refuses it with 401. The
+// browser then does not send the real request, and scripts cannot read any
+// refusal, because it has no Access-Control-Allow-Origin header.
+func ExampleRequire_incorrectCORSInside() {
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer para.Close()
+	validator, err := middleware.New(middleware.Config{
+		Environment: para.Environment(),
+		APIKeyIDs:   []string{para.APIKeyID()},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	// A program uses a CORS library, such as github.com/jub0bs/cors.
+	cors := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Access-Control-Allow-Origin", "https://app.example.com")
+			if r.Method == http.MethodOptions {
+				w.Header().Set("Access-Control-Allow-Headers", "authorization")
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+	api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {})
+	guard := parahttp.Require(validator)
+
+	preflight := func(name string, h http.Handler) {
+		r := httptest.NewRequest(http.MethodOptions, "/api", nil)
+		r.Header.Set("Origin", "https://app.example.com")
+		r.Header.Set("Access-Control-Request-Method", "GET")
+		r.Header.Set("Access-Control-Request-Headers", "authorization")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		fmt.Printf("%s: %d %q\n", name, w.Code, w.Header().Get("Access-Control-Allow-Origin"))
+	}
+	preflight("incorrect", guard(cors(api)))
+	preflight("correct", cors(guard(api)))
+	// Output:
+	// incorrect: 401 ""
+	// correct: 204 "https://app.example.com"
+}
+
+// A handler behind Optional must check ok. Without a token, the user is nil,
+// and the first use of a field panics.
+func ExampleOptional_incorrectWithoutOK() {
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer para.Close()
+	validator, err := middleware.New(middleware.Config{
+		Environment: para.Environment(),
+		APIKeyIDs:   []string{para.APIKeyID()},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	incorrect := func(w http.ResponseWriter, r *http.Request) {
+		user, _ := parahttp.User(r) // incorrect: ignores ok
+		fmt.Fprintln(w, "Hello", user.Identifier)
+	}
+	correct := func(w http.ResponseWriter, r *http.Request) {
+		user, ok := parahttp.User(r)
+		if !ok {
+			fmt.Fprintln(w, "Hello stranger")
+			return
+		}
+		fmt.Fprintln(w, "Hello", user.Identifier)
+	}
+
+	visit := func(name string, handler http.HandlerFunc) {
+		w := httptest.NewRecorder()
+		defer func() {
+			if recover() != nil { // a net/http server closes the connection
+				fmt.Println(name + ": panic")
+				return
+			}
+			fmt.Print(name, ": ", w.Body)
+		}()
+		parahttp.Optional(validator)(handler).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	}
+	visit("incorrect", incorrect)
+	visit("correct", correct)
+	// Output:
+	// incorrect: panic
+	// correct: Hello stranger
+}

@@ -14,21 +14,24 @@ import (
 
 // Require returns middleware that passes requests with a verified Para user to
 // the handler. It responds to every other request as [middleware.Guard.Refuse]
-// describes. Safe for concurrent use by multiple goroutines.
+// describes. Put CORS middleware outside of it, because preflight requests have
+// no token. Safe for concurrent use by multiple goroutines.
 func Require(v *middleware.Validator, opts ...middleware.Option) func(http.Handler) http.Handler {
 	return guard(middleware.Require(v, opts...))
 }
 
 // Optional returns middleware that also passes requests without a token, as
-// anonymous: claims.FromContext reports false for them. It refuses requests with
-// a token that is not good; see [middleware.ExpiredIsAnonymous].
+// anonymous: claims.FromContext reports false for them, and the handler must
+// check that. It refuses requests with an invalid token; see
+// [middleware.ExpiredIsAnonymous].
 func Optional(v *middleware.Validator, opts ...middleware.Option) func(http.Handler) http.Handler {
 	return guard(middleware.Optional(v, opts...))
 }
 
 // Allow returns middleware for a route behind Require or Optional. It passes
 // requests whose user passes all rules, without verifying the token again. It
-// responds to others as the outer guard does: 401 without a user, 403 otherwise.
+// responds to others as the outer guard does: 401 without a user, 403
+// otherwise.
 func Allow(rules ...middleware.Rule) func(http.Handler) http.Handler {
 	return guard(middleware.Authorize(rules...))
 }
