@@ -112,10 +112,11 @@ func ExampleParseEnvironment() {
 		}
 		fmt.Println(env.Name, env.URL)
 	}
-	// Output: beta https://api.beta.getpara.com/.well-known/jwks.json
+	// Output:
+	// beta https://api.beta.getpara.com/.well-known/jwks.json
 	// keys.example.com https://keys.example.com/.well-known/jwks.json
-	// localhost:8080 http://localhost:8080/.well-known/jwks.json jwks: unknown
-	// environment "production": use prod, beta, sandbox or the URL of a key set
+	// localhost:8080 http://localhost:8080/.well-known/jwks.json
+	// jwks: unknown environment "production": use prod, beta, sandbox or the URL of a key set
 }
 
 // A health endpoint reports Usable. An alert watches Stale.
@@ -177,6 +178,7 @@ func ExampleSeal() {
 
 	_, err = jwks.New(mine, jwks.Config{Initial: jwks.Sealed([]byte(exampleSet), secret)})
 	fmt.Println(err)
-	// Output: 2026-01 <nil> jwks: Initial: jwks: snapshot is not sealed: use
-	// Seal to make it, or FromBytes
+	// Output:
+	// 2026-01 <nil>
+	// jwks: Initial: jwks: snapshot is not sealed: use Seal to make it, or FromBytes
 }

@@ -22,8 +22,9 @@ const (
 )
 
 // Source is a key set that does not come from the network: a snapshot or a JWK
-// Set (RFC 7517 §5), with the environment that it belongs to. Whoever can write
-// it can sign tokens, so protect it like your program, or see [Seal].
+// Set (RFC 7517 §5), with the environment that it belongs to. Anyone who can
+// write it can make tokens that are accepted. Protect it like your program, or
+// use [Seal].
 //
 // The zero Source means no source. [New] reports the errors of a Source.
 type Source struct {

@@ -56,8 +56,8 @@ const (
 	// ErrSessionExpired means that a verification token is invalid, or that
 	// its session is over. 401.
 	ErrSessionExpired Code = "session_expired"
-	// ErrSessionUnknown means that a verification token could not be verified,
-	// because Para's REST API did not respond. 503.
+	// ErrSessionUnknown means that a verification token could not be verified
+	// with Para's REST API. 503.
 	ErrSessionUnknown Code = "session_unknown"
 	// ErrMisconfigured means that the guard was set up incorrectly. It refuses
 	// every request. 500.
@@ -115,8 +115,7 @@ type Check string
 
 // The checks, in the order in which a token goes through them.
 const (
-	// size, three parts, base64url, and the header field it came in
-	CheckForm       Check = "form"
+	CheckForm       Check = "form"       // size, parts, base64url, header field of the request
 	CheckHeader     Check = "header"     // the token's header
 	CheckKey        Check = "key"        // kid and alg
 	CheckSignature  Check = "signature"  // the signature

@@ -39,11 +39,10 @@ func ExampleNew_mistakes() {
 		Leeway:    time.Hour,
 	})
 	fmt.Println(err)
-	// Output: parajwt: APIKeyIDs[0]: this is a publishable API key, not an ID:
-	// use the API key ID, the UUID that Para's developer portal shows with the
-	// key parajwt: Leeway is 1h0m0s: at most 5m0s; synchronize the clock
-	// instead jwks: Environment is not set: use jwks.Prod, jwks.Beta or another
-	// one; there is no default
+	// Output:
+	// parajwt: APIKeyIDs[0]: this is a publishable API key, not an ID: use the API key ID, the UUID that Para's developer portal shows with the key
+	// parajwt: Leeway is 1h0m0s: at most 5m0s; synchronize the clock instead
+	// jwks: Environment is not set: use jwks.Prod, jwks.Beta or another one; there is no default
 }
 
 // Validate needs no HTTP request. It suits queue consumers and gRPC
