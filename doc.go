@@ -8,9 +8,9 @@
 // theirs.
 //
 //   - [github.com/parajwt/parajwt/middleware] has the Validator and its Config.
-//   - [github.com/parajwt/parajwt/adapters/parahttp] guards net/http handlers and
-//     every router made of them. Echo, Gin and gRPC have adapters in modules of
-//     the same repository.
+//   - [github.com/parajwt/parajwt/adapters/parahttp] guards net/http handlers
+//     and every router made of them. Echo, Gin and gRPC have adapters in modules
+//     of the same repository.
 //   - [github.com/parajwt/parajwt/claims] has the user that a handler gets.
 //   - [github.com/parajwt/parajwt/jwks] caches Para's signing keys.
 //   - [github.com/parajwt/parajwt/revocation] logs users out before their token

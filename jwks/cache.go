@@ -93,7 +93,8 @@ func New(env Environment, cfg Config, opts ...Option) (*Cache, error) {
 		first, err = c.initial()
 		errs = append(errs, err)
 	} else if cfg.Offline {
-		errs = append(errs, errors.New("jwks: Offline needs Initial: without it, there are no keys"))
+		errs = append(errs, errors.New("jwks: Offline needs Initial: "+
+			"without it, there are no keys"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

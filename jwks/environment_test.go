@@ -54,14 +54,15 @@ func TestEnvironmentURL(t *testing.T) {
 	}
 
 	for url, reason := range map[string]string{
-		"http://api.getpara.com":                  "not https",
-		"http://keys.example.com/localhost":       "not https",
-		"http://localhost.example.com":            "not https",
-		"http://localhost@example.com":            "user name",
-		"http://10.0.0.1":                         "not https",
-		"http://192.168.1.1":                      "not https",
-		"http://0.0.0.0":                          "not https",
-		"http://2130706433":                       "not https", // some resolvers read this as 127.0.0.1
+		"http://api.getpara.com":            "not https",
+		"http://keys.example.com/localhost": "not https",
+		"http://localhost.example.com":      "not https",
+		"http://localhost@example.com":      "user name",
+		"http://10.0.0.1":                   "not https",
+		"http://192.168.1.1":                "not https",
+		"http://0.0.0.0":                    "not https",
+		// Some resolvers read this as 127.0.0.1.
+		"http://2130706433":                       "not https",
 		"http://[fe80::1]":                        "not https",
 		"ftp://keys.example.com":                  "neither https nor http",
 		"file:///etc/keys.json":                   "no host",

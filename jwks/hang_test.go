@@ -34,7 +34,8 @@ func TestHangingRefresh(t *testing.T) {
 				t.Errorf("fetch %d ended after %v", i, took)
 			}
 		}
-		t.Logf("an hour of hanging refreshes: %d look-ups waited 0s, %d fetches ended after %v each", lookups, len(l.ended)-1, timeout)
+		t.Logf("an hour of hanging refreshes: %d look-ups waited 0s, %d fetches ended after %v "+
+			"each", lookups, len(l.ended)-1, timeout)
 	})
 }
 

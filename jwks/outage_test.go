@@ -200,7 +200,8 @@ func TestUnknownKeyWhileParaIsDown(t *testing.T) {
 	now.Advance(900 * time.Millisecond)
 	var ue *jwks.UnavailableError
 	if _, err := c.Key(t.Context(), "b"); !errors.As(err, &ue) || ue.RetryAfter != time.Second {
-		t.Errorf("with less than a second to go: %v", err) // Retry-After: 0 would cause a retry storm
+		// Retry-After: 0 would cause a retry storm.
+		t.Errorf("with less than a second to go: %v", err)
 	}
 	found(t, c, "a")
 	l.serves(keyA(), keyB())

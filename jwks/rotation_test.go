@@ -45,7 +45,8 @@ func TestNewKeyUnderFlood(t *testing.T) {
 		t.Fatalf("a new key took %v under a flood", took)
 	}
 	l.fetched(t, 3)
-	t.Logf("a new key under a flood of junk: accepted after %v, 1 fetch for the junk, 1 for the key", took)
+	t.Logf("a new key under a flood of junk: "+
+		"accepted after %v, 1 fetch for the junk, 1 for the key", took)
 }
 
 func TestNewKeyWithoutTraffic(t *testing.T) {

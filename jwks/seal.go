@@ -20,7 +20,8 @@ const (
 
 var (
 	errNotSealed = errors.New("jwks: snapshot is not sealed: use Seal to make it, or FromBytes")
-	errWrongSeal = errors.New("jwks: sealed snapshot was changed, or was sealed with another secret")
+	errWrongSeal = errors.New("jwks: sealed snapshot was changed, or was sealed with another " +
+		"secret")
 )
 
 // Seal authenticates a snapshot, so that it can be stored where others can
@@ -65,7 +66,8 @@ func Sealed(data, secret []byte) Source {
 
 func checkSecret(secret []byte) error {
 	if len(secret) < minSecretBytes {
-		return fmt.Errorf("jwks: secret of a sealed snapshot has %d bytes: use at least %d random bytes",
+		return fmt.Errorf("jwks: secret of a sealed snapshot has %d bytes: "+
+			"use at least %d random bytes",
 			len(secret), minSecretBytes)
 	}
 	return nil

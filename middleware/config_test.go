@@ -76,7 +76,8 @@ func TestConfigMistakes(t *testing.T) {
 			c.OtherEnvironments = []jwks.Source{
 				jwks.FromBytes([]byte(testkit.SetOf(testkit.EC(0).Named("k"))))}
 		},
-			"OtherEnvironments[0]: jwks: key set is not a snapshot and names no environment: use FromKeySet", false},
+			"OtherEnvironments[0]: jwks: key set is not a snapshot and names no environment: " +
+				"use FromKeySet", false},
 		{"initial keys that are none", func(c *middleware.Config) {
 			c.Keys.Initial = jwks.FromKeySet(jwks.Prod, []byte(`{"keys":[]}`))
 		},
@@ -101,7 +102,8 @@ func TestConfigMistakes(t *testing.T) {
 
 	t.Run("all at once", func(t *testing.T) {
 		messages = append(messages, "APIKeyIDs[2] is blank", "APIKeyIDs[3] has white space",
-			"APIKeyIDs[4]: this is a publishable API key, not an ID: use the API key ID, the UUID that",
+			"APIKeyIDs[4]: this is a publishable API key, not an ID: "+
+				"use the API key ID, the UUID that",
 			"APIKeyIDs[5]: this", "APIKeyIDs[6]: this", "APIKeyIDs[7]: this is a publ",
 			"APIKeyIDs[8]: this is a secret API key", "APIKeyIDs[9]: this is a secret API key",
 			"APIKeyIDs[10]: this is a publishable", "APIKeyIDs[11]: this is a webhook secret")

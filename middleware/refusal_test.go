@@ -69,29 +69,34 @@ func TestWhatARefusalTells(t *testing.T) {
 		{"another alg than the key's", token(paratest.WithHeader("alg", "ES256")),
 			`parajwt: algorithm not allowed (kid "K"): alg is not the algorithm of its key`, false},
 		{"unknown kid", token(paratest.UnknownKey("x")),
-			`parajwt: unknown key (kid "x"); the key set of "paratest" has no such key: does the client use another Para environment, or is the token forged?`, false},
+			`parajwt: unknown key (kid "x"); the key set of "paratest" has no such key: ` +
+				`does the client use another Para environment, or is the token forged?`, false},
 		{"valid for longer than MaxTokenLife", token(paratest.Lived(0,
 			31*24*time.Hour+time.Second)),
-			`parajwt: unacceptable claims (kid "K"); exp is 744h0m1s after iat, and MaxTokenLife is 744h0m0s`, true},
+			`parajwt: unacceptable claims (kid "K"); ` +
+				`exp is 744h0m1s after iat, and MaxTokenLife is 744h0m0s`, true},
 		{"bad signature", token(paratest.BadSignature()), `parajwt: wrong signature (kid "K")`,
 			false},
 		{"payload is no JSON", shared().SignRaw(header, "x"),
 			`parajwt: malformed token (kid "K"): claims: payload: unexpected character at byte 0`,
 			true},
 		{"name in another case", token(paratest.With("EXP", 1)),
-			`parajwt: malformed token (kid "K"): claims: payload: name differs from exp only in case at byte 7`, true},
+			`parajwt: malformed token (kid "K"): claims: payload: ` +
+				`name differs from exp only in case at byte 7`, true},
 		{"no exp", token(paratest.With("exp", nil)),
 			`parajwt: unacceptable claims (kid "K"): claims: exp: missing`, true},
 		{"aud of another type", token(paratest.With("aud", 1)),
 			`parajwt: token is for another app (kid "K"): claims: aud: not a string`, true},
 		{"for another app", token(paratest.ForApp("x")),
-			`parajwt: token is for another app (kid "K"); its aud is ["x"], which is not in APIKeyIDs`, true},
+			`parajwt: token is for another app (kid "K"); ` +
+				`its aud is ["x"], which is not in APIKeyIDs`, true},
 		{"expired", token(paratest.Expired()),
 			`parajwt: token expired (kid "K"); it expired 1h0m0s ago`, true},
 		{"older than MaxTokenAge", token(paratest.Lived(-2*time.Hour, 24*time.Hour)),
 			`parajwt: token expired (kid "K"); it is older than MaxTokenAge`, true},
 		{"issued in the future", token(paratest.Lived(time.Hour, time.Hour)),
-			`parajwt: token not yet valid (kid "K"); its iat is 1h0m0s in the future: check the clocks`, true},
+			`parajwt: token not yet valid (kid "K"); its iat is 1h0m0s in the future: ` +
+				`check the clocks`, true},
 		{"nbf in the future", token(paratest.With("nbf", noon.Add(time.Minute).Unix())),
 			`parajwt: token not yet valid (kid "K"); its nbf is 1m0s in the future`, true},
 	} {
@@ -124,7 +129,8 @@ func TestWhatARefusalTells(t *testing.T) {
 	t.Run("keys unavailable", func(t *testing.T) {
 		_, err := keyless.Validate(t.Context(), token())
 		tells(t, err,
-			`parajwt: keys unavailable (kid "K"): jwks: keys are unavailable: key set's server answered 404`, false, time.Second)
+			`parajwt: keys unavailable (kid "K"): jwks: keys are unavailable: `+
+				`key set's server answered 404`, false, time.Second)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		waiting := newValidator(t, middleware.Config{
@@ -160,7 +166,8 @@ func TestWhatARefusalTells(t *testing.T) {
 	}{
 		{"no header", middleware.Require(v), request(""), "parajwt: no token", false, 0},
 		{"two headers", middleware.Require(v), headers("Authorization", "Bearer a", "Bearer b"),
-			"parajwt: malformed token: the header field that carries the token is present more than once", false, 0},
+			"parajwt: malformed token: the header field that carries the token is present more " +
+				"than once", false, 0},
 		{"another scheme", middleware.Require(v), headers("Authorization", "Basic eA=="),
 			"parajwt: malformed token: the Authorization header is not a Bearer token", false, 0},
 		{"the scheme alone", middleware.Require(v), headers("Authorization", "Bearer"),
@@ -214,20 +221,25 @@ func TestWhatARefusalTells(t *testing.T) {
 			"parajwt: session unknown: the TokenVerifier returned neither a user nor an error",
 			false, time.Second},
 		{"two verification tokens", middleware.Require(v, sessions), headers("X-Token", "a", "b"),
-			"parajwt: malformed token: the header field that carries the token is present more than once", false, 0},
+			"parajwt: malformed token: the header field that carries the token is present more " +
+				"than once", false, 0},
 		{"no validator", middleware.Require(nil, nil), request(token()),
-			"parajwt: middleware misconfigured: the Validator was not made by New: check the error of New", false, 0},
+			"parajwt: middleware misconfigured: the Validator was not made by New: " +
+				"check the error of New", false, 0},
 		{"a nil option", middleware.Require(v, nil), request(token()),
 			"parajwt: middleware misconfigured: an Option is nil", false, 0},
 		{"a nil source", middleware.Require(v, middleware.TokenFrom(nil)), request(token()),
-			"parajwt: middleware misconfigured: TokenFrom needs at least one source and no nil source", false, 0},
+			"parajwt: middleware misconfigured: " +
+				"TokenFrom needs at least one source and no nil source", false, 0},
 		{"no rule", middleware.Require(v, middleware.Allow()), request(token()),
-			"parajwt: middleware misconfigured: Allow needs at least one rule and no nil rule", false, 0},
+			"parajwt: middleware misconfigured: " +
+				"Allow needs at least one rule and no nil rule", false, 0},
 		{"no answer", middleware.Require(v, middleware.OnRefusal(nil)), request(token()),
 			"parajwt: middleware misconfigured: OnRefusal needs a function", false, 0},
 		{"no verifier", middleware.Require(v, middleware.AcceptVerificationTokensWithoutUserID(nil,
 			nil)), request(token()),
-			"parajwt: middleware misconfigured: AcceptVerificationTokensWithoutUserID needs a verifier and a source", false, 0},
+			"parajwt: middleware misconfigured: " +
+				"AcceptVerificationTokensWithoutUserID needs a verifier and a source", false, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, err := test.guard.Check(test.r)

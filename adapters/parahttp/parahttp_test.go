@@ -110,7 +110,8 @@ func TestGroups(t *testing.T) {
 		{"/api/admin/7", "", 401},
 		{"/api/admin/7", email, 403},
 		{"/api/admin/7", phone, 200},
-		{"/api/admin/none/such", "", 401}, // an unknown route is not disclosed to an anonymous client
+		// An anonymous client does not learn which routes exist.
+		{"/api/admin/none/such", "", 401},
 		{"/elsewhere", "", 404},
 	} {
 		if w := get(root, test.path, test.token); w.Code != test.status {
