@@ -222,7 +222,7 @@ func TestDefaultClient(t *testing.T) {
 	t.Cleanup(secure.Close)
 	_, err := (&lab{url: secure.URL}).cache(t, jwks.Config{}).Key(t.Context(), "a")
 	if !errors.Is(err, jwks.ErrUnavailable) || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a certificate that nobody vouches for: %v", err)
+		t.Errorf("a certificate of an unknown issuer: %v", err)
 	}
 	found(t, (&lab{url: secure.URL, client: secure.Client()}).cache(t, jwks.Config{}), "a")
 }

@@ -74,7 +74,7 @@ func ExampleValidator_Validate() {
 		case errors.Is(err, middleware.ErrExpired):
 			fmt.Println("please log in again")
 		case err != nil:
-			fmt.Println("go away")
+			fmt.Println("access denied")
 		default:
 			fmt.Println("hello", user.Email,
 				user.OwnsAddress("0x9DD3824f045c77bc369485e8f1dd6b452b6be617"))
@@ -83,7 +83,7 @@ func ExampleValidator_Validate() {
 	// Output:
 	// hello email@example.com true
 	// please log in again
-	// go away
+	// access denied
 }
 
 // ask sends a request to a handler behind a guard with these options, and
@@ -195,10 +195,10 @@ func ExampleOnRefusal() {
 		w.WriteHeader(status)
 	})
 
-	ask("nobody:", func(*http.Request) {}, option)
+	ask("no token:", func(*http.Request) {}, option)
 	ask("junk:", func(r *http.Request) { r.Header.Set("Authorization", "Bearer junk") }, option)
 	// Output:
-	// nobody: 303
+	// no token: 303
 	// junk: 401
 }
 

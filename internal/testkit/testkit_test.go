@@ -15,13 +15,13 @@ import (
 func TestLeaksFindsEveryForm(t *testing.T) {
 	const secret = "canary"
 	for name, text := range map[string]string{
-		"plain":     "x canary x",
-		"any case":  "CanARY",
-		"hex":       hex.EncodeToString([]byte(secret)),
-		"HEX":       fmt.Sprintf("%X", secret),
-		"base64":    base64.StdEncoding.EncodeToString([]byte(secret)),
-		"bytes":     fmt.Sprint([]byte(secret)),
-		"% x":       fmt.Sprintf("% x", secret),
+		"plain":    "x canary x",
+		"any case": "CanARY",
+		"hex":      hex.EncodeToString([]byte(secret)),
+		"HEX":      fmt.Sprintf("%X", secret),
+		"base64":   base64.StdEncoding.EncodeToString([]byte(secret)),
+		"bytes":    fmt.Sprint([]byte(secret)),
+		"% x":      fmt.Sprintf("% x", secret),
 	} {
 		if testkit.Leaks(text, "other", secret) == nil {
 			t.Errorf("%s: not found in %q", name, text)
