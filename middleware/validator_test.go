@@ -169,7 +169,8 @@ func TestOtherEnvironments(t *testing.T) {
 			`the key is known from Para's environment "beta"`},
 		{"of nobody", prod.Token(user, paratest.UnknownKey("nobody")),
 			`the key set of "prod" has no such key`},
-		{"of an environment that is not in OtherEnvironments", prod.Token(user, paratest.OtherEnvironment()),
+		{"of an environment that is not in OtherEnvironments",
+			prod.Token(user, paratest.OtherEnvironment()),
 			`the key set of "prod" has no such key`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
