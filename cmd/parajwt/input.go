@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/parajwt/parajwt/internal/parakey"
 	"github.com/parajwt/parajwt/middleware"
@@ -130,10 +131,12 @@ func find(text string) (input, error) {
 		in.Note = `a server refuses this request: the header lacks "Bearer " before the token`
 	case strings.EqualFold(scheme[0], "bearer"):
 		// The validator gets what a server would get.
-		in.token = strings.Join(scheme[1:], " ") + f.token
-		if strings.ContainsAny(text[f.start-1:f.start], " \t\r\n") {
-			in.token = strings.Join(scheme[1:], " ") + " " + f.token
+		value := text[:f.start]
+		if m := authValue.FindStringSubmatch(value); m != nil {
+			value = m[1]
 		}
+		value = strings.TrimLeftFunc(value, unicode.IsSpace)[len("bearer"):]
+		in.token = strings.TrimLeftFunc(value, unicode.IsSpace) + f.token
 	default:
 		in.Note = fmt.Sprintf(
 			"a server refuses this request: the scheme is %.20q and must be Bearer", scheme[0],

@@ -144,6 +144,7 @@ func FuzzFind(f *testing.F) {
 	f.Add(`{"token":"eyJhbGciOiJub25lIn0.e30."}`)
 	f.Add("Bearer Bearer eyJhbGciOiJub25lIn0.e30.…")
 	f.Add("Bearer Bearer:eyJhbGciOiJub25lIn0.")
+	f.Add("Bearer Beare:eyJhbG\v\v\v\xd0\xe0:eyJhbGciOiJub25lIn0.")
 	f.Fuzz(func(t *testing.T, text string) {
 		in, err := find(text)
 		if err != nil {
