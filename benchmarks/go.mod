@@ -16,12 +16,12 @@ require (
 	github.com/labstack/echo/v5 v5.3.1
 	github.com/lestrrat-go/jwx/v2 v2.1.7
 	github.com/maypok86/otter/v2 v2.4.0
-	github.com/parajwt/parajwt v0.0.0
-	github.com/parajwt/parajwt/adapters/paraecho v0.0.0
-	github.com/parajwt/parajwt/adapters/paraecho5 v0.0.0
-	github.com/parajwt/parajwt/adapters/paragin v0.0.0
-	github.com/parajwt/parajwt/adapters/paragrpc v0.0.0
-	github.com/parajwt/parajwt/observe/paraotel v0.0.0
+	github.com/parajwt/parajwt v0.1.0
+	github.com/parajwt/parajwt/adapters/paraecho v0.1.0
+	github.com/parajwt/parajwt/adapters/paraecho5 v0.1.0
+	github.com/parajwt/parajwt/adapters/paragin v0.1.0
+	github.com/parajwt/parajwt/adapters/paragrpc v0.1.0
+	github.com/parajwt/parajwt/observe/paraotel v0.1.0
 	github.com/redis/go-redis/v9 v9.17.2
 	github.com/redis/rueidis v1.0.70
 	go.opentelemetry.io/otel/sdk/metric v1.46.0

@@ -5,9 +5,9 @@ go 1.25.0
 require (
 	github.com/gin-gonic/gin v1.12.0
 	github.com/labstack/echo/v4 v4.16.0
-	github.com/parajwt/parajwt v0.0.0
-	github.com/parajwt/parajwt/adapters/paraecho v0.0.0
-	github.com/parajwt/parajwt/adapters/paragin v0.0.0
+	github.com/parajwt/parajwt v0.1.0
+	github.com/parajwt/parajwt/adapters/paraecho v0.1.0
+	github.com/parajwt/parajwt/adapters/paragin v0.1.0
 )
 
 require (

@@ -6,9 +6,9 @@ require (
 	github.com/alicebob/miniredis/v2 v2.36.0
 	github.com/gin-gonic/gin v1.12.0
 	github.com/labstack/echo/v4 v4.16.0
-	github.com/parajwt/parajwt v0.0.0
-	github.com/parajwt/parajwt/adapters/paraecho v0.0.0
-	github.com/parajwt/parajwt/adapters/paragin v0.0.0
+	github.com/parajwt/parajwt v0.1.0
+	github.com/parajwt/parajwt/adapters/paraecho v0.1.0
+	github.com/parajwt/parajwt/adapters/paragin v0.1.0
 	github.com/redis/go-redis/v9 v9.17.2
 )
 

@@ -9,11 +9,11 @@ require (
 	github.com/jackc/pgx/v5 v5.9.0
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/labstack/echo/v5 v5.3.1
-	github.com/parajwt/parajwt v0.0.0
-	github.com/parajwt/parajwt/adapters/paraecho v0.0.0
-	github.com/parajwt/parajwt/adapters/paraecho5 v0.0.0
-	github.com/parajwt/parajwt/adapters/paragin v0.0.0
-	github.com/parajwt/parajwt/adapters/paragrpc v0.0.0
+	github.com/parajwt/parajwt v0.1.0
+	github.com/parajwt/parajwt/adapters/paraecho v0.1.0
+	github.com/parajwt/parajwt/adapters/paraecho5 v0.1.0
+	github.com/parajwt/parajwt/adapters/paragin v0.1.0
+	github.com/parajwt/parajwt/adapters/paragrpc v0.1.0
 	github.com/redis/go-redis/v9 v9.17.2
 	github.com/redis/rueidis v1.0.70
 	google.golang.org/grpc v1.84.0

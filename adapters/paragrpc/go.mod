@@ -3,7 +3,7 @@ module github.com/parajwt/parajwt/adapters/paragrpc
 go 1.25.0
 
 require (
-	github.com/parajwt/parajwt v0.0.0
+	github.com/parajwt/parajwt v0.1.0
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260706201446-f0a921348800
 	google.golang.org/grpc v1.84.0
 	google.golang.org/protobuf v1.36.11

@@ -3,7 +3,7 @@ module github.com/parajwt/parajwt/cmd/parajwt-gateway
 go 1.25.0
 
 require (
-	github.com/parajwt/parajwt v0.0.0
+	github.com/parajwt/parajwt v0.1.0
 	github.com/redis/go-redis/v9 v9.17.2
 )
 

@@ -10,7 +10,7 @@ require (
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/gofiber/fiber/v3 v3.1.0
 	github.com/oapi-codegen/nethttp-middleware v1.3.1
-	github.com/parajwt/parajwt v0.0.0
+	github.com/parajwt/parajwt v0.1.0
 	google.golang.org/protobuf v1.36.11
 )
 

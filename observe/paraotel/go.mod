@@ -3,7 +3,7 @@ module github.com/parajwt/parajwt/observe/paraotel
 go 1.25.0
 
 require (
-	github.com/parajwt/parajwt v0.0.0
+	github.com/parajwt/parajwt v0.1.0
 	github.com/prometheus/client_golang v1.24.1
 	github.com/prometheus/client_model v0.6.2
 	github.com/prometheus/common v0.70.1
