@@ -15,7 +15,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Every server answers every token for the right user, and no other request.
+// TestServers checks that every server answers each token with the right user,
+// and refuses every other request.
 func TestServers(t *testing.T) {
 	f, err := fixture.New()
 	if err != nil {

@@ -16,23 +16,25 @@ import (
 	"time"
 )
 
-// Load is what one server is sent: requests with these tokens in turn, over keep-alive connections,
-// each with one request at a time.
+// Load is the load on one server. The tokens take turns, over keep-alive
+// connections that each have one request in flight.
 type Load struct {
 	Tokens      []string
-	Users       []string // what the answer to each must be; nil when all get the same
+	Users       []string // the expected answers; nil if all are the same
 	Connections int
 	Duration    time.Duration
 }
 
-// Rate is what a server made of it.
+// Rate is the result of a load.
 type Rate struct {
 	PerSecond float64
-	// ServerCPU is the server's CPU time per request, or 0 where it cannot be read (not Linux).
+	// ServerCPU is the server's CPU time per request. It is 0 if the system is
+	// not Linux.
 	ServerCPU time.Duration
 }
 
-// Run loads a server. Any answer but a 200 for the right user is an error.
+// Run loads a server. It returns an error if any answer is not a 200 for the
+// right user.
 func (l Load) Run(s *Server) (Rate, error) {
 	requests := make([][]byte, len(l.Tokens))
 	for i, token := range l.Tokens {
@@ -69,8 +71,9 @@ func (l Load) Run(s *Server) (Rate, error) {
 	}, nil
 }
 
-// connection sends one request after the other. The first answer is read as HTTP, and tells how long all
-// others are: they differ in the date and the user only, whose length is fixed.
+// connection sends requests one after another. It parses the first answer as
+// HTTP and takes the length of the others from it. The answers differ only in
+// the date and the user, which have a fixed length.
 func (l Load) connection(addr string, requests [][]byte, first int, stop *atomic.Bool) (int, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -100,7 +103,7 @@ func (l Load) connection(addr string, requests [][]byte, first int, stop *atomic
 		if _, err := conn.Write(requests[i]); err != nil {
 			return n, err
 		}
-		// The status comes first: an answer that is not a 200 has another length.
+		// Check the status first: an answer other than 200 has another length.
 		const status = len("HTTP/1.1 ")
 		got, err := io.ReadAtLeast(conn, buf, status+3)
 		if err == nil && string(buf[status:status+3]) != "200" {
@@ -130,14 +133,14 @@ func (l Load) right(i int, status string, body []byte) error {
 	return nil
 }
 
-// cpuTime reads the CPU time that a process has used, in user and kernel mode: fields 14 and 15 of
-// proc_pid_stat(5), in hundredths of a second.
+// cpuTime returns the CPU time of a process in user and kernel mode: fields 14
+// and 15 of proc_pid_stat(5), in hundredths of a second.
 func cpuTime(pid int) time.Duration {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0
 	}
-	// The second field is a name in parentheses, which may hold anything.
+	// The second field is a name in parentheses, which may contain any byte.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 13 {
 		return 0

@@ -1,5 +1,5 @@
-// Package e2e measures whole requests: a server in a process of its own, and a client that does as little
-// as it can, because both share the machine.
+// Package e2e measures whole requests. The server runs in its own process. The
+// client does little work, because it shares the machine with the server.
 package e2e
 
 import (
@@ -19,10 +19,12 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/peers"
 )
 
-// Bare is the server without any check: the most that the machine can do.
+// Bare is the server without authentication. It is the upper limit of the
+// machine.
 const Bare = "bare handler"
 
-// Servers returns what is measured, [Bare] first and ours next, each by the name of its library.
+// Servers returns the measured servers, named by library: [Bare], then parajwt,
+// then the others.
 func Servers() []peers.Library {
 	bare := peers.Library{Name: Bare, Handler: func(context.Context, peers.Setup) (http.Handler, error) {
 		id := fixture.UserID(0)
@@ -37,14 +39,14 @@ func Servers() []peers.Library {
 	return servers
 }
 
-// order is what a server process is told.
+// order is what a server process receives in its environment.
 type order struct {
 	Name  string
 	Setup peers.Setup
 }
 
-// ServeIfAsked turns this process into a server, if [Start] started it to be one, and then does not
-// return. A program that calls Start calls it first.
+// ServeIfAsked runs a server if [Start] started this process. It then does not
+// return. A program that calls Start must call it first.
 func ServeIfAsked() {
 	text, asked := os.LookupEnv(environment)
 	if !asked {
@@ -80,10 +82,10 @@ func serve(text string) error {
 		}
 		fmt.Println(listener.Addr())
 		go http.Serve(listener, mux)
-		io.Copy(io.Discard, os.Stdin) // until the client is gone
+		io.Copy(io.Discard, os.Stdin) // until the client has ended
 		return nil
 	}
-	return errors.New("no library is called " + o.Name)
+	return errors.New("unknown library: " + o.Name)
 }
 
 // Server is a running server process.
@@ -94,7 +96,7 @@ type Server struct {
 	alive   io.Closer
 }
 
-// Start starts this very program as a server for one library.
+// Start starts this program again, as a server for one library.
 func Start(lib peers.Library, s peers.Setup) (*Server, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -128,7 +130,7 @@ func Start(lib peers.Library, s peers.Setup) (*Server, error) {
 	return server, nil
 }
 
-// Close ends the server process.
+// Close stops the server process.
 func (s *Server) Close() error {
 	s.alive.Close()
 	return s.process.Wait()

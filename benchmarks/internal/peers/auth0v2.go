@@ -13,11 +13,11 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
 )
 
-// Validate is what Auth0's two versions ask of custom claims.
+// Validate implements the interface for custom claims of both Auth0 versions.
 func (c *Claims) Validate(context.Context) error { return nil }
 
-// auth0v2 is go-jwt-middleware/v2 as its README and its JWKS example have it: a CachingProvider, a
-// validator with custom claims. It insists on an issuer.
+// auth0v2 sets up go-jwt-middleware/v2 as in its README and its JWKS example: a
+// CachingProvider and a validator with custom claims. It requires an issuer.
 func auth0v2() Library {
 	setUp := func(s Setup) (*validator.Validator, error) {
 		issuer, err := url.Parse(fixture.Issuer)

@@ -12,8 +12,8 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
 )
 
-// auth0v3 is go-jwt-middleware/v3 as its README has it: a CachingProvider, a validator with custom
-// claims. It insists on an issuer.
+// auth0v3 sets up go-jwt-middleware/v3 as in its README: a CachingProvider and
+// a validator with custom claims. It requires an issuer.
 func auth0v3() Library {
 	setUp := func(s Setup) (*validator.Validator, error) {
 		issuer, err := url.Parse(fixture.Issuer)

@@ -15,9 +15,10 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
 )
 
-// clerk is clerk-sdk-go/v2. Bare, as its documentation has it for manual verification: Decode to learn the
-// kid, the key from a store of one's own, Verify. Over HTTP, its RequireHeaderAuthorization, which
-// does the same. An empty ProxyURL makes it accept tokens without iss. It checks no aud; the caller does.
+// clerk sets up clerk-sdk-go/v2 as in its documentation of manual verification:
+// Decode for the kid, the key from the caller's store, Verify. Over HTTP it
+// uses RequireHeaderAuthorization, which does the same. An empty ProxyURL makes
+// it accept tokens without iss. It does not check aud, so this adapter does.
 func clerk() Library {
 	client := func(s Setup) *jwks.Client {
 		config := &clerksdk.ClientConfig{}

@@ -12,9 +12,10 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
 )
 
-// goJOSE is go-jose as its examples have it: ParseSigned with the algorithms allowed, Claims with the key
-// set, Validate. It has no remote key set; it gets one that is fetched once and kept, which costs
-// it nothing. The claims are decoded in one go instead of two.
+// goJOSE sets up go-jose as in its examples: ParseSigned with the allowed
+// algorithms, Claims with the key set, Validate. It has no remote key set, so
+// it gets one that is fetched once, without cost. All claims are decoded in one
+// call instead of two.
 func goJOSE() Library {
 	type claims struct {
 		jwt.Claims

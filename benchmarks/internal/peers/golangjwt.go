@@ -9,8 +9,9 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
 )
 
-// golangJWT is golang-jwt with keyfunc, whose README is followed: NewDefaultCtx, then ParseWithClaims with
-// the Keyfunc. It fetches in New and then once an hour.
+// golangJWT sets up golang-jwt with keyfunc as in the README of keyfunc:
+// NewDefaultCtx, then ParseWithClaims with the Keyfunc. It fetches the key set
+// in New and then once an hour.
 func golangJWT() Library {
 	type claims struct {
 		jwt.RegisteredClaims

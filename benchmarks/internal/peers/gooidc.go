@@ -8,8 +8,9 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
 )
 
-// goOIDC is go-oidc's verifier over a RemoteKeySet, as its documentation has it for providers without
-// discovery. SkipIssuerCheck, because Para's tokens have no iss. It fetches with the first token.
+// goOIDC sets up go-oidc's verifier over a RemoteKeySet, as documented for
+// providers without discovery. It fetches the key set with the first token.
+// SkipIssuerCheck is set because Para's tokens have no iss.
 func goOIDC() Library {
 	return Library{
 		Name:    "go-oidc v3 RemoteKeySet",

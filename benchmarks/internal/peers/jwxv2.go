@@ -12,8 +12,8 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
 )
 
-// jwxv2 is jwx/v2 as its documentation has it: a jwk.Cache, seen through a CachedSet, and jwt.Parse with
-// that, the audience, and the data claim typed.
+// jwxv2 sets up jwx/v2 as in its documentation: a jwk.Cache behind a CachedSet,
+// and jwt.Parse with that set, the audience and a typed data claim.
 func jwxv2() Library {
 	setUp := func(ctx context.Context, s Setup) (Verify, error) {
 		cache := jwk.NewCache(ctx)
@@ -60,7 +60,7 @@ func jwxv2() Library {
 
 type userKey struct{}
 
-// byHand is the least middleware one writes around a library that has none.
+// byHand is a minimal middleware for a library that has none.
 func byHand(verify Verify, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")

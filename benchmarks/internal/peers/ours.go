@@ -12,8 +12,9 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// Ours is this repository's library: with its cache of verified tokens as it comes, or without, so that
-// every token is a new one to it. Peers have no such cache and are compared with the latter.
+// Ours returns parajwt, with its default cache of verified tokens or without a
+// cache. The other libraries have no such cache. They are compared with parajwt
+// without a cache, which verifies every token anew.
 func Ours(cache bool) Library {
 	size, name := -1, "parajwt, every token new"
 	if cache {
@@ -52,7 +53,8 @@ func Ours(cache bool) Library {
 	}
 }
 
-// Validator returns our validator with the key set fetched. It closes with ctx.
+// Validator returns a validator with the key set fetched. It is closed when ctx
+// ends.
 func Validator(ctx context.Context, s Setup, cacheSize int) (*middleware.Validator, error) {
 	v, err := middleware.New(middleware.Config{
 		Environment: jwks.Environment{Name: "benchmark", URL: s.keySetURL()},

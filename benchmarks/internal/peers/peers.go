@@ -1,5 +1,6 @@
-// Package peers holds one adapter per library: each set up as its own documentation says, and each made to
-// do the same work, which is to check signature, exp and aud, and to read the claims into types.
+// Package peers holds one adapter for each library, set up as its documentation
+// says. All adapters do the same work: they check signature, exp and aud, and
+// decode the claims into types.
 package peers
 
 import (
@@ -9,19 +10,20 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
 )
 
-// Setup is what every library is told.
+// Setup is the configuration that every library receives.
 type Setup struct {
-	BaseURL string // of the loopback server with the key set
-	Alg     string // of the tokens to come, for libraries that must be told one
+	BaseURL string // of the loopback server of the key set
+	Alg     string // of the tokens, for libraries that require an algorithm
 }
 
 func (s Setup) keySetURL() string { return s.BaseURL + fixture.WellKnown }
 
-// Verify verifies a token and returns what its claims say.
+// Verify verifies a token and returns its user.
 type Verify func(ctx context.Context, token string) (User, error)
 
-// User is the part of the claims that tests compare. It is copied from the library's typed claims, so an
-// adapter that did not fill them in would fail.
+// User is the part of the claims that tests compare. It is copied from the
+// library's typed claims, so the tests fail for an adapter that does not decode
+// them.
 type User struct {
 	ID, AuthType, LastAddress string
 	Wallets                   int
@@ -29,23 +31,25 @@ type User struct {
 
 // Library is one library, or one way to use it.
 type Library struct {
-	Name    string   // as tables show it
-	Modules []string // whose versions a report names
+	Name    string   // in tables
+	Modules []string // the report lists their versions
 	Ours    bool
-	// Issuer is the iss that tokens must carry, for libraries that cannot do without one.
+	// Issuer is the iss of the tokens, for libraries that require one.
 	Issuer string
-	// New sets the library up and fetches the key set. What it starts ends with ctx.
+	// New sets up the library and fetches the key set. Its goroutines end with
+	// ctx.
 	New func(ctx context.Context, s Setup) (Verify, error)
-	// Handler guards a handler that answers with [Answer]; nil where the library is not measured over HTTP.
+	// Handler guards a handler that answers with [Answer]. It is nil if the
+	// library is not measured over HTTP.
 	Handler func(ctx context.Context, s Setup) (http.Handler, error)
 }
 
-// All returns the libraries, ours first.
+// All returns the libraries, parajwt first.
 func All() []Library {
 	return []Library{Ours(false), golangJWT(), goJOSE(), goOIDC(), auth0v2(), jwxv2(), clerk(), auth0v3()}
 }
 
-// Answer is what all handlers under measurement send: the user's ID.
+// Answer writes the user's ID. Every measured handler answers with it.
 func Answer(w http.ResponseWriter, userID string) { w.Write([]byte(userID)) }
 
 // Claims is the payload of a Para token, for libraries that decode into the caller's type.

@@ -11,7 +11,8 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
 )
 
-// A library that lets bad tokens through, or leaves claims out, would win for the wrong reason.
+// TestLibrariesDoTheWork checks that every library refuses bad tokens and
+// decodes all claims. A library that does less would seem faster.
 func TestLibrariesDoTheWork(t *testing.T) {
 	f, err := fixture.New()
 	if err != nil {
@@ -46,7 +47,7 @@ func TestLibrariesDoTheWork(t *testing.T) {
 				for n := range 3 {
 					id := fixture.UserID(n)
 					token := f.Token(fixture.Spec{Alg: alg, UserID: id, Issuer: lib.Issuer})
-					for range 2 { // the second time it may be remembered
+					for range 2 { // the second time it may be cached
 						want := User{ID: id, AuthType: "email", LastAddress: fixture.SolanaAddress, Wallets: 2}
 						if got, err := verify(ctx, token); err != nil || got != want {
 							t.Fatalf("good token: got %+v, %v, want %+v", got, err, want)
@@ -76,7 +77,7 @@ func TestLibrariesDoTheWork(t *testing.T) {
 	}
 }
 
-// bad returns the tokens that every library must refuse for its figures to count.
+// bad returns the tokens that every library must refuse.
 func bad(f, stranger *fixture.Fixture, alg, issuer string) map[string]string {
 	spec := fixture.Spec{Alg: alg, UserID: fixture.UserID(0), Issuer: issuer}
 	good := f.Token(spec)

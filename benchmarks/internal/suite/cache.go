@@ -15,14 +15,14 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// remembered is the least that a cache of verified tokens holds.
+// remembered is the minimal entry of a cache of verified tokens.
 type remembered struct {
 	user    string
 	expires time.Time
 }
 
-// Caches are general-purpose caches in the place of ours: one look-up of a live token and a check of its exp
-// against the clock. What else our validator does on a hit, they do not.
+// Caches measures general-purpose caches: one look-up of a live token, and a
+// check of its exp against the clock. The validator does more on a hit.
 func (s *Suite) Caches() ([]Row, error) {
 	tokens := s.Tokens(fixture.RS256, "")
 	entry := &remembered{expires: time.Now().Add(24 * time.Hour)}
@@ -59,24 +59,26 @@ func (s *Suite) Caches() ([]Row, error) {
 	}, nil
 }
 
-// Traffic says how many distinct tokens there are, how many requests come, and how many tokens are
-// remembered. Popularity falls off as Zipf's law has it: the nth token is asked for about 1/n as often as the
-// first.
+// Traffic describes the number of distinct tokens, the number of requests, and
+// the capacity of the cache in tokens. The popularity of tokens follows Zipf's
+// law: the nth token is requested about 1/n as often as the first.
 type Traffic struct {
 	Tokens, Requests, Capacity int
 	Skew                       float64
 }
 
-// HitRatios is what share of the requests met a remembered token, in the second half of the traffic.
+// HitRatios is the share of requests whose token was cached, in the second half
+// of the traffic.
 type HitRatios struct {
 	Traffic
 	Ours, Otter, LRU float64
-	// Best is the share of the requests that are for the most popular tokens, as many as fit: what a cache
-	// that knew the future popularity of every token, and kept those for good, would have.
+	// Best is the share of requests for the Capacity most popular tokens. A
+	// cache that always kept these tokens would have this ratio.
 	Best float64
 }
 
-// Zipf sends the same traffic through our validator, otter and an LRU list.
+// Zipf sends the same traffic through parajwt's validator, otter and an LRU
+// list.
 func (s *Suite) Zipf(t Traffic) (HitRatios, error) {
 	ratios := HitRatios{Traffic: t}
 	v, err := peers.Validator(s.ctx, s.setup(fixture.ES256), t.Capacity)
@@ -92,8 +94,9 @@ func (s *Suite) Zipf(t Traffic) (HitRatios, error) {
 		return ratios, err
 	}
 
-	// Tokens are short and their text is made on the way: kept are the signatures, of tokens that come at
-	// all. Which users we returned tells whether it was a hit: a remembered token returns the same one.
+	// The text of a token is made when it is needed. Only the signatures of
+	// requested tokens are kept. A hit is recognised by the returned pointer: a
+	// cached token returns the same claims as before.
 	signatures := make([]string, t.Tokens)
 	users := make([]weak.Pointer[claims.Claims], t.Tokens)
 	private := s.fixture.Key(fixture.ES256).Private
@@ -122,7 +125,7 @@ func (s *Suite) Zipf(t Traffic) (HitRatios, error) {
 			l.Add(id, struct{}{})
 		}
 		if n < t.Requests/2 {
-			continue // filling up
+			continue // the caches are filling
 		}
 		counted++
 		ours += one(hit)
@@ -134,7 +137,8 @@ func (s *Suite) Zipf(t Traffic) (HitRatios, error) {
 	return ratios, nil
 }
 
-// best sums the popularity of the Capacity most popular tokens; the nth has (n+1)^-Skew of it.
+// best returns the popularity of the Capacity most popular tokens. The nth
+// token has a weight of (n+1)^-Skew.
 func (t Traffic) best() float64 {
 	var top, all float64
 	for n := range t.Tokens {

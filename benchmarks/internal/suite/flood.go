@@ -18,18 +18,20 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// FloodPerMinute is how many tokens with unknown key IDs come in a flood.
+// FloodPerMinute is the number of tokens with unknown key IDs per minute of a
+// flood.
 const FloodPerMinute = 1_000_000
 
-// Flood is how long a caller with valid tokens waits for Validate: the 99th percentile.
+// Flood is how long Validate takes for valid tokens: the 99th percentile.
 type Flood struct {
-	Quiet   time.Duration // nothing else comes
-	Flooded time.Duration // FloodPerMinute come, each in a goroutine of its own
-	Hanging time.Duration // the same, and Para does not answer
+	Quiet   time.Duration // without a flood
+	Flooded time.Duration // with FloodPerMinute, one goroutine each
+	Hanging time.Duration // the same, while Para does not answer
 }
 
-// Flood measures the three after one another, each for d. Every valid token is new to the validator. An unknown
-// key ID may ask for the key set once a second instead of twice a minute, so that it does so meanwhile.
+// Flood measures the three cases in turn, each for d. Every valid token is new
+// to the validator. Unknown key IDs may cause a fetch every second instead of
+// every 30 seconds, so that fetches happen during the measurement.
 func (s *Suite) Flood(d time.Duration) (f Flood, err error) {
 	var hang atomic.Bool
 	set := s.fixture.KeySet()
@@ -68,7 +70,8 @@ func (s *Suite) Flood(d time.Duration) (f Flood, err error) {
 	return f, errors.Join(err, stop())
 }
 
-// p99 validates valid tokens, one after the other, for d.
+// p99 validates valid tokens one after another for d. It returns the 99th
+// percentile of the durations.
 func (s *Suite) p99(v *middleware.Validator, d time.Duration) (time.Duration, error) {
 	tokens := s.Tokens(fixture.RS256, "")
 	took := make([]time.Duration, 0, 1<<20)
@@ -83,8 +86,8 @@ func (s *Suite) p99(v *middleware.Validator, d time.Duration) (time.Duration, er
 	return took[len(took)*99/100], nil
 }
 
-// flood begins to send tokens with unknown key IDs, until stop is called, which tells whether any was not
-// refused.
+// flood starts to send tokens with unknown key IDs. stop ends it, and returns
+// an error if any token was accepted.
 func (s *Suite) flood(v *middleware.Validator) (stop func() error) {
 	good := s.Tokens(fixture.RS256, "")[0]
 	signature := good[strings.LastIndexByte(good, '.'):]

@@ -12,8 +12,8 @@ import (
 	"github.com/parajwt/parajwt/observe/paraotel"
 )
 
-// Observed is [Suite.Repeat] with Config.Observe, counted by OpenTelemetry's
-// SDK. The difference of the two rows is the cost of Observe.
+// Observed measures [Suite.Repeat] with Config.Observe and OpenTelemetry's SDK.
+// The difference of the two rows is the cost of Observe.
 func (s *Suite) Observed() (Row, error) {
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
 	observe, err := paraotel.Observe(provider.Meter("benchmark"))

@@ -20,20 +20,21 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// Router is one router: the same route and handler, bare and behind our middleware.
+// Router is one router: the same route and handler, with and without the
+// middleware.
 type Router struct {
 	Name          string
 	Bare, Guarded Row
 }
 
-// Routers returns the routers and gRPC, for repeat tokens. What a router costs above the validator is
-// Guarded less Bare less [Suite.Repeat].
+// Routers returns the routers and gRPC, for repeat tokens. The cost of a router
+// above the validator is Guarded less Bare less [Suite.Repeat].
 func (s *Suite) Routers() ([]Router, error) {
 	v, err := s.Repeating()
 	if err != nil {
 		return nil, err
 	}
-	// Each handler asks for the user, in vain where nothing put one there.
+	// Every handler looks up the user. A bare handler finds none.
 	look := func(r *http.Request) { claims.FromContext(r.Context()) }
 
 	overHTTP := func(wrap func(http.Handler) http.Handler) http.Handler {
@@ -69,8 +70,8 @@ func (s *Suite) Routers() ([]Router, error) {
 	}, nil
 }
 
-// route sends the live tokens' requests through a router. It is not safe for concurrent use: the
-// routers write to the requests.
+// route sends requests with the live tokens through a router. It is not safe
+// for concurrent use, because routers write to the requests.
 func (s *Suite) route(name string, h http.Handler) Row {
 	bearer := s.authorization()
 	requests := make([]*http.Request, Live)
@@ -89,7 +90,7 @@ func (s *Suite) route(name string, h http.Handler) Row {
 	}}
 }
 
-// authorization returns the Authorization header fields of the live tokens.
+// authorization returns the Authorization headers of the live tokens.
 func (s *Suite) authorization() [][]string {
 	if s.bearer == nil {
 		for _, token := range s.Tokens(fixture.RS256, "") {
@@ -99,15 +100,16 @@ func (s *Suite) authorization() [][]string {
 	return s.bearer
 }
 
-// pass is an interceptor that does nothing.
+// pass is an interceptor that only calls the handler.
 func pass(
 	ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {
 	return handler(ctx, req)
 }
 
-// unary sends the live tokens' calls through an interceptor, with the metadata that grpc-go's client
-// sends. There is no connection, which would cost more than what is measured.
+// unary sends calls with the live tokens through an interceptor, with the
+// metadata that grpc-go's client sends. It uses no connection, which would cost
+// more than the interceptor.
 func (s *Suite) unary(name string, interceptor grpc.UnaryServerInterceptor) Row {
 	calls := make([]context.Context, Live)
 	for i, value := range s.authorization() {
@@ -135,7 +137,8 @@ type statusError string
 
 func (e statusError) Error() string { return string(e) }
 
-// writer keeps nothing: httptest.ResponseRecorder would cost more than what is measured.
+// writer is a ResponseWriter that discards the body. httptest.ResponseRecorder
+// would cost more than the measured code.
 type writer struct {
 	header http.Header
 	status int

@@ -1,5 +1,5 @@
-// Package suite holds the bodies of all benchmarks that run in one process. `go test -bench .` runs them one
-// after the other; the report runs them interleaved.
+// Package suite holds all benchmarks that run in one process. `go test -bench
+// .` runs them one after another. The report interleaves them.
 package suite
 
 import (
@@ -21,19 +21,22 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// Live is how many tokens take turns, so that no library meets the one it has just seen. A power of two.
+// Live is the number of tokens that take turns, so that no library gets the
+// same token twice in a row. It is a power of two.
 const Live = 1024
 
-// Op does the work once, for the ith token. It is safe for concurrent use.
+// Op does the work once, for the ith token. It is safe for concurrent use by
+// multiple goroutines.
 type Op func(i int) error
 
-// Row is one thing that is measured.
+// Row is one measured operation.
 type Row struct {
 	Name string
 	Op   Op
 }
 
-// Check runs the row for some of the tokens, so that everything is warm and nothing broken is measured.
+// Check runs the row for some of the tokens. It warms up caches, and fails if
+// the row does not do its work.
 func (r Row) Check() error {
 	for i := 0; i < Live; i += 13 {
 		if err := r.Op(i); err != nil {
@@ -55,7 +58,7 @@ func (r Row) Serial(b *testing.B) {
 	}
 }
 
-// Parallel measures as many callers as there are cores, who start at different tokens.
+// Parallel measures one caller per core. The callers start at different tokens.
 func (r Row) Parallel(b *testing.B) {
 	b.ReportAllocs()
 	var callers atomic.Int32
@@ -71,17 +74,17 @@ func (r Row) Parallel(b *testing.B) {
 	})
 }
 
-// Suite holds what the rows share.
+// Suite holds the keys, tokens and servers that the rows share.
 type Suite struct {
 	ctx     context.Context
 	fixture *fixture.Fixture
 	base    string
 	tokens  map[string][]string // by algorithm and issuer
-	bearer  [][]string          // the values of the requests' Authorization headers
+	bearer  [][]string          // Authorization headers
 	repeat  *middleware.Validator
 }
 
-// New makes keys and tokens and serves the key set, until ctx ends.
+// New makes keys and tokens. It serves the key set until ctx ends.
 func New(ctx context.Context) (*Suite, error) {
 	f, err := fixture.New()
 	if err != nil {
@@ -95,10 +98,10 @@ func New(ctx context.Context) (*Suite, error) {
 	return &Suite{ctx: ctx, fixture: f, base: base, tokens: make(map[string][]string)}, nil
 }
 
-// Fixture returns the keys, for more tokens.
+// Fixture returns the keys, to make more tokens.
 func (s *Suite) Fixture() *fixture.Fixture { return s.fixture }
 
-// BaseURL is where the key set is served.
+// BaseURL returns the base URL of the server of the key set.
 func (s *Suite) BaseURL() string { return s.base }
 
 // Tokens returns the live tokens.
@@ -112,8 +115,9 @@ func (s *Suite) Tokens(alg, issuer string) []string {
 
 func (s *Suite) setup(alg string) peers.Setup { return peers.Setup{BaseURL: s.base, Alg: alg} }
 
-// Raw is what no library can do without: SHA-256 over the signing input and one signature check, both
-// from Go's standard library, with key, input and signature at hand.
+// Raw is the lower limit for every library: SHA-256 over the signing input and
+// one signature check. Both are from Go's standard library, with the key, input
+// and signature already decoded.
 func (s *Suite) Raw(alg string) Row {
 	type signed struct {
 		input, signature []byte
@@ -148,7 +152,8 @@ func (s *Suite) Raw(alg string) Row {
 	return row
 }
 
-// FirstSight returns a row per library, each for tokens that it verifies anew. Ours is the first.
+// FirstSight returns one row per library, parajwt first. Every token is
+// verified anew.
 func (s *Suite) FirstSight(alg string) ([]Row, error) {
 	var rows []Row
 	for _, lib := range peers.All() {
@@ -165,7 +170,8 @@ func (s *Suite) FirstSight(alg string) ([]Row, error) {
 	return rows, nil
 }
 
-// Repeating returns our validator as it comes, which has seen all live tokens.
+// Repeating returns parajwt's validator with the default cache. It has verified
+// all live tokens.
 func (s *Suite) Repeating() (*middleware.Validator, error) {
 	if s.repeat == nil {
 		v, err := peers.Validator(s.ctx, s.setup(fixture.RS256), 0)
@@ -182,7 +188,7 @@ func (s *Suite) Repeating() (*middleware.Validator, error) {
 	return s.repeat, nil
 }
 
-// Repeat is our validator with tokens that it has seen before.
+// Repeat measures the validator with tokens that it has cached.
 func (s *Suite) Repeat() (Row, error) {
 	v, err := s.Repeating()
 	if err != nil {
@@ -195,7 +201,7 @@ func (s *Suite) Repeat() (Row, error) {
 	}}, nil
 }
 
-// Refusals are tokens that our validator refuses before it does any cryptography.
+// Refusals measures tokens that the validator refuses without cryptography.
 func (s *Suite) Refusals() ([]Row, error) {
 	v, err := peers.Validator(s.ctx, s.setup(fixture.RS256), 0)
 	if err != nil {
@@ -203,7 +209,7 @@ func (s *Suite) Refusals() ([]Row, error) {
 	}
 	good := s.Tokens(fixture.RS256, "")
 	spec := func(i int) fixture.Spec { return fixture.Spec{Alg: fixture.RS256, UserID: fixture.UserID(i)} }
-	// The signature does not matter: nothing gets as far as looking at it.
+	// The signature is arbitrary, because no token gets that far.
 	signature := good[0][strings.LastIndexByte(good[0], '.'):]
 	kinds := []struct {
 		name  string
@@ -236,7 +242,7 @@ func (s *Suite) Refusals() ([]Row, error) {
 		}
 		rows = append(rows, Row{kind.name, func(i int) error {
 			if _, err := v.Validate(s.ctx, tokens[i%len(tokens)]); err == nil || !errors.Is(err, kind.want) {
-				return fmt.Errorf("not refused as it should be: %w", err)
+				return fmt.Errorf("refused with another error, or accepted: %w", err)
 			}
 			return nil
 		}})

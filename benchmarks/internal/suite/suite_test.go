@@ -10,7 +10,8 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
 )
 
-// One suite for all: RSA keys and a thousand signatures take a second.
+// shared is one suite for all tests. Its RSA keys and a thousand signatures
+// take a second to make.
 var shared = sync.OnceValues(func() (*Suite, error) { return New(context.Background()) })
 
 func suiteOf(tb testing.TB) *Suite {
@@ -33,7 +34,7 @@ func must[T any](tb testing.TB) func(v T, err error) T {
 
 var algorithms = []string{fixture.RS256, fixture.ES256}
 
-// Every row does what its name says, for every token.
+// TestRows checks that every row does its work for every token.
 func TestRows(t *testing.T) {
 	s := suiteOf(t)
 	var rows []Row
@@ -54,7 +55,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// The hit ratio is told from outside; a wrong way to tell would show in extremes.
+// TestZipf checks the recognition of cache hits at extreme capacities.
 func TestZipf(t *testing.T) {
 	s := suiteOf(t)
 	all := must[HitRatios](t)(s.Zipf(Traffic{Tokens: 50, Requests: 4000, Capacity: 800, Skew: 1.01}))
@@ -64,12 +65,13 @@ func TestZipf(t *testing.T) {
 	some := must[HitRatios](t)(s.Zipf(Traffic{Tokens: 2000, Requests: 8000, Capacity: 200, Skew: 1.01}))
 	for _, r := range []float64{some.Ours, some.Otter, some.LRU} {
 		if r < .4 || r > some.Best+.05 {
-			t.Errorf("a tenth fits: %+v", some)
+			t.Errorf("capacity of a tenth of the tokens: %+v", some)
 		}
 	}
 }
 
-// Valid tokens stay valid in a flood; how long they take is for the benchmark to say.
+// TestFlood checks that valid tokens are accepted during a flood. The benchmark
+// measures how long that takes.
 func TestFlood(t *testing.T) {
 	f := must[Flood](t)(suiteOf(t).Flood(50 * time.Millisecond))
 	if f.Quiet <= 0 || f.Flooded <= 0 || f.Hanging <= 0 {
@@ -138,7 +140,7 @@ func BenchmarkRouter(b *testing.B) {
 	}
 }
 
-// BenchmarkFlood reports 99th percentiles; its ns/op means nothing.
+// BenchmarkFlood reports 99th percentiles. Its ns/op has no meaning.
 func BenchmarkFlood(b *testing.B) {
 	s := suiteOf(b)
 	for b.Loop() {
@@ -149,7 +151,8 @@ func BenchmarkFlood(b *testing.B) {
 	}
 }
 
-// BenchmarkZipf reports hit ratios; its ns/op includes the signing of new tokens and means nothing.
+// BenchmarkZipf reports hit ratios. Its ns/op includes the signing of new
+// tokens and has no meaning.
 func BenchmarkZipf(b *testing.B) {
 	s := suiteOf(b)
 	for b.Loop() {
