@@ -12,26 +12,26 @@ import (
 	"time"
 )
 
-// machine is what the figures were measured on, and with.
+// machine describes the machine and the software of a run.
 type machine struct {
 	CPU, OS, Go string
 	Cores       int
 	Date        time.Time
-	Commit      string // of this repository; empty when git does not tell
+	Commit      string // of this repository; empty if unknown
 	// Others is the share of all cores that other programs used during the run.
 	Others float64
 }
 
-// busy reports whether other work disturbed the figures.
+// busy reports whether other programs used more than a tenth of the cores.
 func (m machine) busy() bool { return m.Others > .1 }
 
-// others says what else the machine did.
+// others returns a sentence about the load by other programs, without a period.
 func (m machine) others() string {
-	return fmt.Sprintf("Other programs used %.0f %% of the cores meanwhile", 100*m.Others)
+	return fmt.Sprintf("Other programs used %.0f %% of the cores during the run", 100*m.Others)
 }
 
-// ticks is CPU time in the unit of proc(5): of all cores together, how much of it they were idle, and how
-// much this program and its children, as far as they have ended, worked. All 0 where there is no proc(5).
+// ticks is CPU time in the unit of proc(5): of all cores, of idle cores, and of
+// this program with its ended children. All are 0 on systems without proc(5).
 type ticks struct{ total, idle, ours int64 }
 
 func cpuTicks() (t ticks) {
@@ -40,7 +40,8 @@ func cpuTicks() (t ticks) {
 		return ticks{}
 	}
 	line, _, _ := strings.Cut(string(all), "\n")
-	// cpu user nice system idle iowait irq softirq steal …; the rest is counted in user and nice too.
+	// The fields are: cpu user nice system idle iowait irq softirq steal. Later
+	// fields are included in user and nice.
 	for i, field := range strings.Fields(line) {
 		n, _ := strconv.ParseInt(field, 10, 64)
 		switch {
@@ -55,7 +56,8 @@ func cpuTicks() (t ticks) {
 	if err != nil {
 		return ticks{}
 	}
-	// utime, stime, cutime and cstime. The second field is a name in parentheses, which may hold anything.
+	// Sum utime, stime, cutime and cstime. The second field is a name in
+	// parentheses, which may contain any byte.
 	_, rest, _ := strings.Cut(string(own), ") ")
 	if fields := strings.Fields(rest); len(fields) > 15 {
 		for _, field := range fields[11:15] {
@@ -66,8 +68,8 @@ func cpuTicks() (t ticks) {
 	return t
 }
 
-// othersSince returns the share of all cores that other programs have used since then. The load average
-// would not do: it counts this program, and remembers the compiler.
+// othersSince returns the share of all cores that other programs have used
+// since then. The load average would include this program and its compiler.
 func othersSince(then ticks) float64 {
 	now := cpuTicks()
 	if now.total <= then.total {
@@ -78,8 +80,10 @@ func othersSince(then ticks) float64 {
 
 func thisMachine() machine {
 	m := machine{
-		CPU: field("/proc/cpuinfo", "model name", ":"), OS: field("/etc/os-release", "PRETTY_NAME", "="),
-		Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.GOMAXPROCS(0), Date: time.Now(),
+		CPU:   field("/proc/cpuinfo", "model name", ":"),
+		OS:    field("/etc/os-release", "PRETTY_NAME", "="),
+		Go:    runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH,
+		Cores: runtime.GOMAXPROCS(0), Date: time.Now(),
 	}
 	if m.CPU == "" {
 		m.CPU = runtime.GOARCH
@@ -90,13 +94,14 @@ func thisMachine() machine {
 	if kernel, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.OS += ", Linux " + strings.TrimSpace(string(kernel))
 	}
-	if commit, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output(); err == nil {
+	describe := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12")
+	if commit, err := describe.Output(); err == nil {
 		m.Commit = strings.TrimSpace(string(commit))
 	}
 	return m
 }
 
-// field returns the value of the first line that starts with name.
+// field returns the value of the first line whose key is name.
 func field(file, name, separator string) string {
 	f, err := os.Open(file)
 	if err != nil {
@@ -104,7 +109,8 @@ func field(file, name, separator string) string {
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if key, value, ok := strings.Cut(lines.Text(), separator); ok && strings.TrimSpace(key) == name {
+		key, value, ok := strings.Cut(lines.Text(), separator)
+		if ok && strings.TrimSpace(key) == name {
 			return strings.Trim(strings.TrimSpace(value), `"`)
 		}
 	}

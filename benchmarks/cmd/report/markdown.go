@@ -11,7 +11,7 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/suite"
 )
 
-// markdown is RESULTS.md.
+// markdown returns RESULTS.md.
 func markdown(r *results) string {
 	var w strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&w, format+"\n", args...) }
@@ -22,11 +22,12 @@ func markdown(r *results) string {
 
 	p("# Results")
 	p("")
-	p("Written by `go run ./cmd/report` in this folder; do not edit. [README.md](README.md) says what is measured, and how.")
-	p("Compare ratios, not times: machines differ.")
+	p("This file is written by `go run ./cmd/report`. Do not edit it.")
+	p("[README.md](README.md) describes the measurements.")
+	p("Compare ratios, not times, because times depend on the machine.")
 	p("")
 	if r.Machine.busy() {
-		p("**%s. Do not quote this.**", r.Machine.others())
+		p("**%s. Do not quote these figures.**", r.Machine.others())
 		p("")
 	}
 	p("![Chart of the results](results.svg)")
@@ -38,18 +39,19 @@ func markdown(r *results) string {
 		p("| commit | %s |", r.Machine.Commit)
 	}
 	p("| machine | %s, %d cores; %s |", r.Machine.CPU, r.Machine.Cores, r.Machine.OS)
-	p("| other work | %s |", r.Machine.others())
+	p("| other programs | %s |", r.Machine.others())
 	p("| Go | %s |", r.Machine.Go)
-	p("| run | %s: %d passes, %v for each row and %v for each server in each pass; %v in all |", mode, r.Plan.passes, r.Plan.rowTime, r.Plan.loadTime, r.Took.Round(time.Second))
+	p("| run | %s: %d passes, %v for each row and %v for each server in each pass; %v in all |",
+		mode, r.Plan.passes, r.Plan.rowTime, r.Plan.loadTime, r.Took.Round(time.Second))
 	p("")
 
-	p("## Figures this project reaches for")
+	p("## Performance targets")
 	p("")
-	p("Times in this table are this machine's.")
+	p("The limits in ns and µs are for two cores of an AMD EPYC.")
 	p("")
-	p("| | reach | here | |")
+	p("| | target | measured | |")
 	p("| --- | --- | --- | --- |")
-	for _, f := range reaches(r) {
+	for _, f := range targets(r) {
 		met := "met"
 		if !f.Met {
 			met = "missed"
@@ -58,30 +60,38 @@ func markdown(r *results) string {
 	}
 	p("")
 
-	p("## First sight of a token")
+	p("## New tokens")
 	p("")
-	p("Signature, `exp`, `aud` and typed claims of a token that has not been seen before. Each ratio is to raw crypto measured just")
-	p("before and just after; it is the median over the passes, with the middle half of them in brackets.")
+	p("The library checks signature, `exp` and `aud`, and decodes the claims, of a " +
+		"token that it has not seen before.")
+	p("The time is relative to raw crypto, measured just before and just after. It is " +
+		"the median over the passes.")
+	p("The brackets contain the middle half of the passes.")
 	p("")
 	for _, alg := range algorithms {
 		firstSight(p, alg+", one caller", r.FirstSight[alg])
 	}
 	if !r.Plan.quick {
 		for _, alg := range algorithms {
-			firstSight(p, fmt.Sprintf("%s, %d callers at once", alg, r.Machine.Cores), r.Parallel[alg])
+			firstSight(p, fmt.Sprintf("%s, %d callers at once", alg, r.Machine.Cores),
+				r.Parallel[alg])
 		}
 	}
 
 	raw := r.FirstSight[fixture.RS256].Raw.Ns.median()
 	p("## Repeat token")
 	p("")
-	p("%d tokens in turn, all seen before. The first row is our whole `Validate`: look-up, `exp` against the clock, and whether the", suite.Live)
-	p("key is still in the set. The second row adds `Config.Observe`. The others are what general-purpose caches cost for a look-up and the clock.")
+	p("%d tokens take turns. All have been verified before.", suite.Live)
+	p("The first row is the whole `Validate`: look-up, `exp`, and a check that the key " +
+		"is still in the set.")
+	p("The second row adds `Config.Observe`. The others are general-purpose caches: a " +
+		"look-up and a read of the clock.")
 	p("")
-	p("| | ns | of raw RS256 | ns with %d callers | allocations |", r.Machine.Cores)
+	p("| | ns | relative to raw RS256 | ns with %d callers | allocations |", r.Machine.Cores)
 	p("| --- | ---: | ---: | ---: | ---: |")
 	repeat := func(one, many timing, name string) {
-		p("| %s | %.0f | %.4f | %.0f | %.0f |", name, one.Ns.median(), one.Ns.median()/raw, many.Ns.median(), one.Allocs.median())
+		p("| %s | %.0f | %.4f | %.0f | %.0f |",
+			name, one.Ns.median(), one.Ns.median()/raw, many.Ns.median(), one.Allocs.median())
 	}
 	repeat(r.Repeat, r.RepeatParallel, "**parajwt**")
 	repeat(r.Observed, r.ObservedParallel, "**parajwt**, `Observe` with OpenTelemetry")
@@ -93,56 +103,72 @@ func markdown(r *results) string {
 	z := r.Zipf
 	p("### Hit ratio")
 	p("")
-	p("%s requests for %s tokens whose popularity follows Zipf's law (exponent %.2f), with room for %s of them; counted in the second half.", thousands(z.Requests), thousands(z.Tokens), z.Skew, thousands(z.Capacity))
+	p("%s requests for %s tokens, whose popularity follows Zipf's law (exponent %.2f).",
+		thousands(z.Requests), thousands(z.Tokens), z.Skew)
+	p("Each cache holds %s tokens. Hits are counted in the second half.", thousands(z.Capacity))
 	p("")
 	p("| | hits |")
 	p("| --- | ---: |")
 	p("| **parajwt** | %.3f |", z.Ours)
 	p("| otter v2 | %.3f |", z.Otter)
 	p("| golang-lru v2 | %.3f |", z.LRU)
-	p("| the most popular tokens, always kept | %.3f |", z.Best)
+	p("| a cache that always keeps the most popular tokens | %.3f |", z.Best)
 	p("")
 
 	r.Revocations.markdown(p, r.Machine.Cores)
 
 	p("## Refusals that need no cryptography")
 	p("")
-	p("| | µs | of raw RS256 | allocations |")
+	p("| | µs | relative to raw RS256 | allocations |")
 	p("| --- | ---: | ---: | ---: |")
 	for _, t := range r.Refusals {
-		p("| %s | %.2f | %.3f | %.0f |", t.Name, t.Ns.median()/1000, t.Ns.median()/raw, t.Allocs.median())
+		p("| %s | %.2f | %.3f | %.0f |",
+			t.Name, t.Ns.median()/1000, t.Ns.median()/raw, t.Allocs.median())
 	}
 	p("")
 
 	p("## In a flood")
 	p("")
-	p("How long one caller waits for a valid RS256 token that is new, while %s tokens a minute with unknown key IDs come in,", thousands(suite.FloodPerMinute))
-	p("each in a goroutine of its own; and the same while Para's server accepts connections and does not answer.")
+	p("The time of `Validate` for new, valid RS256 tokens, "+
+		"while %s tokens a minute with unknown key IDs arrive.",
+		thousands(suite.FloodPerMinute))
+	p("Each of those has its own goroutine. In the last row, Para's server accepts " +
+		"connections and does not answer.")
 	p("")
-	p("| | 99th percentile, µs | of before |")
+	p("| | 99th percentile, µs | relative to no flood |")
 	p("| --- | ---: | ---: |")
-	p("| nothing else comes | %.1f | 1 |", r.Flood.Quiet.median()/1000)
-	p("| flood | %.1f | %.2f%s |", r.Flood.Flooded.median()/1000, r.Flood.FloodedRatio.median(), spread(r.Flood.FloodedRatio))
-	p("| flood, and Para hangs | %.1f | %.2f%s |", r.Flood.Hanging.median()/1000, r.Flood.HangingRatio.median(), spread(r.Flood.HangingRatio))
+	p("| no flood | %.1f | 1 |", r.Flood.Quiet.median()/1000)
+	p("| flood | %.1f | %.2f%s |", r.Flood.Flooded.median()/1000,
+		r.Flood.FloodedRatio.median(), spread(r.Flood.FloodedRatio))
+	p("| flood, and Para hangs | %.1f | %.2f%s |", r.Flood.Hanging.median()/1000,
+		r.Flood.HangingRatio.median(), spread(r.Flood.HangingRatio))
 	p("")
 
 	p("## Routers")
 	p("")
-	p("One route with a handler that asks for the user, repeat tokens, a `ResponseWriter` that keeps nothing. Above the validator = guarded - bare - validator.")
-	p("gRPC is a unary call of the interceptor, without a connection, with the metadata of grpc-go's client.")
+	p("One route, whose handler looks up the user, with repeat tokens and a " +
+		"`ResponseWriter` that discards the body.")
+	p("Above the validator = guarded - bare - validator.")
+	p("gRPC is a unary call of the interceptor with the metadata of grpc-go's client, " +
+		"without a connection.")
 	p("")
 	p("| | bare, ns | guarded, ns | above the validator, ns | allocations |")
 	p("| --- | ---: | ---: | ---: | ---: |")
 	for _, t := range r.Routers {
-		p("| %s | %.0f | %.0f | %.0f | %.0f |", t.Name, t.Bare.Ns.median(), t.Guarded.Ns.median(), t.Above.median(), t.AboveAllocs.median())
+		p("| %s | %.0f | %.0f | %.0f | %.0f |", t.Name, t.Bare.Ns.median(),
+			t.Guarded.Ns.median(), t.Above.median(), t.AboveAllocs.median())
 	}
 	p("")
 
 	p("## End to end")
 	p("")
-	p("net/http over loopback: the server in a process of its own, %d keep-alive connections, %d RS256 tokens in turn. Client and", connections, connectedTokens)
-	p("server share the cores. Share = of the requests/s of the bare handler just before and just after. parajwt stands here twice:")
-	p("with its cache of verified tokens, as it comes, and without. The others have no such cache.")
+	p("net/http over loopback: the server in its own process, "+
+		"%d keep-alive connections, %d RS256 tokens in turn.",
+		connections, connectedTokens)
+	p("Client and server share the cores. The share is of the requests/s of the bare " +
+		"handler, just before and just after.")
+	p("parajwt is measured with its default cache of verified tokens, and without. The " +
+		"others have no such cache.")
 	p("")
 	p("| | share of bare | requests/s | server CPU per request, µs |")
 	p("| --- | ---: | ---: | ---: |")
@@ -151,7 +177,8 @@ func markdown(r *results) string {
 		if c := s.CPUSeconds.median(); c > 0 {
 			cpu = fmt.Sprintf("%.1f", c*1e6)
 		}
-		p("| %s | %.2f%s | %.0f | %s |", bold(s.Name, s.Lib.Ours), s.Share.median(), spread(s.Share), s.PerSecond.median(), cpu)
+		p("| %s | %.2f%s | %.0f | %s |", bold(s.Name, s.Lib.Ours), s.Share.median(),
+			spread(s.Share), s.PerSecond.median(), cpu)
 	}
 	p("")
 
@@ -169,10 +196,11 @@ func markdown(r *results) string {
 func firstSight(p func(string, ...any), title string, t table) {
 	p("### %s", title)
 	p("")
-	p("| | of raw crypto | µs | allocations | bytes |")
+	p("| | relative to raw crypto | µs | allocations | bytes |")
 	p("| --- | ---: | ---: | ---: | ---: |")
 	row := func(t timing, ratio string) {
-		p("| %s | %s | %.1f | %.0f | %.0f |", bold(t.Name, t.Lib.Ours), ratio, t.Ns.median()/1000, t.Allocs.median(), t.Bytes.median())
+		p("| %s | %s | %.1f | %.0f | %.0f |", bold(t.Name, t.Lib.Ours), ratio,
+			t.Ns.median()/1000, t.Allocs.median(), t.Bytes.median())
 	}
 	row(t.Raw, "1")
 	for _, lib := range byRatio(t.Libs) {
@@ -181,16 +209,20 @@ func firstSight(p func(string, ...any), title string, t table) {
 	p("")
 }
 
-// byRatio and byShare sort the best first, for tables and charts.
+// byRatio and byShare return a sorted copy, the best first.
 func byRatio(t []timing) []timing {
 	t = slices.Clone(t)
-	slices.SortStableFunc(t, func(a, b timing) int { return cmp.Compare(a.Ratio.median(), b.Ratio.median()) })
+	slices.SortStableFunc(t, func(a, b timing) int {
+		return cmp.Compare(a.Ratio.median(), b.Ratio.median())
+	})
 	return t
 }
 
 func byShare(s []server) []server {
 	s = slices.Clone(s)
-	slices.SortStableFunc(s[1:], func(a, b server) int { return cmp.Compare(b.Share.median(), a.Share.median()) })
+	slices.SortStableFunc(s[1:], func(a, b server) int {
+		return cmp.Compare(b.Share.median(), a.Share.median())
+	})
 	return s
 }
 
@@ -216,7 +248,7 @@ func thousands(n int) string {
 	return s
 }
 
-// measuredModules returns the modules that the figures are of.
+// measuredModules returns the paths of the measured modules.
 func measuredModules(r *results) []string {
 	var all []string
 	for _, lib := range r.FirstSight[fixture.RS256].Libs {
@@ -226,6 +258,7 @@ func measuredModules(r *results) []string {
 			}
 		}
 	}
-	return append(all, "github.com/gin-gonic/gin", "github.com/labstack/echo/v4", "github.com/maypok86/otter/v2", "github.com/hashicorp/golang-lru/v2",
+	return append(all, "github.com/gin-gonic/gin", "github.com/labstack/echo/v4",
+		"github.com/maypok86/otter/v2", "github.com/hashicorp/golang-lru/v2",
 		"github.com/redis/go-redis/v9", "github.com/redis/rueidis")
 }

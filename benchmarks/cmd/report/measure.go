@@ -16,14 +16,14 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/suite"
 )
 
-// results is all that a run has measured. A series has one value per pass.
+// results holds the figures of a run. A series has one value per pass.
 type results struct {
 	Plan    plan
 	Machine machine
 	Took    time.Duration
 
 	FirstSight map[string]table // by algorithm
-	Parallel   map[string]table // the same, with as many callers as cores; empty in quick mode
+	Parallel   map[string]table // the same, with one caller per core; empty in quick mode
 
 	Repeat, RepeatParallel     timing
 	Observed, ObservedParallel timing // with Config.Observe
@@ -38,25 +38,25 @@ type results struct {
 	Revocations revocations
 }
 
-// table is raw crypto and the libraries, ours first.
+// table holds raw crypto and the libraries, parajwt first.
 type table struct {
 	Raw  timing
 	Libs []timing
 }
 
-// timing is one row over all passes.
+// timing holds one row over all passes.
 type timing struct {
 	Name          string
 	Lib           peers.Library
 	Ns            series
-	Ratio         series // to raw crypto just before and just after
+	Ratio         series // to raw crypto, measured just before and just after
 	Allocs, Bytes series
 }
 
 type router struct {
 	Name                  string
 	Bare, Guarded, Repeat timing
-	Above                 series // nanoseconds of the router above the validator
+	Above                 series // nanoseconds above the validator
 	AboveAllocs           series
 }
 
@@ -64,11 +64,11 @@ type server struct {
 	Name       string
 	Lib        peers.Library
 	PerSecond  series
-	Share      series // of the bare handler just before and just after
+	Share      series // of the bare handler, measured just before and just after
 	CPUSeconds series // of the server, per request
 }
 
-// flood is nanoseconds, and how many times longer than when nothing else came just before.
+// flood holds nanoseconds, and the ratios to Quiet of the same pass.
 type flood struct {
 	Quiet, Flooded, Hanging    series
 	FloodedRatio, HangingRatio series
@@ -92,14 +92,16 @@ func (s series) quantile(q float64) float64 {
 
 // measureAll runs all passes.
 func measureAll(ctx context.Context, p plan) (*results, error) {
-	// testing.Benchmark takes its time from this flag, which only testing.Init defines.
+	// testing.Benchmark reads its duration from this flag, which testing.Init
+	// defines.
 	testing.Init()
 	if err := flag.Set("test.benchtime", p.rowTime.String()); err != nil {
 		return nil, err
 	}
 	start := time.Now()
 	progress := func(format string, args ...any) {
-		fmt.Fprintf(os.Stderr, "%4.0fs  %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
+		fmt.Fprintf(os.Stderr, "%4.0fs  %s\n", time.Since(start).Seconds(),
+			fmt.Sprintf(format, args...))
 	}
 
 	progress("keys, tokens, libraries")
@@ -133,7 +135,7 @@ func measureAll(ctx context.Context, p plan) (*results, error) {
 	return b.r, nil
 }
 
-// bench holds what is made once for all passes.
+// bench holds the rows and servers, which all passes share.
 type bench struct {
 	r          *results
 	suite      *suite.Suite
@@ -152,7 +154,8 @@ var algorithms = []string{fixture.RS256, fixture.ES256}
 
 func newBench(ctx context.Context, p plan) (b *bench, err error) {
 	b = &bench{
-		r:   &results{Plan: p, FirstSight: make(map[string]table), Parallel: make(map[string]table)},
+		r: &results{Plan: p, FirstSight: make(map[string]table),
+			Parallel: make(map[string]table)},
 		raw: make(map[string]suite.Row), firstSight: make(map[string][]suite.Row),
 	}
 	defer func() {
@@ -192,7 +195,8 @@ func newBench(ctx context.Context, p plan) (b *bench, err error) {
 	}
 	b.r.Repeat.Name, b.r.RepeatParallel.Name = b.repeat.Name, b.repeat.Name
 	b.r.Observed.Name, b.r.ObservedParallel.Name = b.observed.Name, b.observed.Name
-	b.r.Caches, b.r.CachesParallel, b.r.Refusals = named(b.caches), named(b.caches), named(b.refusals)
+	b.r.Caches, b.r.CachesParallel = named(b.caches), named(b.caches)
+	b.r.Refusals = named(b.refusals)
 	for _, r := range b.routers {
 		b.r.Routers = append(b.r.Routers, router{Name: r.Name})
 	}
@@ -219,7 +223,7 @@ func newBench(ctx context.Context, p plan) (b *bench, err error) {
 		}
 		b.loads = append(b.loads, load)
 		b.r.Servers = append(b.r.Servers, server{Name: lib.Name, Lib: lib})
-		// Once around before it counts: keys fetched, caches full, heaps grown.
+		// Warm up before measuring: fetch keys, fill caches, grow heaps.
 		if _, err := load.Run(s); err != nil {
 			return nil, err
 		}
@@ -247,7 +251,7 @@ func named(rows []suite.Row) []timing {
 	return t
 }
 
-// check warms up every row and makes sure that it does what it should.
+// check warms up every row. It returns an error if a row does not do its work.
 func (b *bench) check() error {
 	rows := slices.Concat(b.caches, b.refusals, []suite.Row{b.repeat, b.observed})
 	for _, alg := range algorithms {
@@ -264,11 +268,13 @@ func (b *bench) check() error {
 	return nil
 }
 
-// pass measures everything once. The order of the libraries differs from pass to pass.
+// pass measures everything once. The order of the libraries differs from pass
+// to pass.
 func (b *bench) pass() error {
 	for _, alg := range algorithms {
 		t := b.r.FirstSight[alg]
-		if err := against(b.raw[alg].Name, b.raw[alg].Serial, &t.Raw, bodies(b.firstSight[alg], suite.Row.Serial), t.Libs); err != nil {
+		rows := bodies(b.firstSight[alg], suite.Row.Serial)
+		if err := against(b.raw[alg].Serial, &t.Raw, rows, t.Libs); err != nil {
 			return err
 		}
 		b.r.FirstSight[alg] = t
@@ -276,7 +282,8 @@ func (b *bench) pass() error {
 			continue
 		}
 		t = b.r.Parallel[alg]
-		if err := against(b.raw[alg].Name, b.raw[alg].Parallel, &t.Raw, bodies(b.firstSight[alg], suite.Row.Parallel), t.Libs); err != nil {
+		rows = bodies(b.firstSight[alg], suite.Row.Parallel)
+		if err := against(b.raw[alg].Parallel, &t.Raw, rows, t.Libs); err != nil {
 			return err
 		}
 		b.r.Parallel[alg] = t
@@ -327,8 +334,11 @@ func bodies(rows []suite.Row, of func(suite.Row, *testing.B)) []func(*testing.B)
 	return all
 }
 
-// against measures rows with raw crypto before and after each, which their ratio is to.
-func against(rawName string, raw func(*testing.B), rawTiming *timing, rows []func(*testing.B), timings []timing) error {
+// against measures each row between two measurements of raw crypto. The ratio
+// is to the mean of the two.
+func against(
+	raw func(*testing.B), rawTiming *timing, rows []func(*testing.B), timings []timing,
+) error {
 	if err := rawTiming.add(raw); err != nil {
 		return err
 	}
@@ -361,25 +371,30 @@ func (t *timing) add(body func(*testing.B)) error {
 
 func (r *router) add(row suite.Router, repeat suite.Row) error {
 	r.Bare.Name, r.Guarded.Name, r.Repeat.Name = row.Bare.Name, row.Guarded.Name, repeat.Name
-	// In any order, which is a map's.
-	for t, body := range map[*timing]func(*testing.B){&r.Bare: row.Bare.Serial, &r.Guarded: row.Guarded.Serial, &r.Repeat: repeat.Serial} {
+	// The order of the three is random: it is the order of a map.
+	for t, body := range map[*timing]func(*testing.B){
+		&r.Bare: row.Bare.Serial, &r.Guarded: row.Guarded.Serial, &r.Repeat: repeat.Serial,
+	} {
 		if err := t.add(body); err != nil {
 			return err
 		}
 	}
 	last := func(s series) float64 { return s[len(s)-1] }
 	r.Above = append(r.Above, r.Guarded.last()-r.Bare.last()-r.Repeat.last())
-	r.AboveAllocs = append(r.AboveAllocs, last(r.Guarded.Allocs)-last(r.Bare.Allocs)-last(r.Repeat.Allocs))
+	r.AboveAllocs = append(r.AboveAllocs,
+		last(r.Guarded.Allocs)-last(r.Bare.Allocs)-last(r.Repeat.Allocs))
 	return nil
 }
 
 func (r *flood) add(f suite.Flood) {
 	quiet, flooded, hanging := float64(f.Quiet), float64(f.Flooded), float64(f.Hanging)
-	r.Quiet, r.Flooded, r.Hanging = append(r.Quiet, quiet), append(r.Flooded, flooded), append(r.Hanging, hanging)
-	r.FloodedRatio, r.HangingRatio = append(r.FloodedRatio, flooded/quiet), append(r.HangingRatio, hanging/quiet)
+	r.Quiet = append(r.Quiet, quiet)
+	r.Flooded, r.Hanging = append(r.Flooded, flooded), append(r.Hanging, hanging)
+	r.FloodedRatio = append(r.FloodedRatio, flooded/quiet)
+	r.HangingRatio = append(r.HangingRatio, hanging/quiet)
 }
 
-// load loads each server, with the bare one before and after.
+// load loads each server between two loads of the bare server.
 func (b *bench) load() error {
 	one := func(i int) (float64, error) {
 		rate, err := b.loads[i].Run(b.servers[i])

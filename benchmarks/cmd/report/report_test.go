@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The whole program, with hardly any measuring.
+// TestRun runs the whole program with very short measurements.
 func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	err := run(plan{
@@ -35,7 +35,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, bad := range []string{"NaN", "Inf", "%!"} {
 		if strings.Contains(string(text), bad) {
-			t.Errorf("RESULTS.md has a %s:\n%s", bad, text)
+			t.Errorf("RESULTS.md contains %s:\n%s", bad, text)
 		}
 	}
 	svg, err := os.Open(filepath.Join(dir, "results.svg"))
@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// The lines are those of integration/revocation.
+// The lines are from integration/revocation.
 func TestParse(t *testing.T) {
 	var r revocations
 	err := r.parse(`=== RUN   TestPropagation/Redis_50
@@ -76,7 +76,7 @@ func TestParse(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 	if err := new(revocations).parse("PASS\n"); err == nil {
-		t.Error("accepts no lines")
+		t.Error("no error for output without RESULT lines")
 	}
 }
 

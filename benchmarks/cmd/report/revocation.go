@@ -16,7 +16,7 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/suite"
 )
 
-// revocations is what a check of revoked users costs.
+// revocations holds the costs of a check of revoked users.
 type revocations struct {
 	Rows    []added
 	Missing string // why rows or figures are missing, or ""
@@ -24,22 +24,22 @@ type revocations struct {
 	Million []million
 }
 
-// added is nanoseconds and allocations above the same validator without the check,
-// which is measured just before and just after.
+// added holds nanoseconds and allocations above the same validator without the
+// check, measured just before and just after.
 type added struct {
 	Name              string
-	Lists             bool // a list of ours
+	Lists             bool // a revocation.List
 	One, Many, Allocs series
 }
 
-// propagation is how long the last of some servers takes to know of a revocation.
+// propagation is the time until the last of some servers has a revocation.
 type propagation struct {
 	Store    string
 	Servers  int
 	P50, P99 time.Duration
 }
 
-// million is a list of 1,000,000 entries.
+// million holds the figures of a list of 1,000,000 entries.
 type million struct {
 	Store  string
 	MB     float64 // in the store; 0 if unknown
@@ -47,7 +47,7 @@ type million struct {
 	HeapMB float64 // MiB
 }
 
-// listSizes are the entries of the lists that are measured.
+// listSizes are the numbers of entries of the measured lists.
 var listSizes = []int{0, 1000, 1_000_000}
 
 // revocations measures after the passes, because a list of 1,000,000 entries
@@ -127,7 +127,7 @@ var (
 			`read in (\S+), heap (\S+) MiB`)
 )
 
-// parse reads the lines of integration/revocation that have RESULT.
+// parse parses the lines of integration/revocation with RESULT.
 func (r *revocations) parse(out string) error {
 	var errs []error
 	duration := func(s string) time.Duration {
@@ -158,12 +158,13 @@ func (r *revocations) parse(out string) error {
 	return errors.Join(errs...)
 }
 
-// markdown is the section of RESULTS.md.
+// markdown writes the section of RESULTS.md.
 func (r revocations) markdown(p func(string, ...any), cores int) {
 	p("## Revocation")
 	p("")
-	p("What `Config.Revoked` adds to the repeat token, above the same validator without it just before and just after.")
-	p("No user is revoked. The two Redis clients ask a server on loopback.")
+	p("The time that `Config.Revoked` adds to a repeat token. " +
+		"The same validator without it is measured just before and just after.")
+	p("No user is revoked. The two Redis clients query a server on loopback.")
 	p("")
 	p("| | ns | ns with %d callers | allocations |", cores)
 	p("| --- | ---: | ---: | ---: |")
@@ -177,8 +178,8 @@ func (r revocations) markdown(p func(string, ...any), cores int) {
 		p("")
 	}
 	if len(r.Spread) > 0 {
-		p("How long the last of the servers takes to refuse, from the call of `RevokeUser` on another one.")
-		p("Real servers on loopback.")
+		p("The time from the call of `RevokeUser` on one server until the last of the others " +
+			"refuses the user, with real stores on loopback.")
 		p("")
 		p("| | servers | p50, ms | p99, ms |")
 		p("| --- | ---: | ---: | ---: |")
@@ -205,8 +206,8 @@ func (r revocations) markdown(p func(string, ...any), cores int) {
 
 func ms(d time.Duration) float64 { return d.Seconds() * 1000 }
 
-// reaches adds the figures that this project reaches for.
-func (r revocations) reaches(most func(what, format string, here, limit float64)) {
+// targets adds the targets of revocations.
+func (r revocations) targets(most func(what, format string, here, limit float64)) {
 	for _, row := range r.Rows {
 		if row.Lists {
 			most("revocation check, "+row.Name, "%.0f ns", row.One.median(), 25)
@@ -228,12 +229,12 @@ func (r revocations) reaches(most func(what, format string, here, limit float64)
 	}
 }
 
-// panel is the chart's.
+// panel returns the panel of the chart.
 func (r revocations) panel() panel {
 	chart := panel{
-		title: "Revocation: what the check adds to a repeated token",
+		title: "Revocation: time that the check adds to a repeat token",
 		subtitle: "nanoseconds and allocations for each request; shorter is better. " +
-			"parajwt looks at a local list, the others ask Redis",
+			"parajwt reads a local list, the others query Redis",
 	}
 	for _, row := range r.Rows {
 		ns := row.One.median()

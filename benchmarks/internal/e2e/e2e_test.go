@@ -38,7 +38,8 @@ func TestServers(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer server.Close()
-			load := Load{Tokens: f.Tokens(fixture.RS256, lib.Issuer, len(users)), Connections: 4, Duration: 50 * time.Millisecond}
+			load := Load{Tokens: f.Tokens(fixture.RS256, lib.Issuer, len(users)), Connections: 4,
+				Duration: 50 * time.Millisecond}
 			if lib.Name != Bare {
 				load.Users = users
 			}

@@ -38,7 +38,8 @@ type Rate struct {
 func (l Load) Run(s *Server) (Rate, error) {
 	requests := make([][]byte, len(l.Tokens))
 	for i, token := range l.Tokens {
-		requests[i] = fmt.Appendf(nil, "GET /me HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", s.Addr, token)
+		requests[i] = fmt.Appendf(nil,
+			"GET /me HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", s.Addr, token)
 	}
 	var (
 		stop   atomic.Bool
@@ -74,7 +75,9 @@ func (l Load) Run(s *Server) (Rate, error) {
 // connection sends requests one after another. It parses the first answer as
 // HTTP and takes the length of the others from it. The answers differ only in
 // the date and the user, which have a fixed length.
-func (l Load) connection(addr string, requests [][]byte, first int, stop *atomic.Bool) (int, error) {
+func (l Load) connection(
+	addr string, requests [][]byte, first int, stop *atomic.Bool,
+) (int, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return 0, err

@@ -26,10 +26,12 @@ const Bare = "bare handler"
 // Servers returns the measured servers, named by library: [Bare], then parajwt,
 // then the others.
 func Servers() []peers.Library {
-	bare := peers.Library{Name: Bare, Handler: func(context.Context, peers.Setup) (http.Handler, error) {
-		id := fixture.UserID(0)
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { peers.Answer(w, id) }), nil
-	}}
+	bare := peers.Library{Name: Bare,
+		Handler: func(context.Context, peers.Setup) (http.Handler, error) {
+			id := fixture.UserID(0)
+			answer := func(w http.ResponseWriter, _ *http.Request) { peers.Answer(w, id) }
+			return http.HandlerFunc(answer), nil
+		}}
 	servers := []peers.Library{bare, peers.Ours(true)}
 	for _, lib := range peers.All() {
 		if lib.Handler != nil {

@@ -29,7 +29,8 @@ func auth0v2() Library {
 			return nil, err
 		}
 		provider := jwks.NewCachingProvider(issuer, 5*time.Minute, jwks.WithCustomJWKSURI(keySet))
-		return validator.New(provider.KeyFunc, validator.SignatureAlgorithm(s.Alg), fixture.Issuer, []string{fixture.APIKeyID},
+		return validator.New(provider.KeyFunc, validator.SignatureAlgorithm(s.Alg), fixture.Issuer,
+			[]string{fixture.APIKeyID},
 			validator.WithCustomClaims(func() validator.CustomClaims { return new(Claims) }))
 	}
 	return Library{
@@ -54,10 +55,11 @@ func auth0v2() Library {
 			if err != nil {
 				return nil, err
 			}
-			return jwtmiddleware.New(v.ValidateToken).CheckJWT(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer := func(w http.ResponseWriter, r *http.Request) {
 				c, _ := r.Context().Value(jwtmiddleware.ContextKey{}).(*validator.ValidatedClaims)
 				Answer(w, c.CustomClaims.(*Claims).Data.UserID)
-			})), nil
+			}
+			return jwtmiddleware.New(v.ValidateToken).CheckJWT(http.HandlerFunc(answer)), nil
 		},
 	}
 }

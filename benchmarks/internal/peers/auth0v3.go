@@ -24,7 +24,8 @@ func auth0v3() Library {
 		if err != nil {
 			return nil, err
 		}
-		provider, err := jwks.NewCachingProvider(jwks.WithIssuerURL(issuer), jwks.WithCustomJWKSURI(keySet))
+		provider, err := jwks.NewCachingProvider(jwks.WithIssuerURL(issuer),
+			jwks.WithCustomJWKSURI(keySet))
 		if err != nil {
 			return nil, err
 		}

@@ -40,14 +40,16 @@ func clerk() Library {
 				}
 				key, ok := keys.Load(unsafe.KeyID)
 				if !ok {
-					key, err = jwt.GetJSONWebKey(ctx, &jwt.GetJSONWebKeyParams{KeyID: unsafe.KeyID, JWKSClient: client})
+					key, err = jwt.GetJSONWebKey(ctx,
+						&jwt.GetJSONWebKeyParams{KeyID: unsafe.KeyID, JWKSClient: client})
 					if err != nil {
 						return User{}, err
 					}
 					keys.Store(unsafe.KeyID, key)
 				}
 				c, err := jwt.Verify(ctx, &jwt.VerifyParams{
-					Token: token, JWK: key.(*clerksdk.JSONWebKey), CustomClaimsConstructor: newClaims, ProxyURL: &noIssuer,
+					Token: token, JWK: key.(*clerksdk.JSONWebKey),
+					CustomClaimsConstructor: newClaims, ProxyURL: &noIssuer,
 				})
 				if err != nil {
 					return User{}, err
@@ -60,7 +62,8 @@ func clerk() Library {
 		},
 		Handler: func(_ context.Context, s Setup) (http.Handler, error) {
 			require := clerkhttp.RequireHeaderAuthorization(
-				clerkhttp.JWKSClient(client(s)), clerkhttp.CustomClaimsConstructor(newClaims), clerkhttp.ProxyURL(noIssuer))
+				clerkhttp.JWKSClient(client(s)), clerkhttp.CustomClaimsConstructor(newClaims),
+				clerkhttp.ProxyURL(noIssuer))
 			return require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				c, _ := clerksdk.SessionClaimsFromContext(r.Context())
 				if !slices.Contains(c.Audience, fixture.APIKeyID) {

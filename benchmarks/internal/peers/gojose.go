@@ -49,7 +49,8 @@ func goJOSE() Library {
 				if err := t.Claims(keys, &c); err != nil {
 					return User{}, err
 				}
-				if err := c.Validate(jwt.Expected{AnyAudience: audience, Time: time.Now()}); err != nil {
+				if err := c.Validate(jwt.Expected{AnyAudience: audience,
+					Time: time.Now()}); err != nil {
 					return User{}, err
 				}
 				return c.Data.user(), nil

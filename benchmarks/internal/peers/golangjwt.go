@@ -18,8 +18,9 @@ func golangJWT() Library {
 		Claims
 	}
 	return Library{
-		Name:    "golang-jwt v5 + keyfunc v3",
-		Modules: []string{"github.com/golang-jwt/jwt/v5", "github.com/MicahParks/keyfunc/v3", "github.com/MicahParks/jwkset"},
+		Name: "golang-jwt v5 + keyfunc v3",
+		Modules: []string{"github.com/golang-jwt/jwt/v5", "github.com/MicahParks/keyfunc/v3",
+			"github.com/MicahParks/jwkset"},
 		New: func(ctx context.Context, s Setup) (Verify, error) {
 			keys, err := keyfunc.NewDefaultCtx(ctx, []string{s.keySetURL()})
 			if err != nil {

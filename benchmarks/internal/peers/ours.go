@@ -45,10 +45,11 @@ func Ours(cache bool) Library {
 			if err != nil {
 				return nil, err
 			}
-			return parahttp.Require(v)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer := func(w http.ResponseWriter, r *http.Request) {
 				user, _ := claims.FromContext(r.Context())
 				Answer(w, user.UserID)
-			})), nil
+			}
+			return parahttp.Require(v)(http.HandlerFunc(answer)), nil
 		},
 	}
 }

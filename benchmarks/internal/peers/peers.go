@@ -46,13 +46,15 @@ type Library struct {
 
 // All returns the libraries, parajwt first.
 func All() []Library {
-	return []Library{Ours(false), golangJWT(), goJOSE(), goOIDC(), auth0v2(), jwxv2(), clerk(), auth0v3()}
+	return []Library{Ours(false), golangJWT(), goJOSE(), goOIDC(), auth0v2(), jwxv2(), clerk(),
+		auth0v3()}
 }
 
 // Answer writes the user's ID. Every measured handler answers with it.
 func Answer(w http.ResponseWriter, userID string) { w.Write([]byte(userID)) }
 
-// Claims is the payload of a Para token, for libraries that decode into the caller's type.
+// Claims is the payload of a Para token, for libraries that decode into the
+// caller's type.
 type Claims struct {
 	Data Data `json:"data"`
 }

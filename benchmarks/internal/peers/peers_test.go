@@ -48,12 +48,14 @@ func TestLibrariesDoTheWork(t *testing.T) {
 					id := fixture.UserID(n)
 					token := f.Token(fixture.Spec{Alg: alg, UserID: id, Issuer: lib.Issuer})
 					for range 2 { // the second time it may be cached
-						want := User{ID: id, AuthType: "email", LastAddress: fixture.SolanaAddress, Wallets: 2}
+						want := User{ID: id, AuthType: "email", LastAddress: fixture.SolanaAddress,
+							Wallets: 2}
 						if got, err := verify(ctx, token); err != nil || got != want {
 							t.Fatalf("good token: got %+v, %v, want %+v", got, err, want)
 						}
 						if guarded != nil {
-							if status, body := get(ctx, guarded, token); status != http.StatusOK || body != id {
+							status, body := get(ctx, guarded, token)
+							if status != http.StatusOK || body != id {
 								t.Fatalf("good token over HTTP: got %d %q", status, body)
 							}
 						}
@@ -66,7 +68,8 @@ func TestLibrariesDoTheWork(t *testing.T) {
 							t.Errorf("%s: got %+v, %v", name, got, err)
 						}
 						if guarded != nil {
-							if status, body := get(ctx, guarded, token); status/100 != 4 || strings.Contains(body, fixture.UserID(0)) {
+							status, body := get(ctx, guarded, token)
+							if status/100 != 4 || strings.Contains(body, fixture.UserID(0)) {
 								t.Errorf("%s over HTTP: got %d %q", name, status, body)
 							}
 						}
@@ -94,12 +97,15 @@ func bad(f, stranger *fixture.Fixture, alg, issuer string) map[string]string {
 	return map[string]string{
 		"bad signature":       good[:cut+20] + string(flipped) + good[cut+21:],
 		"another's signature": with(func(s *fixture.Spec) { s.Signer = stranger.Key(alg).Private }),
-		"changed payload":     f.Input(fixture.Spec{Alg: alg, UserID: fixture.UserID(7), Issuer: issuer}) + good[cut:],
-		"no signature":        good[:cut+1],
-		"expired":             with(func(s *fixture.Spec) { s.Issued, s.Life = -2*time.Hour, time.Hour }),
-		"other audience":      with(func(s *fixture.Spec) { s.Audience = fixture.OtherApp }),
-		"unknown key":         with(func(s *fixture.Spec) { s.KeyID = "nobody-has-such-a-key-id" }),
-		"not a token":         "not-a-token",
+		"changed payload": f.Input(fixture.Spec{Alg: alg, UserID: fixture.UserID(7),
+			Issuer: issuer}) + good[cut:],
+		"no signature": good[:cut+1],
+		"expired": with(func(s *fixture.Spec) {
+			s.Issued, s.Life = -2*time.Hour, time.Hour
+		}),
+		"other audience": with(func(s *fixture.Spec) { s.Audience = fixture.OtherApp }),
+		"unknown key":    with(func(s *fixture.Spec) { s.KeyID = "nobody-has-such-a-key-id" }),
+		"not a token":    "not-a-token",
 	}
 }
 

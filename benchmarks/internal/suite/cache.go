@@ -104,7 +104,8 @@ func (s *Suite) Zipf(t Traffic) (HitRatios, error) {
 	var counted, ours, inOtter, inLRU int
 	for n := range t.Requests {
 		id := uint32(next.Uint64())
-		input := s.fixture.Input(fixture.Spec{Alg: fixture.ES256, UserID: fixture.UserID(int(id)), Short: true})
+		input := s.fixture.Input(fixture.Spec{Alg: fixture.ES256, UserID: fixture.UserID(int(id)),
+			Short: true})
 		if signatures[id] == "" {
 			signatures[id] = fixture.EncodedSignature(private, input)
 		}
@@ -133,7 +134,8 @@ func (s *Suite) Zipf(t Traffic) (HitRatios, error) {
 		inLRU += one(hitLRU)
 	}
 	share := func(hits int) float64 { return float64(hits) / float64(counted) }
-	ratios.Ours, ratios.Otter, ratios.LRU, ratios.Best = share(ours), share(inOtter), share(inLRU), t.best()
+	ratios.Ours, ratios.Otter, ratios.LRU, ratios.Best = share(ours), share(inOtter), share(inLRU),
+		t.best()
 	return ratios, nil
 }
 

@@ -93,7 +93,8 @@ func (s *Suite) flood(v *middleware.Validator) (stop func() error) {
 	signature := good[strings.LastIndexByte(good, '.'):]
 	junk := make([]string, Live)
 	for i := range junk {
-		junk[i] = s.fixture.Input(fixture.Spec{Alg: fixture.RS256, UserID: fixture.UserID(i), KeyID: fmt.Sprintf("nobody-has-this-key-%04d", i)}) + signature
+		junk[i] = s.fixture.Input(fixture.Spec{Alg: fixture.RS256, UserID: fixture.UserID(i),
+			KeyID: fmt.Sprintf("nobody-has-this-key-%04d", i)}) + signature
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	var accepted atomic.Int64

@@ -39,7 +39,8 @@ func (s *Suite) Routers() ([]Router, error) {
 
 	overHTTP := func(wrap func(http.Handler) http.Handler) http.Handler {
 		mux := http.NewServeMux()
-		mux.Handle("GET /me", wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { look(r) })))
+		mux.Handle("GET /me",
+			wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { look(r) })))
 		return mux
 	}
 	overEcho := func(use ...echo.MiddlewareFunc) http.Handler {
@@ -62,10 +63,13 @@ func (s *Suite) Routers() ([]Router, error) {
 		return g
 	}
 	return []Router{
-		{"net/http", s.route("net/http, bare", overHTTP(func(h http.Handler) http.Handler { return h })), s.route("net/http", overHTTP(parahttp.Require(v)))},
+		{"net/http",
+			s.route("net/http, bare", overHTTP(func(h http.Handler) http.Handler { return h })),
+			s.route("net/http", overHTTP(parahttp.Require(v)))},
 		{"Gin", s.route("Gin, bare", overGin()), s.route("Gin", overGin(paragin.Require(v)))},
 		{"Echo", s.route("Echo, bare", overEcho()), s.route("Echo", overEcho(paraecho.Require(v)))},
-		{"Echo v5", s.route("Echo v5, bare", overEcho5()), s.route("Echo v5", overEcho5(paraecho5.Require(v)))},
+		{"Echo v5", s.route("Echo v5, bare", overEcho5()),
+			s.route("Echo v5", overEcho5(paraecho5.Require(v)))},
 		{"gRPC", s.unary("gRPC, bare", pass), s.unary("gRPC", paragrpc.UnaryServerInterceptor(v))},
 	}, nil
 }

@@ -131,7 +131,9 @@ func (s *Suite) Raw(alg string) Row {
 			panic(err)
 		}
 		half := len(signature) / 2
-		all = append(all, signed{[]byte(token[:cut]), signature, new(big.Int).SetBytes(signature[:half]), new(big.Int).SetBytes(signature[half:])})
+		r := new(big.Int).SetBytes(signature[:half])
+		s := new(big.Int).SetBytes(signature[half:])
+		all = append(all, signed{[]byte(token[:cut]), signature, r, s})
 	}
 	row := Row{Name: "raw crypto"}
 	switch public := s.fixture.Key(alg).Private.Public().(type) {
@@ -208,7 +210,9 @@ func (s *Suite) Refusals() ([]Row, error) {
 		return nil, err
 	}
 	good := s.Tokens(fixture.RS256, "")
-	spec := func(i int) fixture.Spec { return fixture.Spec{Alg: fixture.RS256, UserID: fixture.UserID(i)} }
+	spec := func(i int) fixture.Spec {
+		return fixture.Spec{Alg: fixture.RS256, UserID: fixture.UserID(i)}
+	}
 	// The signature is arbitrary, because no token gets that far.
 	signature := good[0][strings.LastIndexByte(good[0], '.'):]
 	kinds := []struct {
@@ -231,8 +235,10 @@ func (s *Suite) Refusals() ([]Row, error) {
 			sp.HeadAlg = fixture.ES256
 			return s.fixture.Input(sp) + signature
 		}, middleware.ErrAlgorithm},
-		{"garbage, three parts", func(i int) string { return "AAAA" + good[i][4:] }, middleware.ErrMalformed},
-		{"garbage, no dots", func(i int) string { return strings.ReplaceAll(good[i], ".", "_") }, middleware.ErrMalformed},
+		{"garbage, three parts", func(i int) string { return "AAAA" + good[i][4:] },
+			middleware.ErrMalformed},
+		{"garbage, no dots", func(i int) string { return strings.ReplaceAll(good[i], ".", "_") },
+			middleware.ErrMalformed},
 	}
 	var rows []Row
 	for _, kind := range kinds {
@@ -241,7 +247,8 @@ func (s *Suite) Refusals() ([]Row, error) {
 			tokens[i] = kind.token(i)
 		}
 		rows = append(rows, Row{kind.name, func(i int) error {
-			if _, err := v.Validate(s.ctx, tokens[i%len(tokens)]); err == nil || !errors.Is(err, kind.want) {
+			_, err := v.Validate(s.ctx, tokens[i%len(tokens)])
+			if err == nil || !errors.Is(err, kind.want) {
 				return fmt.Errorf("refused with another error, or accepted: %w", err)
 			}
 			return nil

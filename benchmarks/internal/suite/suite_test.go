@@ -58,11 +58,13 @@ func TestRows(t *testing.T) {
 // TestZipf checks the recognition of cache hits at extreme capacities.
 func TestZipf(t *testing.T) {
 	s := suiteOf(t)
-	all := must[HitRatios](t)(s.Zipf(Traffic{Tokens: 50, Requests: 4000, Capacity: 800, Skew: 1.01}))
+	all := must[HitRatios](t)(s.Zipf(Traffic{Tokens: 50, Requests: 4000, Capacity: 800,
+		Skew: 1.01}))
 	if all.Ours < .99 || all.Otter < .99 || all.LRU < .99 || all.Best != 1 {
-		t.Errorf("everything fits, and yet: %+v", all)
+		t.Errorf("capacity of all tokens: %+v", all)
 	}
-	some := must[HitRatios](t)(s.Zipf(Traffic{Tokens: 2000, Requests: 8000, Capacity: 200, Skew: 1.01}))
+	some := must[HitRatios](t)(s.Zipf(Traffic{Tokens: 2000, Requests: 8000, Capacity: 200,
+		Skew: 1.01}))
 	for _, r := range []float64{some.Ours, some.Otter, some.LRU} {
 		if r < .4 || r > some.Best+.05 {
 			t.Errorf("capacity of a tenth of the tokens: %+v", some)
@@ -156,7 +158,8 @@ func BenchmarkFlood(b *testing.B) {
 func BenchmarkZipf(b *testing.B) {
 	s := suiteOf(b)
 	for b.Loop() {
-		r := must[HitRatios](b)(s.Zipf(Traffic{Tokens: 100_000, Requests: 200_000, Capacity: 10_000, Skew: 1.01}))
+		r := must[HitRatios](b)(s.Zipf(Traffic{Tokens: 100_000, Requests: 200_000, Capacity: 10_000,
+			Skew: 1.01}))
 		b.ReportMetric(r.Ours, "ours")
 		b.ReportMetric(r.Otter, "otter")
 		b.ReportMetric(r.LRU, "LRU")
