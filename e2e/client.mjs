@@ -1,20 +1,22 @@
-// Para's own client, unmodified, against what listens on localhost:8080: the environment DEV of Para's SDK.
+// Runs Para's own client, unmodified, against localhost:8080: the environment
+// DEV of Para's SDK.
 //
-// In:  {"apiKey": "dev_…", "sessions": {name: exported session}}, as JSON on stdin.
-// Out: {"sessions": {name: {call: {"value": …} or {"error": …, "status": …}}}, "fetched": [URL]}, as JSON on stdout.
+// JSON on stdin:  {"apiKey": "dev_…", "sessions": {name: exported session}}
+// JSON on stdout: {"sessions": {name: {call: result}}, "fetched": [URL]}
+// A result is {"value": …} or {"error": …, "status": …}.
 
-// What the SDK prints is no result.
+// Keep the SDK's output out of stdout.
 console.log = console.info = console.error
 
-// The SDK fetches its signing worker from localhost:3003 and runs what comes: code of whoever listens there. It
-// carries on without, and so it gets none.
+// The SDK fetches its signing worker from localhost:3003 and runs the response,
+// whoever sent it. It works without the worker, so block the request.
 const fetched = []
 globalThis.fetch = async url => {
   fetched.push(String(url))
-  throw new Error('there is no signing worker here')
+  throw new Error('fetch is blocked')
 }
 
-// The version to run: '@getpara/server-sdk' is 2.18.0, 'server-sdk-2.10' is 2.10.0.
+// '@getpara/server-sdk' is version 2.18.0, 'server-sdk-2.10' is 2.10.0.
 const { Para } = await import(process.env.PARA_SDK || '@getpara/server-sdk')
 
 let input = ''
@@ -22,7 +24,7 @@ for await (const chunk of process.stdin) input += chunk
 const { apiKey, sessions } = JSON.parse(input)
 
 async function play(exported) {
-  const para = new Para('DEV', apiKey) // one session each, as Para's documentation asks
+  const para = new Para('DEV', apiKey) // one for each session, as Para documents
   const results = {}
   const calls = {
     importSession: () => para.importSession(exported),
@@ -43,16 +45,16 @@ async function play(exported) {
     try {
       results[name] = { value: await call() }
     } catch (e) {
-      // The SDK's message is what was answered: a text, an object, or nothing.
+      // The SDK's message is Para's response: a text, an object, or undefined.
       results[name] = { error: typeof e.message === 'string' && e.message || `${e.name}: ${JSON.stringify(e.message)}`, status: e.status }
     }
   }
   return results
 }
 
-// All at once: many users in one process.
+// Run all sessions concurrently: many users in one process.
 const played = await Promise.all(Object.entries(sessions).map(async ([name, exported]) => [name, await play(exported)]))
 process.stdout.write(JSON.stringify({ sessions: Object.fromEntries(played), fetched }), () => {
-  // The SDK's timer for the worker would hold the process for 90 seconds.
+  // The SDK's timer for the worker keeps the process alive for 90 seconds.
   process.exit(0)
 })

@@ -34,7 +34,7 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-// The one place where Para's SDK looks for its environment DEV.
+// Para's SDK uses this address for its environment DEV.
 const (
 	addr = "localhost:8080"
 	base = "http://" + addr
@@ -45,7 +45,7 @@ var sdk = os.Getenv("PARA_SDK")
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// lab is the embedded Para on localhost:8080, with a note of what it is asked.
+// lab is the embedded Para on localhost:8080. It records the requests.
 type lab struct {
 	*paratest.Para
 
@@ -53,7 +53,7 @@ type lab struct {
 	seen []request
 }
 
-// request is what came over the wire.
+// request is a recorded request.
 type request struct {
 	method, url, body string
 	header            http.Header
@@ -68,13 +68,15 @@ func newLab(t *testing.T) *lab {
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		t.Fatalf("Para's SDK looks for Para on %s and nowhere else: %v", addr, err)
+		t.Fatalf("Para's SDK uses only %s for DEV: %v", addr, err)
 	}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		// Where Para hangs up, so does this.
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		// If Para closes the connection, the proxy does so, too.
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) {
+			panic(http.ErrAbortHandler)
+		},
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	server := &http.Server{
 		ErrorLog: proxy.ErrorLog,
@@ -98,7 +100,7 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-// take returns what was asked since the last time.
+// take returns the requests since the last call of take.
 func (l *lab) take() []request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -107,7 +109,7 @@ func (l *lab) take() []request {
 	return seen
 }
 
-// environment is DEV, for Go.
+// environment is DEV for Go.
 var environment = jwks.Environment{Name: "dev", URL: base}
 
 func (l *lab) client(t *testing.T) *session.Client {
@@ -140,17 +142,17 @@ func importSession(
 	return s
 }
 
-// result is what a call of Para's SDK came to.
+// result is the result of one call of Para's SDK.
 type result struct {
 	Value  json.RawMessage `json:"value"`
 	Error  string          `json:"error"`
 	Status int             `json:"status"`
 }
 
-// results are those of one session, by the name of the call.
+// results are those of one session, by name of the call.
 type results map[string]result
 
-// get reads a call's value.
+// get returns the value of a call.
 func get[T any](t *testing.T, r results, call string) (value T) {
 	t.Helper()
 	if r[call].Error != "" {
@@ -164,7 +166,8 @@ func get[T any](t *testing.T, r results, call string) (value T) {
 	return value
 }
 
-// node plays exported sessions in Para's SDK, all at once in one process.
+// node runs all calls of Para's SDK on exported sessions, concurrently in one
+// process.
 func node(t *testing.T, apiKey string, sessions map[string]string) map[string]results {
 	t.Helper()
 	input, err := json.Marshal(map[string]any{"apiKey": apiKey, "sessions": sessions})
@@ -203,7 +206,8 @@ func node1(t *testing.T, apiKey, exported string) results {
 
 const tokenHeader = "X-Para-Verification-Token"
 
-// routers are real servers of all three kinds, each behind Require, by the name of the router.
+// routers starts a server of each router behind Require. It returns their URLs
+// by name of the router.
 func (l *lab) routers(t *testing.T) map[string]string {
 	t.Helper()
 	validator, err := middleware.New(
@@ -250,7 +254,7 @@ func me(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(user)
 }
 
-// ask asks a router who the bearer of a header is.
+// ask sends a header to a router, and returns the status and the user.
 func ask(t *testing.T, url, header, value string) (int, claims.Claims) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

@@ -19,7 +19,7 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-// users are one of each kind, told apart by their ID.
+// users returns one user of each kind. They have different IDs.
 func users() map[string]*claims.Claims {
 	all := paratest.Users()
 	for i, kind := range slices.Sorted(maps.Keys(all)) {
@@ -44,8 +44,9 @@ func sameWallets(got []session.ClaimedWallet, want []claims.Wallet) bool {
 	})
 }
 
-// Every kind of user at once: what Para's SDK does with a session, and what Go then does with what it gave.
-func TestWhatTheSDKGivesIsGoodInGo(t *testing.T) {
+// TestSDKSessionsInGo uses sessions of every kind of user in Para's SDK, at the
+// same time, and the tokens and exports of the SDK in Go.
+func TestSDKSessionsInGo(t *testing.T) {
 	para := newLab(t)
 	c, routers := para.client(t), para.routers(t)
 	logins, exported := map[string]*paratest.Session{}, map[string]string{}
@@ -69,7 +70,7 @@ func TestWhatTheSDKGivesIsGoodInGo(t *testing.T) {
 			t.Errorf("%s: partner is %s", kind, id)
 		}
 
-		// Its JWTs, at all three routers.
+		// The three routers accept its JWTs.
 		for _, call := range []string{"issueJwt", "issueSecondJwt"} {
 			jwt := get[struct{ Token, KeyID string }](t, got, call)
 			for router, url := range routers {
@@ -83,7 +84,7 @@ func TestWhatTheSDKGivesIsGoodInGo(t *testing.T) {
 			}
 		}
 
-		// Its verification token, at Para's endpoint and at all three routers.
+		// Para's endpoint and the three routers accept its verification token.
 		token := get[string](t, got, "getVerificationToken")
 		if id, err := c.VerifyToken(t.Context(), token); err != nil ||
 			id.AuthType != want.AuthType ||
@@ -100,11 +101,11 @@ func TestWhatTheSDKGivesIsGoodInGo(t *testing.T) {
 			}
 		}
 
-		// Its exports, in Go.
+		// Go imports its exports.
 		for _, call := range []string{"exportSession", "exportSessionWithoutSigners"} {
 			text := get[string](t, got, call)
 			if decoded(t, text)["sessionCookie"] == decoded(t, exported[kind])["sessionCookie"] {
-				t.Errorf("%s: Para's SDK did not take over a refreshed cookie", kind)
+				t.Errorf("%s: Para's SDK did not adopt a refreshed cookie", kind)
 			}
 			s := importSession(t, c, text)
 			if active, err := s.IsActive(t.Context()); !active || err != nil {
@@ -128,13 +129,15 @@ func TestWhatTheSDKGivesIsGoodInGo(t *testing.T) {
 	}
 }
 
-// The other way round: what Go does with a session, and what Para's SDK then does with Go's export.
-func TestWhatGoGivesIsGoodInTheSDK(t *testing.T) {
+// TestGoSessionsInSDK uses sessions of every kind of user in Go, and Go's
+// exports in Para's SDK.
+func TestGoSessionsInSDK(t *testing.T) {
 	para := newLab(t)
 	c := para.client(t)
 	exported, logins := map[string]string{}, map[string]*paratest.Session{}
 	for kind, user := range users() {
-		for name, opts := range map[string][]session.ImportOption{" without signers": nil, " with signers": {session.KeepSignersThisServerCannotUse()}} {
+		for name, opts := range map[string][]session.ImportOption{" without signers": nil,
+			" with signers": {session.KeepSignersThisServerCannotUse()}} {
 			login := para.Login(user)
 			logins[kind+name] = login
 			s := importSession(t, c, login.Exported(), opts...)
@@ -171,12 +174,14 @@ func TestWhatGoGivesIsGoodInTheSDK(t *testing.T) {
 		if info := get[struct {
 			AuthType   claims.AuthType
 			Identifier string
-		}](t, got, "getAuthInfo"); info.AuthType != want.AuthType || info.Identifier != want.Identifier {
+		}](t, got, "getAuthInfo"); info.AuthType != want.AuthType ||
+			info.Identifier != want.Identifier {
 			t.Errorf("%s: authInfo is %v", name, info)
 		}
 		get[any](t, got, "issueJwt")
 
-		// And back again: nothing is lost that the client had sent, but the key shares, if those were to go.
+		// Go's export of the SDK's export has all members that the client sent.
+		// Only the key shares are missing if they were excluded.
 		without := strings.HasSuffix(name, "without signers")
 		original, back := decoded(
 			t,
@@ -190,19 +195,18 @@ func TestWhatGoGivesIsGoodInTheSDK(t *testing.T) {
 		}
 		for _, member := range []string{"userId", "currentWalletIds"} {
 			if !reflect.DeepEqual(back[member], original[member]) {
-				t.Errorf("%s: %s is %v, and was %v", name, member, back[member], original[member])
+				t.Errorf("%s: %s is %v, want %v", name, member, back[member], original[member])
 			}
 		}
 		for id, w := range original["wallets"].(map[string]any) {
 			for member, value := range w.(map[string]any) {
-				if got := back["wallets"].(map[string]any)[id].(map[string]any)[member]; got != value &&
-					value != false &&
-					value != nil {
-					t.Errorf("%s: %s of a wallet is %v, and was %v", name, member, got, value)
+				got := back["wallets"].(map[string]any)[id].(map[string]any)[member]
+				if got != value && value != false && value != nil {
+					t.Errorf("%s: %s of a wallet is %v, want %v", name, member, got, value)
 				}
 			}
 			if without && back["wallets"].(map[string]any)[id].(map[string]any)["signer"] != nil {
-				t.Errorf("%s: a key share came through", name)
+				t.Errorf("%s: the export contains a key share", name)
 			}
 		}
 	}
@@ -241,7 +245,8 @@ func TestAnExpiredSession(t *testing.T) {
 		t.Error(err)
 	}
 	for router, url := range routers {
-		if status, _ := ask(t, url, tokenHeader, login.VerificationToken()); status != http.StatusUnauthorized {
+		status, _ := ask(t, url, tokenHeader, login.VerificationToken())
+		if status != http.StatusUnauthorized {
 			t.Errorf("%s answered %d", router, status)
 		}
 	}
@@ -286,7 +291,8 @@ func TestAWrongAPIKey(t *testing.T) {
 	}
 }
 
-// Both read the same mode from an export, and both hold a session for active when the other does.
+// Both read the same mode from an export, and agree on whether the session is
+// active.
 func TestExternalWalletModes(t *testing.T) {
 	para := newLab(t)
 	c := para.client(t)
@@ -305,7 +311,7 @@ func TestExternalWalletModes(t *testing.T) {
 	halfVerified.VerifyExternalWallet(user.Identifier)
 	want := map[string]struct {
 		mode   session.Mode
-		active bool // in Go; Para's SDK also calls those active that only connect wallets
+		active bool // in Go; in Para's SDK, connection-only sessions are active, too
 	}{
 		"authenticated": {session.ModeAuthenticated, true},
 		"not verified":  {session.ModeVerification, false},
@@ -356,25 +362,28 @@ func TestExternalWalletModes(t *testing.T) {
 		again[name] = importSession(t, c, e).Export()
 	}
 	for name, got := range node(t, para.APIKey(), again) {
-		if mode := get[session.Mode](t, got, "externalWalletConnectionType"); mode != want[name].mode {
+		mode := get[session.Mode](t, got, "externalWalletConnectionType")
+		if mode != want[name].mode {
 			t.Errorf("%s: exported by Go, it is %s", name, mode)
 		}
 	}
 }
 
-// An outage is an error in both, and never an answer, but for keepSessionAlive, which knows only true and false.
+// Both return an error in an outage. Only the SDK's keepSessionAlive returns
+// false instead.
 func TestAnOutage(t *testing.T) {
 	para := newLab(t)
 	login := para.Login(paratest.EmailUser())
 	s := importSession(t, para.client(t), login.Exported())
-	for name, outage := range map[string]func(){"500": func() { para.Fail(500) }, "no answer": para.Down} {
+	for name, outage := range map[string]func(){"500": func() { para.Fail(500) },
+		"no answer": para.Down} {
 		outage()
 		got := node1(t, para.APIKey(), login.Exported())
 		if got["isSessionActive"].Error == "" || got["issueJwt"].Error == "" {
 			t.Errorf("%s: to Para's SDK: %+v", name, got["isSessionActive"])
 		}
 		if get[bool](t, got, "keepSessionAlive") {
-			t.Errorf("%s: Para's SDK kept it alive", name)
+			t.Errorf("%s: Para's SDK extended the session", name)
 		}
 		if active, err := s.IsActive(t.Context()); active ||
 			!errors.Is(err, session.ErrUnavailable) {
@@ -390,8 +399,9 @@ func TestAnOutage(t *testing.T) {
 	}
 }
 
-// An export is a client's word. Para's SDK believes another user's ID in it; Go asks Para whose session it is.
-func TestAMadeUpExport(t *testing.T) {
+// The client can change any member of an export. Para's SDK trusts the user ID
+// in it. Go asks Para whose session it is.
+func TestForgedExport(t *testing.T) {
 	para := newLab(t)
 	const victim = "11111111-1111-4111-8111-111111111111"
 	changed := decoded(t, para.Login(paratest.EmailUser()).Exported())
@@ -399,9 +409,11 @@ func TestAMadeUpExport(t *testing.T) {
 	exported := map[string]string{}
 	for name, forged := range map[string]map[string]any{
 		"another user's ID on a good session": changed,
-		"no session at all": {
-			"userId": victim, "sessionCookie": "made-up", "wallets": map[string]any{}, "currentWalletIds": map[string]any{},
-			"externalWallets": map[string]any{"0xE": map[string]any{"id": "0xE", "type": "EVM", "address": "0xE", "isExternal": true}},
+		"no session": {
+			"userId": victim, "sessionCookie": "made-up", "wallets": map[string]any{},
+			"currentWalletIds": map[string]any{},
+			"externalWallets": map[string]any{"0xE": map[string]any{"id": "0xE", "type": "EVM",
+				"address": "0xE", "isExternal": true}},
 		},
 	} {
 		text, err := json.Marshal(forged)
@@ -413,7 +425,7 @@ func TestAMadeUpExport(t *testing.T) {
 	for name, got := range node(t, para.APIKey(), exported) {
 		if !get[bool](t, got, "isSessionActive") || get[string](t, got, "getUserId") != victim {
 			t.Errorf(
-				"%s: Para's SDK has learnt to tell: docs/para-api.md says that it does not",
+				"%s: Para's SDK now detects this: update docs/para-api.md",
 				name,
 			)
 		}
@@ -426,7 +438,7 @@ func TestAMadeUpExport(t *testing.T) {
 	}
 }
 
-// Exports of v1 SDKs: both read the same identity and wallets from them.
+// Both read the same identity and wallets from exports of v1 SDKs.
 func TestV1Exports(t *testing.T) {
 	para := newLab(t)
 	c := para.client(t)
@@ -473,7 +485,7 @@ func TestV1Exports(t *testing.T) {
 		}
 		if id := get[string](t, got, "findWalletId"); s.CurrentWallets()[0].ID != id {
 			t.Errorf(
-				"%s: the current wallet is %s, and to Para's SDK %s",
+				"%s: the current wallet is %s, in Para's SDK %s",
 				name,
 				s.CurrentWallets()[0].ID,
 				id,
@@ -485,10 +497,10 @@ func TestV1Exports(t *testing.T) {
 	}
 }
 
-// What Go sends is what Para's SDK sends with a session. Before it imports one,
-// version 2.18.0 also asks with no session, or with the anonymous one that Para
-// answers.
-func TestTheWire(t *testing.T) {
+// Go sends the same requests as Para's SDK does with a session. Before it
+// imports a session, version 2.18.0 also sends requests without one, or with
+// the anonymous session that Para returns.
+func TestWireFormat(t *testing.T) {
 	para := newLab(t)
 	login := para.Login(paratest.EmailUser())
 	s := importSession(t, para.client(t), login.Exported())
@@ -510,11 +522,12 @@ func TestTheWire(t *testing.T) {
 		firstJWT  = `POST /auth/jwt {"keyIndex":0} application/json`
 		secondJWT = `POST /auth/jwt {"keyIndex":1} application/json`
 		touch     = `POST /touch?regenerate=false  application/x-www-form-urlencoded`
-		keepAlive = `POST /users/` + paratest.UserID + `/session/keep-alive  application/x-www-form-urlencoded`
-		partner   = `GET /partners/` + paratest.PartnerID + `  `
-		logout    = `GET /logout  `
+		keepAlive = `POST /users/` + paratest.UserID +
+			`/session/keep-alive  application/x-www-form-urlencoded`
+		partner = `GET /partners/` + paratest.PartnerID + `  `
+		logout  = `GET /logout  `
 	)
-	// Only the SDK asks for the partner, in the session or before it.
+	// Only the SDK fetches the partner, with the session or before.
 	theirs = slices.DeleteFunc(theirs, func(r string) bool { return r == partner })
 	if !slices.Equal(theirs, []string{firstJWT, secondJWT, touch, keepAlive}) {
 		t.Errorf("Para's SDK sends\n%s", strings.Join(theirs, "\n"))
@@ -535,9 +548,9 @@ func TestTheWire(t *testing.T) {
 	}
 }
 
-// index writes requests as method, URL, body and media type, each once: those
-// with this session cookie, and those before the first of them. It checks the
-// other headers.
+// index returns requests as method, URL, body and media type, without
+// duplicates: those with this session cookie, and those before the first of
+// them. It checks the other headers.
 func index(
 	t *testing.T,
 	requests []request,
@@ -551,7 +564,7 @@ func index(
 		} {
 			if got := r.header[name]; !slices.Equal(got, want) {
 				t.Errorf(
-					"%s %s: header %s is there %d times, or has another value",
+					"%s %s: header %s has %d values, or a wrong one",
 					r.method,
 					r.url,
 					name,

@@ -20,8 +20,8 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-// worker stands in for the script that Para's portal serves and that downloads
-// the WASM module. It answers with what it would sign.
+// worker replaces the script that Para's portal serves, which downloads the
+// WASM module. It answers with the message to sign.
 const worker = `
 const { parentPort } = require('node:worker_threads')
 parentPort.on('message', ({ workId, functionType, params, sessionCookie }) => {
@@ -29,8 +29,8 @@ parentPort.on('message', ({ workId, functionType, params, sessionCookie }) => {
   if (functionType) parentPort.postMessage({ workId, signature })
 })`
 
-// The signer of examples/session, with Para's SDK, up to the point where the SDK
-// downloads its worker and WASM module from localhost:3003.
+// TestSigner runs the signer of examples/session with Para's SDK, up to the
+// point where the SDK downloads its worker and WASM module from localhost:3003.
 func TestSigner(t *testing.T) {
 	para := newLab(t)
 	var there atomic.Bool
@@ -51,7 +51,7 @@ func TestSigner(t *testing.T) {
 	go portal.Serve(listener)
 	t.Cleanup(func() { portal.Close() })
 
-	// Beside node_modules, where Node looks for the SDK.
+	// Node looks for the SDK in node_modules next to this directory.
 	dir, err := os.MkdirTemp(".", "signer-")
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestSigner(t *testing.T) {
 		cmd.Wait()
 		if strings.Contains(output.String(), "paratest key share") ||
 			strings.Contains(output.String(), "capsule.sid") {
-			t.Errorf("a secret is printed: %s", &output)
+			t.Errorf("the output contains a secret: %s", &output)
 		}
 	}()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -126,7 +126,7 @@ func TestSigner(t *testing.T) {
 	if status, answer := sign("junk"); status != http.StatusBadGateway || answer.Error == "" {
 		t.Errorf("junk: %d %v", status, answer)
 	}
-	// As Go passes it on.
+	// The session as Go passes it on.
 	passed := importSession(
 		t,
 		para.client(t),
@@ -149,10 +149,12 @@ func TestSigner(t *testing.T) {
 	if err := json.Unmarshal([]byte(answer.Signature), &signed); err != nil {
 		t.Fatal(err)
 	}
-	if signed.FunctionType != "SIGN_MESSAGE" || signed.SessionCookie != decoded(t, login.Exported())["sessionCookie"] ||
-		signed.Params["userId"] != paratest.UserID || signed.Params["walletId"] != answer.WalletID ||
+	if signed.FunctionType != "SIGN_MESSAGE" ||
+		signed.SessionCookie != decoded(t, login.Exported())["sessionCookie"] ||
+		signed.Params["userId"] != paratest.UserID ||
+		signed.Params["walletId"] != answer.WalletID ||
 		!strings.HasPrefix(signed.Params["share"], "paratest key share") ||
 		signed.Params["message"] == "" {
-		t.Errorf("the worker was asked for %v", signed)
+		t.Errorf("the worker got %v", signed)
 	}
 }

@@ -1,5 +1,4 @@
-// Package examples_test runs the example programs as a newcomer would, with the embedded Para in the
-// place of the real one.
+// Package examples_test runs the example programs against an embedded Para.
 package examples_test
 
 import (
@@ -23,22 +22,25 @@ import (
 func build(t *testing.T, name string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), name)
-	if out, err := exec.Command("go", "build", "-o", program, "./"+name).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", program,
+		"./"+name).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return program
 }
 
-func TestQuickstartShowsEveryAnswer(t *testing.T) {
+func TestQuickstart(t *testing.T) {
 	out, err := exec.Command(build(t, "quickstart"), "-once").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, want := range []string{
-		"a good token                 200       200   200  d5358219, email google, 2 wallets",
+		"a valid token                200       200   200  d5358219, email google, 2 wallets",
 		"no token                     401       401   401  Bearer",
-		`an expired token             401       401   401  Bearer error="invalid_token", error_description="token expired"`,
-		`another app's token          401       401   401  Bearer error="invalid_token", error_description="token is for another app"`,
+		`an expired token             401       401   401  Bearer error="invalid_token", ` +
+			`error_description="token expired"`,
+		`another app's token          401       401   401  Bearer error="invalid_token", ` +
+			`error_description="token is for another app"`,
 		`another environment's token  401       401   401  Bearer error="invalid_token"`,
 		`a forged signature           401       401   401  Bearer error="invalid_token"`,
 	} {
@@ -54,7 +56,8 @@ func TestServers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			addr := freeAddr(t)
 			cmd := exec.Command(build(t, name))
-			cmd.Env = append(os.Environ(), "PARA_ENVIRONMENT="+para.URL(), "PARA_API_KEY_ID="+para.APIKeyID(), "ADDR="+addr)
+			cmd.Env = append(os.Environ(), "PARA_ENVIRONMENT="+para.URL(),
+				"PARA_API_KEY_ID="+para.APIKeyID(), "ADDR="+addr)
 			var output bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &output, &output
 			if err := cmd.Start(); err != nil {
@@ -69,18 +72,20 @@ func TestServers(t *testing.T) {
 			}
 			var user claims.Claims
 			get(t, addr, "/me", para.Token(paratest.EmailUser()), http.StatusOK, &user)
-			if user.UserID != paratest.UserID || user.AuthType != claims.AuthEmail || len(user.Wallets) != 2 {
+			if user.UserID != paratest.UserID || user.AuthType != claims.AuthEmail ||
+				len(user.Wallets) != 2 {
 				t.Errorf("user: %#v", user)
 			}
 			get(t, addr, "/me", "", http.StatusUnauthorized, nil)
-			get(t, addr, "/me", para.Token(paratest.EmailUser(), paratest.Expired()), http.StatusUnauthorized, nil)
+			get(t, addr, "/me", para.Token(paratest.EmailUser(), paratest.Expired()),
+				http.StatusUnauthorized, nil)
 
 			cmd.Process.Signal(os.Interrupt)
 			if err := cmd.Wait(); err != nil {
-				t.Errorf("did not end well: %v\n%s", err, &output)
+				t.Errorf("exit after an interrupt: %v\n%s", err, &output)
 			}
 		})
-		t.Run(name+" explains what is not configured", func(t *testing.T) {
+		t.Run(name+" reports a missing API key ID", func(t *testing.T) {
 			cmd := exec.Command(build(t, name))
 			cmd.Env = append(os.Environ(), "PARA_ENVIRONMENT=beta", "PARA_API_KEY_ID=")
 			out, err := cmd.CombinedOutput()
@@ -101,7 +106,7 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// get asks until the server is up.
+// get retries until the server accepts connections.
 func get(t *testing.T, addr, path, token string, status int, into any) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -119,7 +124,7 @@ func get(t *testing.T, addr, path, token string, status int, into any) {
 			if ctx.Err() != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(10 * time.Millisecond) // it is starting
+			time.Sleep(10 * time.Millisecond) // the server is starting
 			continue
 		}
 		defer res.Body.Close()

@@ -18,8 +18,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// startSession starts the session example, and returns its URL and what it has
-// printed by then.
+// startSession starts the session example. It returns its URL and its output so
+// far.
 func startSession(t *testing.T, env ...string) (url, printed string) {
 	t.Helper()
 	addr := freeAddr(t)
@@ -36,15 +36,16 @@ func startSession(t *testing.T, env ...string) (url, printed string) {
 	t.Cleanup(func() {
 		cmd.Process.Signal(os.Interrupt)
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("did not end well: %v", err)
+			t.Errorf("exit after an interrupt: %v", err)
 		}
 		text, _ := os.ReadFile(output.Name())
 		if bytes.Contains(text, []byte("capsule.sid")) ||
 			bytes.Contains(text, []byte("paratest key share")) {
-			t.Errorf("a secret is printed: %s", text)
+			t.Errorf("the output contains a secret: %s", text)
 		}
 	})
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	end := time.Now().Add(20 * time.Second)
+	for ; time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		res, err := http.Get("http://" + addr + "/me")
 		if err == nil {
 			res.Body.Close()

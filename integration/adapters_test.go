@@ -1,5 +1,5 @@
-// Package integration_test holds all adapters to the same behaviour: what one router lets through or
-// refuses, the others do too, with the same bytes.
+// Package integration_test checks that all adapters behave alike. They accept
+// and refuse the same requests, with the same bytes.
 package integration_test
 
 import (
@@ -33,13 +33,14 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// adapter is one router's. mount guards h with Require or Optional, for every method and path.
+// adapter describes the adapter of one router. mount guards h with Require or
+// Optional, for every method and path.
 type adapter struct {
 	name  string
 	mount func(require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) http.Handler
 }
 
-// all is the only place where a further adapter has to be named.
+// all lists the adapters. A new adapter is added only here.
 var all = []adapter{
 	{"parahttp", func(require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) http.Handler {
 		if require {
@@ -87,12 +88,13 @@ func forAll(t *testing.T, test func(t *testing.T, a adapter)) {
 	}
 }
 
-// epoch is when these tests take place. Their clocks stand still unless they are set.
+// epoch is the time of these tests. Their clocks stand still unless a test sets
+// them.
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func now() time.Time { return epoch }
 
-// para is shared by the tests that do nothing to it.
+// para is shared by tests that do not change it.
 var para = sync.OnceValue(func() *paratest.Para {
 	p, err := paratest.Start(paratest.Config{Now: now})
 	if err != nil {
@@ -102,11 +104,11 @@ var para = sync.OnceValue(func() *paratest.Para {
 })
 
 func TestMain(m *testing.M) {
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // a guard without a validator has no other
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // a guard without a validator uses it
 	os.Exit(m.Run())
 }
 
-// journal is a log that is kept, down to debug level.
+// journal is a log in memory, down to debug level.
 type journal struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -118,7 +120,7 @@ func (j *journal) Write(p []byte) (int, error) {
 	return j.text.Write(p)
 }
 
-// take returns what was written since the last time.
+// take returns the lines since the last call of take.
 func (j *journal) take() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -131,7 +133,8 @@ func (j *journal) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// newValidator returns a validator whose clock is now, unless cfg has another.
+// newValidator returns a validator whose clock returns epoch, unless cfg has
+// another clock.
 func newValidator(t testing.TB, cfg middleware.Config) *middleware.Validator {
 	t.Helper()
 	if cfg.APIKeyIDs == nil {
@@ -143,7 +146,7 @@ func newValidator(t testing.TB, cfg middleware.Config) *middleware.Validator {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	cfg.Keys.FetchTimeout = time.Minute // a busy machine is no outage
+	cfg.Keys.FetchTimeout = time.Minute // a slow machine must not look like an outage
 	v, err := middleware.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +161,7 @@ type site struct {
 	calls atomic.Int64 // of the guarded handler
 }
 
-// serve starts a site. A nil handler is one that says who the user is.
+// serve starts a site. A nil handler returns the user.
 func serve(t *testing.T, a adapter, require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) *site {
 	t.Helper()
 	if h == nil {
@@ -189,8 +192,8 @@ func whoami(w http.ResponseWriter, r *http.Request) {
 
 var date = regexp.MustCompile(`(?m)^Date: .*\r\n`)
 
-// ask sends a request with these header lines byte for byte, which net/http's client would not do
-// with every one of them, and returns the answer byte for byte, but for the date.
+// ask sends a request with exactly these header lines, some of which net/http's
+// client refuses to send. It returns the exact response without the date.
 func (s *site) ask(t *testing.T, method string, lines ...string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.addr)
@@ -214,13 +217,14 @@ func (s *site) ask(t *testing.T, method string, lines ...string) string {
 	return date.ReplaceAllString(string(answer), "")
 }
 
-// get is ask with a bearer token.
+// get calls ask with a bearer token.
 func (s *site) get(t *testing.T, token string) string {
 	t.Helper()
 	return s.ask(t, "GET", "Authorization: Bearer "+token)
 }
 
-// passes demands that the request reaches the handler, and that the answer ends with body.
+// passes fails the test unless the request reaches the handler and the response
+// ends with body.
 func (s *site) passes(t *testing.T, body string, lines ...string) {
 	t.Helper()
 	before := s.calls.Load()
@@ -230,7 +234,8 @@ func (s *site) passes(t *testing.T, body string, lines ...string) {
 	}
 }
 
-// refuses demands that the answer is just this one, and that the handler is not called.
+// refuses fails the test unless the response is want and the handler is not
+// called.
 func (s *site) refuses(t *testing.T, want string, lines ...string) {
 	t.Helper()
 	before := s.calls.Load()
@@ -242,7 +247,7 @@ func (s *site) refuses(t *testing.T, want string, lines ...string) {
 	}
 }
 
-// The answers to a refusal, as they are on the wire.
+// The responses to refused requests, byte for byte.
 func answer401(challenge string) string {
 	const body = `{"type":"about:blank","title":"Unauthorized","status":401}` + "\n"
 	return "HTTP/1.1 401 Unauthorized\r\n" +
@@ -270,7 +275,7 @@ const (
 	answer503 = "HTTP/1.1 503 Service Unavailable\r\n" +
 		"Cache-Control: no-store\r\n" +
 		"Content-Type: application/problem+json\r\n" +
-		"Retry-After: 2\r\n" + // a second, and what is added so that not everybody comes back at once
+		"Retry-After: 2\r\n" + // one second, and jitter
 		"Content-Length: 66\r\n" +
 		"Connection: close\r\n\r\n" +
 		`{"type":"about:blank","title":"Service Unavailable","status":503}` + "\n"
@@ -281,7 +286,7 @@ var (
 	forged  = answer401(`Bearer error="invalid_token"`)
 )
 
-// keyless is a validator whose Para is down.
+// keyless returns a validator that has no keys, because Para is down.
 func keyless(t *testing.T) *middleware.Validator {
 	t.Helper()
 	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -24,8 +24,9 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// TestAllocations holds the hot paths to their figures. Allocations are exact, where times are not.
-// The race detector makes sync.Pool forget on purpose, so this is for builds without it.
+// TestAllocations limits the allocations of the hot paths. Allocations are
+// exact, unlike times. The race detector makes sync.Pool drop items on purpose,
+// so this test runs only without it.
 func TestAllocations(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	validator := func(cacheSize int) *middleware.Validator {
@@ -153,7 +154,7 @@ func TestAllocationsGRPC(t *testing.T) {
 	}
 }
 
-// nowhere is a response that nobody reads.
+// nowhere is a ResponseWriter that discards the response.
 type nowhere struct{}
 
 func (nowhere) Header() http.Header         { return http.Header{} }

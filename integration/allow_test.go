@@ -59,8 +59,8 @@ var allowing = map[string]func(*middleware.Validator, []middleware.Rule, http.Ha
 	},
 }
 
-// TestAllowBehindAGuard: every adapter authorizes the user that the guard in
-// front of it has verified, and answers alike.
+// TestAllowBehindAGuard checks that every adapter authorizes the user whom the
+// outer guard has verified, with the same responses.
 func TestAllowBehindAGuard(t *testing.T) {
 	v := paraValidator(t)
 	token := para().Token(paratest.EmailUser())
@@ -112,8 +112,8 @@ func TestAllowBehindAGuard(t *testing.T) {
 	}
 }
 
-// TestFrameworksPrintNothing: an error printer of the framework tells a forger
-// no more than the status.
+// TestFrameworksPrintNothing checks that error printers of the frameworks
+// reveal only the status to a forger.
 func TestFrameworksPrintNothing(t *testing.T) {
 	v := paraValidator(t)
 	forged := para().Token(paratest.EmailUser(), paratest.UnknownKey("canary"))

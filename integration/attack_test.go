@@ -13,9 +13,10 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// TestCatalogue: nothing in the catalogue gets in, each is refused for the reason it should be, its
-// sibling gets in, and no word of a token gets out. Every token comes several times, before and
-// after its sibling, because a verdict must not depend on what was asked before.
+// TestCatalogue checks that every attack is refused with the right code, that
+// its sibling is accepted, and that no error or log line contains part of a
+// token. Each token is sent several times, before and after its sibling,
+// because a verdict must not depend on earlier requests.
 func TestCatalogue(t *testing.T) {
 	f := newForge(t)
 	total := 0
@@ -30,7 +31,7 @@ func TestCatalogue(t *testing.T) {
 		})
 	}
 	if n := f.dialled.Load(); n != 0 {
-		t.Errorf("the attacker's server was asked %d times", n)
+		t.Errorf("the attacker's server got %d requests", n)
 	}
 	t.Logf("%d attacks", total)
 }
@@ -56,8 +57,9 @@ func attackValidator(t *testing.T, f *forge, c class) {
 			refused(t, v, c, a, a.bad)
 			accepted(t, v, a, good)
 
-			// The order of the checks, seen from outside: a header is refused whatever the signature is, so
-			// no cryptography was done for it; a payload is not even read before the signature is good.
+			// This checks the order of the checks. A token with a bad header is
+			// refused with any signature, so no cryptography is done. The
+			// payload is not read unless the signature is valid.
 			junk := withSignature(a.bad, strings.Repeat("A", len(last(a.bad))/4*4))
 			switch c.stage {
 			case header:
@@ -66,7 +68,8 @@ func attackValidator(t *testing.T, f *forge, c class) {
 				refused(t, v, class{stage: signature}, attack{name: a.name + ", and a wrong signature", want: wrong}, junk)
 			}
 		}
-		// One fetch at the start, and one for the first unknown kid: the clock stands still.
+		// One fetch is at the start, and one is for the first unknown kid,
+		// because the clock stands still.
 		if n := f.fetches.Load() - before; n > 2 {
 			t.Errorf("%d fetches of the key set", n)
 		}
@@ -109,19 +112,20 @@ func refused(t *testing.T, v *middleware.Validator, c class, a attack, token str
 	}
 }
 
-// unleaked demands that nothing in a text is of the token: no 16 characters of it, and not the canary inside it.
+// unleaked fails the test if a text contains 16 characters of the token, or the
+// canary inside it.
 func unleaked(t *testing.T, name, text, token string) {
 	t.Helper()
 	token = token[:min(len(token), 8<<10)]
 	for i := range max(0, len(text)-15) {
 		if strings.Contains(token, text[i:i+16]) {
-			t.Errorf("%s: %q of the token is in %q", name, text[i:i+16], text)
+			t.Errorf("%s: the characters %q of the token are in %q", name, text[i:i+16], text)
 			return
 		}
 	}
 	for _, secret := range []string{canary, "canary", enc(canary)[:20]} {
 		if strings.Contains(text, secret) {
-			t.Errorf("%s: what the token says is in %q", name, text)
+			t.Errorf("%s: %q contains a claim of the token", name, text)
 		}
 	}
 }
@@ -135,7 +139,7 @@ func attackAdapter(t *testing.T, f *forge, c class, a adapter) {
 
 	for _, attack := range c.attacks {
 		want := forged
-		if c.stage == payload && !strings.ContainsAny(attack.bad, " \t,") { // those do not get past the header
+		if c.stage == payload && !strings.ContainsAny(attack.bad, " \t,") { // others are refused for the header
 			want = answer401(`Bearer error="invalid_token", error_description="` + strings.TrimPrefix(attack.want.Error(), "parajwt: ") + `"`)
 		}
 		refuse := func() {
@@ -143,7 +147,7 @@ func attackAdapter(t *testing.T, f *forge, c class, a adapter) {
 			before := s.calls.Load()
 			switch {
 			case strings.HasPrefix(attack.bad, " "):
-				return // more than one space before the token is fine in a header
+				return // several spaces before the token are valid in a header
 			case sendable(attack.bad):
 				answer := s.get(t, attack.bad)
 				if answer != want {
@@ -151,7 +155,8 @@ func attackAdapter(t *testing.T, f *forge, c class, a adapter) {
 				}
 				unleaked(t, attack.name, answer, attack.bad)
 			default:
-				// The server would turn this away itself, or take it for the end of the line.
+				// net/http's server refuses the header itself, or ends the line
+				// there.
 				w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/here", nil)
 				r.Header["Authorization"] = []string{"Bearer " + attack.bad}
 				guarded.ServeHTTP(w, r)
@@ -174,16 +179,16 @@ func attackAdapter(t *testing.T, f *forge, c class, a adapter) {
 	}
 }
 
-// lets demands that a token gets a request to the handler.
+// lets fails the test unless a request with the token reaches the handler.
 func (s *site) lets(t *testing.T, name, token string) {
 	t.Helper()
 	before := s.calls.Load()
 	if answer := s.get(t, token); !strings.HasPrefix(answer, "HTTP/1.1 200 ") || s.calls.Load() != before+1 {
-		t.Errorf("%s: its sibling is answered %q", name, answer)
+		t.Errorf("%s: the response to its sibling is %q", name, answer)
 	}
 }
 
-// sendable reports whether a token can be sent in a header, and arrives as it is.
+// sendable reports whether a header can carry the token without a change.
 func sendable(token string) bool {
 	for _, b := range []byte(token) {
 		if b < ' ' || b == 0x7f {
@@ -193,9 +198,9 @@ func sendable(token string) bool {
 	return strings.TrimRight(token, " ") == token
 }
 
-// TestTooLargeCostsNothing: what is too large, or a million dots, is refused without so much as
-// being copied.
-func TestTooLargeCostsNothing(t *testing.T) {
+// TestTooLarge checks that a token that is too large, or that has a million
+// dots, is refused without being copied.
+func TestTooLarge(t *testing.T) {
 	f := newForge(t)
 	v := f.validator(t, 0, new(journal))
 	good := f.good

@@ -12,21 +12,22 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// This file says what is refused, and nothing else; attack_test.go holds the library to it, with the
-// bare validator and with every adapter.
+// This file lists what the library refuses. attack_test.go applies it to the
+// validator and to every adapter.
 //
-// Next to each token that must be refused stands a sibling that must be accepted and differs in the
-// attacked thing only. Where the line has none, it is the good token of [forge.good].
+// Each token that must be refused has a sibling that must be accepted. The two
+// differ only in the attacked part. If a line has none, the sibling is the
+// valid token forge.good.
 
 type attack struct {
 	name string
-	bad  string          // must be refused,
-	want middleware.Code // for this reason
-	good string          // must be accepted; "" stands for the good token
+	bad  string          // must be refused
+	want middleware.Code // the code of the refusal
+	good string          // must be accepted; "" for forge.good
 }
 
-// class is attacks of one kind. stage says how far they get, and so what they may cost and what the
-// answer may say.
+// class is a group of attacks. stage is the check that refuses them. It
+// determines the allowed cost and the contents of the response.
 type class struct {
 	name    string
 	stage   stage
@@ -36,15 +37,19 @@ type class struct {
 type stage int
 
 const (
-	// outside: it is not written as a token is. The answer says nothing.
+	// outside: the token has another form. The response does not describe the
+	// problem.
 	outside stage = iota
-	// header: refused for the header or its key, before any cryptography: with a wrong signature
-	// the verdict is the same. The answer says nothing.
+	// header: the header or its key is refused before any cryptography. The
+	// verdict is the same if the signature is wrong. The response does not
+	// describe the problem.
 	header
-	// signature: refused for it. The answer says nothing.
+	// signature: the signature is wrong. The response does not describe the
+	// problem.
 	signature
-	// payload: Para signed it, and it is refused for what it says; the answer may say so. With a wrong
-	// signature, that is the verdict.
+	// payload: Para signed the token, and its claims are refused. The response
+	// may describe the problem. If the signature is also wrong, the code is
+	// wrong.
 	payload
 )
 
@@ -468,8 +473,8 @@ func mallorySigns(f *forge, h object) string {
 	return sign(f.mallory, enc(h.String()), enc(f.payload.String()))
 }
 
-// ecdsaAttacks are signatures that a careless verifier of ES256 takes (CVE-2022-21449), or takes in
-// another form than RFC 7518 §3.4 has it.
+// ecdsaAttacks returns signatures that some verifiers of ES256 accept
+// (CVE-2022-21449), or accept in another form than that of RFC 7518 §3.4.
 func ecdsaAttacks(f *forge) (attacks []attack) {
 	h := f.header.with("alg", `"ES256"`).with("kid", `"ec"`).String()
 	good := f.signES256(h, f.payload.String())
@@ -509,12 +514,13 @@ func ecdsaAttacks(f *forge) (attacks []attack) {
 	return attacks
 }
 
-// base64Attacks are other ways to write a segment than the only one (RFC 7515 §2). token signs the segment as
-// it is, so that the signature is good.
+// base64Attacks returns other encodings of a segment than the only valid one
+// (RFC 7515 §2). token signs the segment as it is, so the signature is valid.
 func base64Attacks(object string, token func(segment string) string) []attack {
-	// Segments of each length modulo 3, and ones that need the letters in which the alphabets differ.
+	// The segments have each length modulo 3. Some need the letters in which
+	// the alphabets differ.
 	pad := func(rest int) string {
-		for text := object; ; text += " " { // white space behind an object is fine
+		for text := object; ; text += " " { // white space after an object is valid
 			if len(text)%3 == rest {
 				return text
 			}
@@ -576,10 +582,11 @@ func signatureBase64(f *forge) []attack {
 	return attacks
 }
 
-// jsonAttacks are texts that are no JSON object, or that two readers read in two ways.
+// jsonAttacks returns texts that are not a JSON object, or that two parsers
+// read in different ways.
 func jsonAttacks(o object, token func(text string) string) []attack {
 	text := o.String()
-	// member is the object with a member x in front.
+	// member returns the object with a member x in front.
 	member := func(raw string) string { return `{"x":` + raw + "," + text[1:] }
 	nested := func(levels int) string {
 		return strings.Repeat("[", levels) + strings.Repeat("]", levels)
@@ -684,7 +691,7 @@ func walletAttacks(f *forge, name string) (attacks []attack) {
 	return append(attacks, attack{name + ": in an object of its own", f.inData(name, `{"wallets":[]}`), badClaims, f.inData(name, "")})
 }
 
-// sized is a token of exactly so many bytes.
+// sized returns a token of exactly size bytes.
 func sized(f *forge, size int) string {
 	header := f.header.String()
 	for {
@@ -693,7 +700,7 @@ func sized(f *forge, size int) string {
 			filler := b64.DecodedLen(room) - len(f.payload.with("x", `""`).String())
 			return f.sign(header, f.payload.with("x", quote(strings.Repeat("x", filler))).String())
 		}
-		header += " " // no base64 is so long: leave the payload another room
+		header += " " // no base64 text has this length: change the room for the payload
 	}
 }
 

@@ -27,8 +27,8 @@ func bearer(token string) string { return "Authorization: Bearer " + token }
 
 var emailUser = paratest.UserID + " email"
 
-// TestDocumentedUsers: each user of Para's documentation reaches the handler, typed, with nothing
-// lost and nothing added.
+// TestDocumentedUsers checks that each user of Para's documentation reaches the
+// handler unchanged, with typed claims.
 func TestDocumentedUsers(t *testing.T) {
 	forAll(t, func(t *testing.T, a adapter) {
 		site := serve(t, a, true, paraValidator(t), nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -44,8 +44,8 @@ func TestDocumentedUsers(t *testing.T) {
 			want.Environment = "paratest"
 			want.IssuedAt, want.ExpiresAt = epoch, epoch.Add(30*time.Minute)
 			token := para().Token(want)
-			want.TokenID = strings.Split(token, ".")[2][:32] // the beginning of its signature
-			for range 2 {                                    // the second time it is known already
+			want.TokenID = strings.Split(token, ".")[2][:32] // the first characters of its signature
+			for range 2 {                                    // the second time it is cached
 				_, body, _ := strings.Cut(site.get(t, token), "\r\n\r\n")
 				var got claims.Claims
 				if err := json.Unmarshal([]byte(body), &got); err != nil {
@@ -66,7 +66,8 @@ func TestDocumentedUsers(t *testing.T) {
 	})
 }
 
-// TestRefusals is what a refusal says, byte for byte. Only of what Para really signed is anything said.
+// TestRefusals checks the responses byte for byte. They describe the problem
+// only if Para signed the token.
 func TestRefusals(t *testing.T) {
 	good := paratest.EmailUser()
 	nobody := middleware.Allow(func(_ context.Context, _ *claims.Claims) error { return errors.New("nobody is") })
@@ -89,7 +90,7 @@ func TestRefusals(t *testing.T) {
 			{"another app", []paratest.TokenOption{paratest.ForApp("x")}, answer401(`Bearer error="invalid_token", error_description="token is for another app"`)},
 			{"claims", []paratest.TokenOption{paratest.With("sub", 1)}, answer401(`Bearer error="invalid_token", error_description="unacceptable claims"`)},
 			{"payload", []paratest.TokenOption{paratest.With("SUB", 1)}, answer401(`Bearer error="invalid_token", error_description="malformed token"`)},
-			// A forger learns nothing of what else would have been wrong.
+			// A forger does not learn what else is wrong.
 			{"expired and forged", []paratest.TokenOption{paratest.Expired(), paratest.BadSignature()}, forged},
 			{"another app and forged", []paratest.TokenOption{paratest.ForApp("x"), paratest.BadSignature()}, forged},
 		} {
@@ -117,12 +118,12 @@ func TestRefusals(t *testing.T) {
 		closed := serve(t, a, true, keyless(t), nil, nil)
 		closed.refuses(t, answer503, bearer(para().Token(good)))
 		closed.refuses(t, answer503, bearer(para().Token(good)))
-		closed.refuses(t, noToken) // whoever has no token need not come back for it
+		closed.refuses(t, noToken) // a request without a token is refused without keys
 	})
 }
 
-// TestHead: the same without a body. Which of the header fields about the body go along is up to
-// the framework (RFC 9110 §9.3.2).
+// TestHead checks the responses to HEAD: the same without a body. The framework
+// decides which header fields about the body it sends (RFC 9110 §9.3.2).
 func TestHead(t *testing.T) {
 	about := func(line string) bool {
 		return strings.HasPrefix(line, "Content-Type: ") || strings.HasPrefix(line, "Content-Length: ")
@@ -159,7 +160,7 @@ func TestHead(t *testing.T) {
 	})
 }
 
-// TestMethods: no method goes round the guard.
+// TestMethods checks that the guard applies to every method.
 func TestMethods(t *testing.T) {
 	forAll(t, func(t *testing.T, a adapter) {
 		site := serve(t, a, true, paraValidator(t), nil, nil)
@@ -174,8 +175,9 @@ func TestMethods(t *testing.T) {
 	})
 }
 
-// TestAuthorization: one header, the scheme in any case, one or more spaces, the token, and nothing
-// else. Everything else is refused with 401; nothing is taken for "no token" but no header at all.
+// TestAuthorization checks the accepted form: one header, with the scheme in
+// any case, spaces and the token. Every other header is refused with 401. Only
+// a request without the header counts as a request without a token.
 func TestAuthorization(t *testing.T) {
 	token := para().Token(paratest.EmailUser())
 	other := para().Token(paratest.PhoneUser())
@@ -192,11 +194,12 @@ func TestAuthorization(t *testing.T) {
 				{"Authorization: bEaReR " + token},
 				{"Authorization: Bearer  " + token},
 				{"Authorization: Bearer        " + token},
-				// White space around a field's value is no part of it (RFC 9110 §5.5).
+				// White space around a field's value is not part of it (RFC
+				// 9110 §5.5).
 				{"Authorization:Bearer " + token},
 				{"Authorization:   \t Bearer " + token},
 				{"Authorization: Bearer " + token + "  \t"},
-				// Other fields are none of our business.
+				// Other header fields are ignored.
 				{"Authorization: Bearer " + token, "Proxy-Authorization: Bearer " + other, "X-Authorization: Bearer " + other, "Cookie: Authorization=" + other},
 			} {
 				site.passes(t, emailUser, lines...)
@@ -228,13 +231,13 @@ func TestAuthorization(t *testing.T) {
 				{"Authorization: Basic " + token},
 				{"Authorization: DPoP " + token},
 				{"Authorization: Token " + token},
-				{"Authorization: Digest " + token}, // as long a word
+				{"Authorization: Digest " + token}, // a scheme of the same length
 				{"Authorization: Bearex " + token},
 				{"Authorization: Bearers " + token},
 				{"Authorization: Beare " + token},
 				{"Authorization: B\u0435arer " + token}, // a Cyrillic letter
 				{"Authorization: ,Bearer " + token},
-				{"Authorization: \u00a0Bearer " + token}, // a space, but not HTTP's
+				{"Authorization: \u00a0Bearer " + token}, // a space that HTTP does not allow
 				{"Authorization: Bearer\u00a0" + token},
 				{"Authorization: Bearer \u00a0" + token},
 				{"Authorization: Bearer \xff\xfe"},
@@ -247,7 +250,7 @@ func TestAuthorization(t *testing.T) {
 			} {
 				site.refuses(t, forged, lines...)
 			}
-			// Places that a token is not looked for in.
+			// By default, no token is read from these places.
 			want := noToken
 			for _, lines := range [][]string{
 				nil,
@@ -263,7 +266,7 @@ func TestAuthorization(t *testing.T) {
 					site.passes(t, "anonymous", lines...)
 				}
 			}
-			// What the server itself turns away does not get as far as the guard.
+			// net/http's server refuses these before the guard is called.
 			for _, line := range []string{
 				"Authorization : Bearer " + token,
 				"Authorization: Bearer " + token + "\x00",
@@ -280,7 +283,8 @@ func TestAuthorization(t *testing.T) {
 	})
 }
 
-// TestNoQueryString: tokens in URLs end up in logs, histories and Referer headers.
+// TestNoQueryString checks that tokens in URLs are ignored. URLs end up in
+// logs, histories and Referer headers.
 func TestNoQueryString(t *testing.T) {
 	token := para().Token(paratest.EmailUser())
 	forAll(t, func(t *testing.T, a adapter) {
@@ -290,7 +294,7 @@ func TestNoQueryString(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded") // nor in a form (RFC 6750 §2.2)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded") // a form is ignored, too (RFC 6750 §2.2)
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -302,7 +306,8 @@ func TestNoQueryString(t *testing.T) {
 	})
 }
 
-// TestOptional: who comes without a token is anonymous; who comes with a bad one is refused.
+// TestOptional checks that a request without a token is anonymous, and that a
+// request with a bad token is refused.
 func TestOptional(t *testing.T) {
 	user := paratest.EmailUser()
 	expired := answer401(`Bearer error="invalid_token", error_description="token expired"`)
@@ -330,7 +335,8 @@ func TestOptional(t *testing.T) {
 	})
 }
 
-// TestTokenFrom: a token is looked for where the options say, and nowhere else.
+// TestTokenFrom checks that the token is read only from the sources in the
+// options.
 func TestTokenFrom(t *testing.T) {
 	email, phone := para().Token(paratest.EmailUser()), para().Token(paratest.PhoneUser())
 	late := para().Token(paratest.EmailUser(), paratest.Expired())
@@ -347,7 +353,7 @@ func TestTokenFrom(t *testing.T) {
 			s.passes(t, emailUser, "Cookie: para="+email)
 			s.passes(t, emailUser, "Cookie: a=b; para="+email+"; c=d")
 			s.passes(t, emailUser, "Cookie: a=b", "Cookie: para="+email)
-			s.passes(t, emailUser, "Cookie: para="+email+"; Para="+phone+"; para2="+phone) // names have a case
+			s.passes(t, emailUser, "Cookie: para="+email+"; Para="+phone+"; para2="+phone) // cookie names are case-sensitive
 			s.refuses(t, expired, "Cookie: para="+late)
 			s.refuses(t, forged, "Cookie: para=")
 			s.refuses(t, forged, "Cookie: para=junk")
@@ -368,7 +374,7 @@ func TestTokenFrom(t *testing.T) {
 		byDefault := serve(t, a, true, v, nil, nil)
 		byDefault.refuses(t, noToken, "Cookie: para="+email)
 
-		// The first place that has a token decides, for better or worse.
+		// The first source that has a token decides.
 		both := from(true, header, cookie)
 		both.passes(t, phoneUser, bearer(phone), "Cookie: para="+email)
 		both.passes(t, phoneUser, bearer(phone), "Cookie: para="+late)
@@ -386,10 +392,10 @@ func TestTokenFrom(t *testing.T) {
 		anonymous.refuses(t, forged, "Cookie: para=")
 		anonymous.refuses(t, forged, "Cookie: para="+email+"; para="+email)
 
-		// A source of one's own.
+		// This is a custom source.
 		own := from(true, func(r *http.Request) (string, error) {
 			if r.Header.Get("X-Odd") != "" {
-				return email, errors.New("odd") // an error never comes with a token
+				return email, errors.New("odd") // the token is ignored because of the error
 			}
 			return r.Header.Get("X-Token"), nil
 		})
@@ -399,7 +405,7 @@ func TestTokenFrom(t *testing.T) {
 	})
 }
 
-// TestFromHeader: a header of one's own is held to the same.
+// TestFromHeader checks the same rules for a custom header.
 func TestFromHeader(t *testing.T) {
 	email, phone := para().Token(paratest.EmailUser()), para().Token(paratest.PhoneUser())
 	forAll(t, func(t *testing.T, a adapter) {
@@ -421,7 +427,7 @@ func TestFromHeader(t *testing.T) {
 	})
 }
 
-// sessions is a TokenVerifier that knows two tokens.
+// sessions is a TokenVerifier for a few fixed tokens.
 type sessions struct{ asked atomic.Int64 }
 
 type over struct{ error }
@@ -438,12 +444,13 @@ func (s *sessions) VerifyVerificationToken(_ context.Context, token string) (*cl
 	case "odd":
 		return nil, nil
 	case "down":
-		return nil, errors.New("Para cannot be asked")
+		return nil, errors.New("Para is unreachable")
 	}
 	return nil, fmt.Errorf("wrapped: %w", over{errors.New("session over")})
 }
 
-// TestVerificationTokens: only where they were asked for, only beside a JWT, and held to the same rules.
+// TestVerificationTokens checks that verification tokens are accepted only
+// where configured, only if the request has no JWT, and under the same rules.
 func TestVerificationTokens(t *testing.T) {
 	unknown := strings.Replace(answer503, "Retry-After: 2", "Retry-After: 1", 1)
 	jwt := para().Token(paratest.EmailUser())
@@ -458,14 +465,14 @@ func TestVerificationTokens(t *testing.T) {
 			site.refuses(t, answer403, "X-Session: phone")
 			site.refuses(t, forged, "X-Session: over")
 			site.refuses(t, unknown, "X-Session: down")
-			site.refuses(t, unknown, "X-Session: odd") // a verifier that says nothing has not said yes
+			site.refuses(t, unknown, "X-Session: odd") // the verifier returned neither a user nor an error
 			if require {
 				site.refuses(t, noToken)
 			} else {
 				site.passes(t, "anonymous")
 			}
 			before := para.asked.Load()
-			site.passes(t, emailUser, bearer(jwt), "X-Session: over") // a JWT decides, either way
+			site.passes(t, emailUser, bearer(jwt), "X-Session: over") // a JWT takes precedence
 			site.refuses(t, forged, bearer("junk"), "X-Session: email")
 			site.refuses(t, forged, "Authorization:", "X-Session: email")
 			site.refuses(t, forged, "X-Session:")
@@ -474,7 +481,7 @@ func TestVerificationTokens(t *testing.T) {
 			site.refuses(t, forged, "X-Session: email\tover")
 			site.refuses(t, forged, "X-Session: email,over")
 			if n := para.asked.Load() - before; n != 0 {
-				t.Errorf("Para was asked %d times", n)
+				t.Errorf("the verifier was called %d times", n)
 			}
 		}
 		serve(t, a, true, v, nil, nil).refuses(t, noToken, "X-Session: email")
@@ -495,7 +502,7 @@ func TestVerificationTokens(t *testing.T) {
 	})
 }
 
-// TestAllow: who is verified and not allowed gets 403, and all rules count.
+// TestAllow checks that a verified user gets 403 unless all rules pass.
 func TestAllow(t *testing.T) {
 	noWallets := paratest.EmailUser()
 	noWallets.Wallets = nil
@@ -516,14 +523,14 @@ func TestAllow(t *testing.T) {
 		{"authType", []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail))}, paratest.EmailUser(), true},
 		{"one of several", []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthPhone, claims.AuthEmail))}, paratest.EmailUser(), true},
 		{"another authType", []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthPhone))}, paratest.EmailUser(), false},
-		{"no authType will do", []middleware.Option{middleware.Allow(middleware.AuthTypes())}, paratest.EmailUser(), false},
+		{"no authType allowed", []middleware.Option{middleware.Allow(middleware.AuthTypes())}, paratest.EmailUser(), false},
 		{"wallet", []middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletSolana))}, paratest.EmailUser(), true},
 		{"one of several chains", []middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletSui, claims.WalletEVM))}, paratest.EmailUser(), true},
 		{"another chain", []middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletSui))}, paratest.EmailUser(), false},
 		{"no wallet", []middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletEVM))}, noWallets, false},
 		{"a wallet that is only connected", []middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletEVM))}, connected, false},
-		{"a rule of one's own", []middleware.Option{middleware.Allow(inactive)}, paratest.PhoneUser(), true},
-		{"a rule of one's own says no", []middleware.Option{middleware.Allow(inactive)}, paratest.EmailUser(), false},
+		{"a custom rule", []middleware.Option{middleware.Allow(inactive)}, paratest.PhoneUser(), true},
+		{"a custom rule that refuses", []middleware.Option{middleware.Allow(inactive)}, paratest.EmailUser(), false},
 		{"both of two", []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthPhone), inactive)}, paratest.PhoneUser(), true},
 		{"the second of two", []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail), inactive)}, paratest.EmailUser(), false},
 		{"the first of two", []middleware.Option{middleware.Allow(inactive, middleware.AuthTypes(claims.AuthEmail))}, paratest.EmailUser(), false},
@@ -546,7 +553,8 @@ func TestAllow(t *testing.T) {
 	}
 }
 
-// TestRulesSeeVerifiedUsersOnly: a rule is never asked about somebody who might be anybody.
+// TestRulesSeeVerifiedUsersOnly checks that a rule is called only with a
+// verified user.
 func TestRulesSeeVerifiedUsersOnly(t *testing.T) {
 	forAll(t, func(t *testing.T, a adapter) {
 		var asked atomic.Int64
@@ -566,17 +574,18 @@ func TestRulesSeeVerifiedUsersOnly(t *testing.T) {
 			site.get(t, para().Token(paratest.EmailUser(), paratest.Expired()))
 			site.get(t, para().Token(paratest.EmailUser(), paratest.ForApp("x")))
 			if n := asked.Load(); n != 0 {
-				t.Errorf("asked %d times about nobody", n)
+				t.Errorf("the rule was called %d times without a verified user", n)
 			}
 			site.get(t, para().Token(paratest.EmailUser()))
 			if n := asked.Load(); n != 1 {
-				t.Errorf("asked %d times about one user", n)
+				t.Errorf("the rule was called %d times for one user", n)
 			}
 		}
 	})
 }
 
-// TestOnRefusal: one override answers every refusal, under every router, and opens no door.
+// TestOnRefusal checks that one override responds to every refusal, under every
+// router, and cannot make the handler run.
 func TestOnRefusal(t *testing.T) {
 	override := middleware.OnRefusal(func(w http.ResponseWriter, r *http.Request, err *middleware.Error) {
 		if _, ok := claims.FromContext(r.Context()); ok {
@@ -605,13 +614,14 @@ func TestOnRefusal(t *testing.T) {
 		serve(t, a, true, nil, opts, nil).refuses(t, answer("/here 500 parajwt: middleware misconfigured false\n"), bearer(para().Token(user)))
 		serve(t, a, false, v, opts, nil).passes(t, "anonymous")
 
-		// Even an override that forgets to answer lets nobody through.
+		// The handler does not run even if the override writes nothing.
 		quiet := serve(t, a, true, v, []middleware.Option{silent}, nil)
 		quiet.refuses(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	})
 }
 
-// TestMisconfigured: a mistake in the program opens no door, and shows as 500, not as a panic.
+// TestMisconfigured checks that a misconfigured guard fails closed with 500,
+// without a panic.
 func TestMisconfigured(t *testing.T) {
 	token := bearer(para().Token(paratest.EmailUser()))
 	forAll(t, func(t *testing.T, a adapter) {
@@ -622,7 +632,7 @@ func TestMisconfigured(t *testing.T) {
 			opts []middleware.Option
 		}{
 			{"no validator", nil, nil},
-			{"a validator that is not one", new(middleware.Validator), nil},
+			{"zero validator", new(middleware.Validator), nil},
 			{"nil option", v, []middleware.Option{nil}},
 			{"nil option among others", v, []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail)), nil}},
 			{"no source", v, []middleware.Option{middleware.TokenFrom()}},
@@ -632,7 +642,7 @@ func TestMisconfigured(t *testing.T) {
 			{"nil rule", v, []middleware.Option{middleware.Allow(nil)}},
 			{"nil rule behind another", v, []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail), nil)}},
 			{"nil override", v, []middleware.Option{middleware.OnRefusal(nil)}},
-			{"put right too late", v, []middleware.Option{middleware.TokenFrom(), middleware.TokenFrom(middleware.FromAuthorization())}},
+			{"corrected by a later option", v, []middleware.Option{middleware.TokenFrom(), middleware.TokenFrom(middleware.FromAuthorization())}},
 			{"several", nil, []middleware.Option{nil, middleware.TokenFrom(), middleware.Allow(nil)}},
 		} {
 			t.Run(test.name, func(t *testing.T) {
@@ -647,11 +657,11 @@ func TestMisconfigured(t *testing.T) {
 	})
 }
 
-// TestPlanted: what an earlier handler stores in the context under a name, or a client sends, is no
-// user.
+// TestPlanted checks that values in the context under other keys, and values
+// that a client sends, are not taken for a user.
 func TestPlanted(t *testing.T) {
 	type claimsKey struct{}
-	type contextKey struct{} // looks like the real one, and is another type
+	type contextKey struct{} // another type with a plausible name
 	forger := paratest.PhoneUser()
 	plant := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -683,7 +693,8 @@ func TestPlanted(t *testing.T) {
 	})
 }
 
-// TestNested: guards within guards. Each decides for itself; the innermost one's user counts.
+// TestNested checks nested guards. Each decides independently. The user of the
+// innermost guard counts.
 func TestNested(t *testing.T) {
 	email, phone := para().Token(paratest.EmailUser()), para().Token(paratest.PhoneUser())
 	forAll(t, func(t *testing.T, a adapter) {
@@ -712,13 +723,14 @@ func TestNested(t *testing.T) {
 		s.passes(t, paratest.UserID+" phone", bearer(phone))
 
 		s = nested(true, true, middleware.TokenFrom(middleware.FromCookie("para")))
-		s.refuses(t, noToken, bearer(email)) // it has passed the outer guard only
+		s.refuses(t, noToken, bearer(email)) // it passes only the outer guard
 		s.refuses(t, noToken, "Cookie: para="+email)
 		s.passes(t, paratest.UserID+" phone", bearer(email), "Cookie: para="+phone)
 	})
 }
 
-// TestTheRequestItself reaches the handler unchanged, but for the user in its context.
+// TestTheRequestItself checks that the request reaches the handler unchanged,
+// except for the user in its context.
 func TestTheRequestItself(t *testing.T) {
 	type key struct{}
 	token := para().Token(paratest.EmailUser())
@@ -754,7 +766,8 @@ func TestTheRequestItself(t *testing.T) {
 	})
 }
 
-// TestUsersDoNotMix: many users at once, several times each, through one validator.
+// TestUsersDoNotMix sends requests of many users through one validator at the
+// same time.
 func TestUsersDoNotMix(t *testing.T) {
 	const users, times = 40, 3
 	tokens := make([]string, users)

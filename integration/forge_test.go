@@ -31,14 +31,14 @@ import (
 
 var b64 = base64.RawURLEncoding
 
-// forge is what it takes to make the tokens of the catalogue: a Para whose private keys are at hand, and
-// an attacker with keys and a server of his own.
+// forge makes the tokens of the catalogue. It holds Para's private keys, and
+// the keys and the server of an attacker.
 type forge struct {
 	rsa, mallory *rsa.PrivateKey
 	ec           *ecdsa.PrivateKey
 	ed           ed25519.PrivateKey
-	secret       []byte // of a symmetric key that got into the set
-	longID       string // the longest key ID there can be
+	secret       []byte // of the symmetric keys in the set
+	longID       string // the longest valid key ID
 
 	set     string // Para's key set
 	env     jwks.Environment
@@ -46,9 +46,9 @@ type forge struct {
 	dialled atomic.Int64 // requests to the attacker's server
 	evil    string       // its URL
 
-	// Unless a token of the catalogue says otherwise.
+	// The parts of good. Tokens of the catalogue differ in one of them.
 	header, payload, data object
-	good                  string // with which nothing is wrong
+	good                  string // a valid token
 }
 
 func newForge(t testing.TB) *forge {
@@ -72,7 +72,7 @@ func newForge(t testing.TB) *forge {
 	f.set = `{"keys":[` + strings.Join([]string{
 		rsaJWK(&f.rsa.PublicKey, "rsa", "RS256"),
 		rsaJWK(&f.rsa.PublicKey, "no-alg", ""),
-		rsaJWK(&f.rsa.PublicKey, "pss", "PS256"), // of an algorithm that is not allowed
+		rsaJWK(&f.rsa.PublicKey, "pss", "PS256"), // its algorithm is not allowed
 		rsaJWK(&f.rsa.PublicKey, f.longID, "RS256"),
 		rsaJWK(&f.rsa.PublicKey, f.longID+"k", "RS256"),
 		f.ecJWK("ec"),
@@ -111,13 +111,14 @@ func newForge(t testing.TB) *forge {
 	return f
 }
 
-// canary stands in every payload, and must be in no error, log line or answer.
+// canary is in every payload, and must be in no error, log line or response.
 const canary = "canary-7d1f@example.com"
 
-// at is a NumericDate, so long after epoch.
+// at returns the NumericDate of epoch plus d.
 func at(d time.Duration) string { return fmt.Sprint(epoch.Add(d).Unix()) }
 
-// object is JSON that is put together by hand, so that it can be wrong in every way: names and raw values.
+// object is a JSON object as names and raw values, so that it can be invalid in
+// every way.
 type object [][2]string
 
 func (o object) String() string {
@@ -128,7 +129,7 @@ func (o object) String() string {
 	return "{" + strings.Join(members, ",") + "}"
 }
 
-// with puts a member in the place of the one of that name, or adds it; without a value it removes it.
+// with replaces the member of that name, or adds it. An empty value removes it.
 func (o object) with(name, raw string) object {
 	var with object
 	found := false
@@ -145,22 +146,24 @@ func (o object) with(name, raw string) object {
 	return with
 }
 
-// plus adds a member, whatever is there already.
+// plus adds a member, also if the name exists already.
 func (o object) plus(name, raw string) object { return append(o[:len(o):len(o)], [2]string{name, raw}) }
 
-// Tokens that Para signed, as its RSA key does.
+// The next three return tokens that Para's RSA key signed.
 
-// head is a token with one header parameter set or, without a value, left out.
+// head returns a token with one header parameter set, or removed if raw is
+// empty.
 func (f *forge) head(name, raw string) string {
 	return f.sign(f.header.with(name, raw).String(), f.payload.String())
 }
 
-// claim is a token with one claim set or left out.
+// claim returns a token with one claim set, or removed if raw is empty.
 func (f *forge) claim(name, raw string) string {
 	return f.sign(f.header.String(), f.payload.with(name, raw).String())
 }
 
-// inData is a token with one claim inside data set or left out.
+// inData returns a token with one claim in data set, or removed if raw is
+// empty.
 func (f *forge) inData(name, raw string) string {
 	return f.claim("data", f.data.with(name, raw).String())
 }
@@ -181,7 +184,7 @@ func (f *forge) ecSign(input string) (r, s *big.Int) {
 	return r, s
 }
 
-// rawSignature is RFC 7518 §3.4: both numbers, each 32 bytes long.
+// rawSignature returns r and s as 32 bytes each (RFC 7518 §3.4).
 func rawSignature(r, s *big.Int) string {
 	var b [64]byte
 	r.FillBytes(b[:32])
@@ -191,7 +194,7 @@ func rawSignature(r, s *big.Int) string {
 
 func enc(s string) string { return b64.EncodeToString([]byte(s)) }
 
-// sign signs two segments just as they are.
+// sign signs two segments without changing them.
 func sign(key *rsa.PrivateKey, header, payload string) string {
 	input := header + "." + payload
 	digest := sha256.Sum256([]byte(input))
@@ -221,13 +224,13 @@ func signHMAC(newHash func() hash.Hash, secret []byte, header, payload string) s
 
 var hmacs = map[string]func() hash.Hash{"HS256": sha256.New, "HS384": sha512.New384, "HS512": sha512.New}
 
-// parts cuts a token at its dots.
+// parts splits a token at its dots.
 func parts(token string) (header, payload, signature string) {
 	s := strings.Split(token, ".")
 	return s[0], s[1], s[2]
 }
 
-// withSignature puts another signature under a token.
+// withSignature replaces the signature of a token.
 func withSignature(token, signature string) string {
 	return token[:strings.LastIndexByte(token, '.')+1] + signature
 }
@@ -252,7 +255,8 @@ func (f *forge) ecJWK(kid string) string {
 	return `{"kty":"EC","crv":"P-256","kid":"` + kid + `","alg":"ES256","x":"` + enc(string(point[1:33])) + `","y":"` + enc(string(point[33:])) + `"}`
 }
 
-// publicForms are the ways to write down Para's public key that somebody may have taken for a secret.
+// publicForms returns encodings of Para's public key that a verifier may take
+// for an HMAC secret.
 func (f *forge) publicForms() map[string][]byte {
 	spki, err := x509.MarshalPKIXPublicKey(&f.rsa.PublicKey)
 	if err != nil {
@@ -279,15 +283,16 @@ func (f *forge) publicForms() map[string][]byte {
 	}
 }
 
-// validator returns a new one for the forge's Para. With a negative cacheSize it remembers nothing.
+// validator returns a new validator for the forge's Para. With a negative
+// cacheSize it caches no token.
 func (f *forge) validator(t testing.TB, cacheSize int, log *journal) *middleware.Validator {
 	return newValidator(t, middleware.Config{Environment: f.env, CacheSize: cacheSize, Logger: log.logger()})
 }
 
-// last is a token's signature.
+// last returns the signature of a token.
 func last(token string) string { return token[strings.LastIndexByte(token, '.')+1:] }
 
-// dec decodes a segment that is known to be good.
+// dec decodes a segment that is valid base64url.
 func dec(segment string) string {
 	b, err := b64.DecodeString(segment)
 	if err != nil {
@@ -298,7 +303,7 @@ func dec(segment string) string {
 
 func quote(s string) string { return `"` + s + `"` }
 
-// flip changes a bit in the middle of a part of a token.
+// flip flips a bit in the middle of a part of a token.
 func flip(token string, part int) string {
 	s := strings.Split(token, ".")
 	b := []byte(dec(s[part]))
@@ -307,15 +312,15 @@ func flip(token string, part int) string {
 	return strings.Join(s, ".")
 }
 
-// swap is the second token with a part of the first.
+// swap returns the second token with one part of the first.
 func swap(part int, from, to string) string {
 	s := strings.Split(to, ".")
 	s[part] = strings.Split(from, ".")[part]
 	return strings.Join(s, ".")
 }
 
-// lastBit sets a bit of a segment's last letter that is not used, so that it decodes to the same
-// bytes for a lenient decoder.
+// lastBit sets an unused bit of a segment's last letter. Lenient decoders
+// return the same bytes for it.
 func lastBit(segment string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	if len(segment)%4 == 0 {
@@ -325,7 +330,8 @@ func lastBit(segment string) string {
 	return segment[:at] + string(alphabet[strings.IndexByte(alphabet, segment[at])+1])
 }
 
-// plusModulus adds the modulus to a good signature: to RSA it is the same number, and it is as long.
+// plusModulus adds the modulus to a valid signature. The result has the same
+// length and is equal modulo n.
 func plusModulus(f *forge) attack {
 	for n := 0; ; n++ {
 		good := f.claim("n", fmt.Sprint(n))

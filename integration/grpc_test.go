@@ -27,11 +27,11 @@ func attackGRPC(t *testing.T, f *forge, c class) {
 	s := serveGRPC(t, f.validator(t, 0, &log))
 	for _, attack := range c.attacks {
 		want := "no valid token"
-		if c.stage == payload && !strings.Contains(attack.bad, " ") { // that does not get past the header
+		if c.stage == payload && !strings.Contains(attack.bad, " ") { // others are refused for the header
 			want = strings.TrimPrefix(attack.want.Error(), "parajwt: ")
 		}
 		if strings.HasPrefix(attack.bad, " ") {
-			continue // more than one space before the token is fine in a header
+			continue // several spaces before the token are valid in a header
 		}
 		refuse := func(kind string, call func(context.Context) error) {
 			t.Helper()
@@ -78,7 +78,7 @@ func attackGRPC(t *testing.T, f *forge, c class) {
 	}
 }
 
-// printable reports whether gRPC's client sends a token: metadata whose name
+// printable reports whether gRPC's client can send a token. Metadata whose name
 // does not end with "-bin" is printable ASCII.
 func printable(token string) bool {
 	for _, b := range []byte(token) {
@@ -173,7 +173,7 @@ func (s *grpcSite) stream(ctx context.Context) error {
 	return err
 }
 
-// direct calls an interceptor with a token that no client sends.
+// direct calls an interceptor with a token that gRPC's client cannot send.
 func (s *grpcSite) direct(t *testing.T, kind, token string) error {
 	ctx := metadata.NewIncomingContext(t.Context(),
 		metadata.Pairs("authorization", "Bearer "+token))

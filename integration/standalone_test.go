@@ -11,8 +11,8 @@ import (
 
 const self = "github.com/parajwt/parajwt"
 
-// TestStandalone builds a program outside this repository for each adapter.
-// The program must not get the modules of the other routers, and no package
+// TestStandalone builds a program outside this repository for each adapter. The
+// program must not depend on the modules of the other routers, or on packages
 // that only tests need.
 func TestStandalone(t *testing.T) {
 	const gin, grpc = "github.com/gin-gonic/gin", "google.golang.org/grpc"
@@ -68,16 +68,15 @@ func TestStandalone(t *testing.T) {
 	}
 }
 
-// TestDependenciesOfNetHTTP limits what a user of net/http inherits: the
-// modules whose versions are decided together, and the lines of go.sum to
-// review, both after "go mod tidy".
+// TestDependenciesOfNetHTTP limits the dependencies of a user of net/http. It
+// counts modules in the module graph and lines of go.sum after "go mod tidy".
 func TestDependenciesOfNetHTTP(t *testing.T) {
 	const maxModules, maxSums = 25, 40
 	dir := outsideProgram(t, "parahttp", "",
 		`http.Handle("/", parahttp.Require(validator)(http.NotFoundHandler()))`)
 	run(t, dir, "go", "build", "-o", filepath.Join(dir, "app"), ".")
-	// Tidy reads the go.mod files of the dependencies' tests, too, and the
-	// module cache may not have them yet.
+	// Tidy also reads the go.mod files of the dependencies' tests. They may not
+	// be in the module cache.
 	run(t, dir, "go", "mod", "tidy")
 	sums, err := os.ReadFile(filepath.Join(dir, "go.sum"))
 	if err != nil {
@@ -98,8 +97,8 @@ func TestDependenciesOfNetHTTP(t *testing.T) {
 }
 
 // outsideProgram writes a program with one guarded route into a directory
-// outside this repository, and returns the directory. Its go.mod names only
-// the modules that its author would add with "go get".
+// outside this repository. It returns the directory. The go.mod names only the
+// modules that the author would add with "go get".
 func outsideProgram(t *testing.T, adapter, imports, use string) (dir string) {
 	t.Helper()
 	root, err := filepath.Abs("..")
@@ -118,8 +117,8 @@ func outsideProgram(t *testing.T, adapter, imports, use string) (dir string) {
 	run(t, dir, "go", "mod", "init", "example.com/app")
 	run(t, dir, "go", edits...)
 
-	// The checksums of this module's dependencies are known. Any other is
-	// looked up in the checksum database. Tidy removes those not needed.
+	// This copies the checksums of this module's dependencies. Others come from
+	// the checksum database. Tidy removes the unused ones.
 	sums, err := os.ReadFile("go.sum")
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,8 @@ import (
 )
 
 func ExampleRequire() {
-	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID of your API key.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -33,7 +34,7 @@ func ExampleRequire() {
 	e := echo.New()
 	e.Use(paraecho.Require(validator))
 	e.GET("/me", func(c echo.Context) error {
-		user, _ := paraecho.User(c) // always there behind Require
+		user, _ := paraecho.User(c) // never false behind Require
 		return c.JSON(http.StatusOK, map[string]string{"id": user.UserID, "email": user.Email})
 	})
 
@@ -51,9 +52,10 @@ func ExampleRequire() {
 	// 401 Bearer
 }
 
-// An app that answers errors in a way of its own answers refusals so too.
+// A custom error handler responds to refusals, too.
 func ExampleRequire_errorHandler() {
-	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID of your API key.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -87,7 +89,8 @@ func ExampleRequire_errorHandler() {
 }
 
 func ExampleOptional() {
-	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID of your API key.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)

@@ -13,26 +13,28 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// Require returns middleware that passes requests with a verified Para user. For
-// every other request it returns an [*echo.HTTPError] to Echo's error handler,
-// after setting the header fields of the response. Echo's default handler
-// responds as [middleware.Guard.Refuse] describes. The text of the error is
-// public; errors.As finds the [*middleware.Error] in it. With OnRefusal, the
-// response is written before. Safe for concurrent use by multiple goroutines.
+// Require returns middleware that passes requests with a verified Para user.
+// For every other request it returns an [*echo.HTTPError] to Echo's error
+// handler, after setting the header fields of the response. Echo's default
+// handler responds as [middleware.Guard.Refuse] describes. The text of the
+// error is public; errors.As finds the [*middleware.Error] in it. OnRefusal
+// writes the response before Require returns the error. Require is safe for
+// concurrent use by multiple goroutines.
 func Require(v *middleware.Validator, opts ...middleware.Option) echo.MiddlewareFunc {
 	return guard(middleware.Require(v, opts...))
 }
 
 // Optional returns middleware that also passes requests without a token, as
-// anonymous: [User] reports false for them. It refuses requests with a token
-// that is not good; see [middleware.ExpiredIsAnonymous].
+// anonymous: [User] returns false for them. It refuses requests with an invalid
+// token; see [middleware.ExpiredIsAnonymous].
 func Optional(v *middleware.Validator, opts ...middleware.Option) echo.MiddlewareFunc {
 	return guard(middleware.Optional(v, opts...))
 }
 
 // Allow returns middleware for a route behind Require or Optional. It passes
 // requests whose user passes all rules, without verifying the token again. It
-// responds to others as the outer guard does: 401 without a user, 403 otherwise.
+// responds to others as the outer guard does: 401 without a user, 403
+// otherwise.
 func Allow(rules ...middleware.Rule) echo.MiddlewareFunc {
 	return guard(middleware.Authorize(rules...))
 }
@@ -60,9 +62,9 @@ func guard(g *middleware.Guard) echo.MiddlewareFunc {
 	}
 }
 
-// problem is the body of a refusal. Echo marshals it before it writes the header,
-// so that MarshalJSON can set the Content-Type. An error handler that responds in
-// another way sets another one.
+// problem is the body of a refusal. Echo marshals it before it writes the
+// header, so MarshalJSON can set the Content-Type. A custom error handler sets
+// its own Content-Type.
 type problem struct {
 	status      int
 	header      http.Header
@@ -78,6 +80,8 @@ func (p problem) MarshalJSON() ([]byte, error) {
 // String returns the text of the status, for logs that print the error.
 func (p problem) String() string { return http.StatusText(p.status) }
 
-// User returns the verified user of a request, and false for an anonymous one.
-// Values stored in echo.Context by name do not count.
-func User(c echo.Context) (*claims.Claims, bool) { return claims.FromContext(c.Request().Context()) }
+// User returns the verified user of a request, or false if the request is
+// anonymous. It ignores values stored in echo.Context by name.
+func User(c echo.Context) (*claims.Claims, bool) {
+	return claims.FromContext(c.Request().Context())
+}

@@ -18,14 +18,15 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// Package integration tests what all adapters have in common. These tests are for what is
-// specific to Echo.
+// Package integration tests the behaviour that all adapters share. These tests
+// are for what is specific to Echo.
 
 func setUp(t *testing.T) (*paratest.Para, *middleware.Validator) {
 	t.Helper()
 	para := paratest.New(t, paratest.Config{})
 	v, err := middleware.New(middleware.Config{
-		Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Logger: slog.New(slog.DiscardHandler),
+		Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()},
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -64,19 +65,20 @@ func TestUser(t *testing.T) {
 	e.GET("/required", whoami, paraecho.Require(v))
 	token := para.Token(paratest.EmailUser())
 	for _, test := range []struct{ path, token, want string }{
-		{"/open", token, "anonymous"}, // nobody has looked at it
+		{"/open", token, "anonymous"}, // no guard read it
 		{"/optional", "", "anonymous"},
 		{"/optional", token, "email"},
 		{"/required", token, "email"},
 	} {
-		if w := get(e, test.path, test.token); w.Code != http.StatusOK || w.Body.String() != test.want {
+		if w := get(e, test.path, test.token); w.Code != http.StatusOK ||
+			w.Body.String() != test.want {
 			t.Errorf("%s: %d %q, want %q", test.path, w.Code, w.Body, test.want)
 		}
 	}
 }
 
-// TestErrorHandler: a refusal takes Echo's own way, and an app that answers errors in a way of its own
-// answers this one so too, with the headers that a refusal needs.
+// A refusal reaches Echo's error handler. A custom one may respond in its own
+// format, and the response has the header fields of the refusal.
 func TestErrorHandler(t *testing.T) {
 	para, v := setUp(t)
 	var got []error
@@ -107,32 +109,39 @@ func TestErrorHandler(t *testing.T) {
 	}{
 		{"/json", "", "application/json", `{"error":"mine"}`, middleware.ErrNoToken, 401},
 		{"/html", "junk", "text/html; charset=UTF-8", `<p>mine</p>`, middleware.ErrMalformed, 401},
-		{"/nothing", para.Token(paratest.EmailUser(), paratest.Expired()), "", "", middleware.ErrExpired, 401},
-		{"/default", para.Token(paratest.PhoneUser()), "application/problem+json", `{"type":"about:blank","title":"Forbidden","status":403}`, middleware.ErrForbidden, 403},
+		{"/nothing", para.Token(paratest.EmailUser(), paratest.Expired()), "", "",
+			middleware.ErrExpired, 401},
+		{"/default", para.Token(paratest.PhoneUser()), "application/problem+json",
+			`{"type":"about:blank","title":"Forbidden","status":403}`, middleware.ErrForbidden,
+			403},
 	} {
 		got = nil
 		w := get(e, test.path, test.token)
 		if len(got) != 1 || called {
-			t.Fatalf("%s: the error handler was called %d times, the handler: %t", test.path, len(got), called)
+			t.Fatalf("%s: the error handler was called %d times, the handler: %t", test.path,
+				len(got), called)
 		}
 		var he *echo.HTTPError
 		if !errors.As(got[0], &he) || he.Code != test.status {
 			t.Fatalf("%s: got %#v", test.path, got[0])
 		}
 		var refusal *middleware.Error
-		if !errors.As(he.Internal, &refusal) || refusal.Code != test.code || !errors.Is(got[0], test.code) {
+		if !errors.As(he.Internal, &refusal) || refusal.Code != test.code ||
+			!errors.Is(got[0], test.code) {
 			t.Errorf("%s: got %v, want %v", test.path, he.Internal, test.code)
 		}
 		if text := http.StatusText(test.status); he.Internal.Error() != text ||
 			!strings.HasSuffix(he.Error(), "message="+text+", internal="+text) {
 			t.Errorf("%s: an error handler may print %q", test.path, he.Error())
 		}
-		if h := w.Header(); h.Get("Content-Type") != test.contentType || strings.TrimSpace(w.Body.String()) != test.body ||
+		if h := w.Header(); h.Get("Content-Type") != test.contentType ||
+			strings.TrimSpace(w.Body.String()) != test.body ||
 			h.Get("WWW-Authenticate") == "" || h.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: answered %v %q", test.path, h, w.Body)
 		}
-		if test.token != "" && strings.Contains(fmt.Sprintf("%v %+v %#v", got[0], got[0], he.Message), test.token) {
-			t.Errorf("%s: the error shows the token", test.path)
+		if test.token != "" &&
+			strings.Contains(fmt.Sprintf("%v %+v %#v", got[0], got[0], he.Message), test.token) {
+			t.Errorf("%s: the error contains the token", test.path)
 		}
 		if text := fmt.Sprint(he.Message); text != http.StatusText(test.status) {
 			t.Errorf("%s: the message prints as %q", test.path, text)
@@ -140,7 +149,7 @@ func TestErrorHandler(t *testing.T) {
 	}
 }
 
-// TestDebug: Echo's debug mode and its ?pretty lay the body out differently, and say no more.
+// Echo's debug mode and its ?pretty indent the body and add nothing to it.
 func TestDebug(t *testing.T) {
 	para, v := setUp(t)
 	e := echo.New()
@@ -153,14 +162,15 @@ func TestDebug(t *testing.T) {
 		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 			t.Fatal(err)
 		}
-		if len(body) != 3 || body["status"] != 401.0 || w.Header().Get("Content-Type") != "application/problem+json" {
+		if len(body) != 3 || body["status"] != 401.0 ||
+			w.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %v %s", path, w.Header(), w.Body)
 		}
 	}
 }
 
-// TestOuterMiddleware sees what was refused, and cannot take it back by ignoring it: the handler
-// was not called.
+// Outer middleware sees the refusal. It cannot make the handler run by dropping
+// the error.
 func TestOuterMiddleware(t *testing.T) {
 	_, v := setUp(t)
 	var seen error
@@ -179,23 +189,27 @@ func TestOuterMiddleware(t *testing.T) {
 func TestOnRefusalKeepsEchoOut(t *testing.T) {
 	_, v := setUp(t)
 	e := echo.New()
-	e.HTTPErrorHandler = func(err error, _ echo.Context) { t.Errorf("Echo's error handler got %v", err) }
-	e.Use(paraecho.Require(v, middleware.OnRefusal(func(w http.ResponseWriter, _ *http.Request, err *middleware.Error) {
-		http.Error(w, "go away", err.Status())
-	})))
+	e.HTTPErrorHandler = func(err error, _ echo.Context) {
+		t.Errorf("Echo's error handler got %v", err)
+	}
+	e.Use(paraecho.Require(v,
+		middleware.OnRefusal(func(w http.ResponseWriter, _ *http.Request, err *middleware.Error) {
+			http.Error(w, "go away", err.Status())
+		})))
 	e.GET("/", func(echo.Context) error { t.Error("the handler was called"); return nil })
 	if w := get(e, "/", ""); w.Code != http.StatusUnauthorized || w.Body.String() != "go away\n" {
 		t.Errorf("%d %q", w.Code, w.Body)
 	}
 }
 
-// TestPlanted: no name in echo.Context makes a user, whatever stands there.
+// No value stored in echo.Context by name is taken for a user.
 func TestPlanted(t *testing.T) {
 	_, v := setUp(t)
 	e := echo.New()
 	plant := func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			for _, name := range []string{"user", "para", "claims", "parauser", "token", "contextKey", "{}", ""} {
+			for _, name := range []string{"user", "para", "claims", "parauser", "token",
+				"contextKey", "{}", ""} {
 				c.Set(name, paratest.EmailUser())
 			}
 			return next(c)
@@ -219,8 +233,10 @@ func TestGroups(t *testing.T) {
 		user, ok := paraecho.User(c)
 		return c.String(http.StatusOK, fmt.Sprint(c.Param("id"), " ", ok && user.Email != ""))
 	})
-	admin := api.Group("/admin", paraecho.Require(v, middleware.Allow(middleware.AuthTypes(claims.AuthPhone))))
-	admin.GET("/:id", func(c echo.Context) error { return c.String(http.StatusOK, "admin "+c.Param("id")) })
+	admin := api.Group("/admin",
+		paraecho.Require(v, middleware.Allow(middleware.AuthTypes(claims.AuthPhone))))
+	admin.GET("/:id",
+		func(c echo.Context) error { return c.String(http.StatusOK, "admin "+c.Param("id")) })
 
 	email, phone := para.Token(paratest.EmailUser()), para.Token(paratest.PhoneUser())
 	for _, test := range []struct {
@@ -234,10 +250,11 @@ func TestGroups(t *testing.T) {
 		{"/api/admin/7", "", 401, ""},
 		{"/api/admin/7", email, 403, ""},
 		{"/api/admin/7", phone, 200, "admin 7"},
-		{"/api/admin/none/such", "", 401, ""}, // which routes there are is not for everybody to know
+		{"/api/admin/none/such", "", 401, ""}, // the response does not reveal which routes exist
 		{"/elsewhere", "", 404, ""},
 	} {
-		if w := get(e, test.path, test.token); w.Code != test.status || test.body != "" && w.Body.String() != test.body {
+		if w := get(e, test.path, test.token); w.Code != test.status ||
+			test.body != "" && w.Body.String() != test.body {
 			t.Errorf("%s: %d %q, want %d %q", test.path, w.Code, w.Body, test.status, test.body)
 		}
 	}

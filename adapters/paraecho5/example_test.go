@@ -17,7 +17,8 @@ import (
 )
 
 func ExampleRequire() {
-	// A Para on loopback. In a program, use jwks.Beta and the ID of your API key.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -55,7 +56,8 @@ func ExampleRequire() {
 
 // A custom error handler responds to refusals, too.
 func ExampleRequire_errorHandler() {
-	// A Para on loopback. In a program, use jwks.Beta and the ID of your API key.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -90,7 +92,8 @@ func ExampleRequire_errorHandler() {
 }
 
 func ExampleOptional() {
-	// A Para on loopback. In a program, use jwks.Beta and the ID of your API key.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -120,7 +123,8 @@ func ExampleOptional() {
 }
 
 func ExampleAllow() {
-	// A Para on loopback. In a program, use jwks.Beta and the ID of your API key.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)

@@ -13,27 +13,28 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// Require returns middleware that passes requests with a verified Para user. For
-// every other request it returns an error to Echo's error handler, after setting
-// the header fields of the response. Echo's default handler responds as
-// [middleware.Guard.Refuse] describes. The text of the error is public;
+// Require returns middleware that passes requests with a verified Para user.
+// For every other request it returns an error to Echo's error handler, after
+// setting the header fields of the response. Echo's default handler responds as
+// [middleware.Guard.Refuse] describes. The text of the error is public.
 // [echo.StatusCode] returns its status, and errors.As finds the
-// [*middleware.Error] in it. With OnRefusal, the response is written before.
-// Safe for concurrent use by multiple goroutines.
+// [*middleware.Error] in it. OnRefusal writes the response before Require
+// returns the error. Require is safe for concurrent use by multiple goroutines.
 func Require(v *middleware.Validator, opts ...middleware.Option) echo.MiddlewareFunc {
 	return guard(middleware.Require(v, opts...))
 }
 
 // Optional returns middleware that also passes requests without a token, as
-// anonymous: [User] reports false for them. It refuses requests with a token
-// that is not good; see [middleware.ExpiredIsAnonymous].
+// anonymous: [User] returns false for them. It refuses requests with an invalid
+// token; see [middleware.ExpiredIsAnonymous].
 func Optional(v *middleware.Validator, opts ...middleware.Option) echo.MiddlewareFunc {
 	return guard(middleware.Optional(v, opts...))
 }
 
 // Allow returns middleware for a route behind Require or Optional. It passes
 // requests whose user passes all rules, without verifying the token again. It
-// responds to others as the outer guard does: 401 without a user, 403 otherwise.
+// responds to others as the outer guard does: 401 without a user, 403
+// otherwise.
 func Allow(rules ...middleware.Rule) echo.MiddlewareFunc {
 	return guard(middleware.Authorize(rules...))
 }
@@ -57,8 +58,8 @@ func guard(g *middleware.Guard) echo.MiddlewareFunc {
 				response[name] = values
 			}
 			setType := func() {
-				// c.JSON sets this type before it marshals. A logger that marshals
-				// the error changes nothing.
+				// c.JSON sets this type before it marshals. A logger that
+				// marshals the error leaves the type unchanged.
 				if response.Get(echo.HeaderContentType) == echo.MIMEApplicationJSON {
 					response.Set(echo.HeaderContentType, contentType)
 				}
@@ -69,7 +70,7 @@ func guard(g *middleware.Guard) echo.MiddlewareFunc {
 }
 
 // refusal is the error that Echo's error handler gets. It is not an
-// [echo.HTTPError], because that prints the error which it wraps.
+// [echo.HTTPError], because that type prints the error that it wraps.
 type refusal struct {
 	public  error
 	status  int
@@ -80,16 +81,16 @@ type refusal struct {
 // Error returns the text of the status, such as "Unauthorized".
 func (e *refusal) Error() string { return e.public.Error() }
 
-// Unwrap returns an error with the same text, in which errors.As finds the
-// [*middleware.Error].
+// Unwrap returns an error with the same text. errors.As finds the
+// [*middleware.Error] in it.
 func (e *refusal) Unwrap() error { return e.public }
 
 // StatusCode implements [echo.HTTPStatusCoder].
 func (e *refusal) StatusCode() int { return e.status }
 
 // MarshalJSON returns the body of the response. Echo calls it before it writes
-// the header, so it can also set the Content-Type. An error handler that responds
-// in another way sets another one.
+// the header, so it can also set the Content-Type. A custom error handler sets
+// its own Content-Type.
 func (e *refusal) MarshalJSON() ([]byte, error) {
 	e.setType()
 	return e.body, nil
@@ -98,6 +99,8 @@ func (e *refusal) MarshalJSON() ([]byte, error) {
 // LogValue returns the fields of the [*middleware.Error].
 func (e *refusal) LogValue() slog.Value { return slog.AnyValue(e.public) }
 
-// User returns the verified user of a request, and false for an anonymous one.
-// Values stored in echo.Context by name do not count.
-func User(c *echo.Context) (*claims.Claims, bool) { return claims.FromContext(c.Request().Context()) }
+// User returns the verified user of a request, or false if the request is
+// anonymous. It ignores values stored in echo.Context by name.
+func User(c *echo.Context) (*claims.Claims, bool) {
+	return claims.FromContext(c.Request().Context())
+}

@@ -20,8 +20,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// Package integration tests what all adapters have in common. These tests are
-// for what is specific to Echo v5.
+// Package integration tests the behaviour that all adapters share. These tests
+// are for what is specific to Echo v5.
 
 func setUp(t *testing.T) (*paratest.Para, *middleware.Validator) {
 	t.Helper()
@@ -145,7 +145,7 @@ func TestErrorHandler(t *testing.T) {
 		}
 		printed := fmt.Sprintf("%v %+v %#v", got[0], got[0], got[0])
 		if test.token != "" && strings.Contains(printed, test.token) {
-			t.Errorf("%s: the error shows the token", test.path)
+			t.Errorf("%s: the error contains the token", test.path)
 		}
 	}
 }

@@ -15,7 +15,8 @@ import (
 )
 
 func ExampleRequire() {
-	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID of your API key.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -33,7 +34,7 @@ func ExampleRequire() {
 	r := gin.New()
 	r.Use(paragin.Require(validator))
 	r.GET("/me", func(c *gin.Context) {
-		user, _ := paragin.User(c) // always there behind Require
+		user, _ := paragin.User(c) // never false behind Require
 		c.JSON(http.StatusOK, gin.H{"id": user.UserID, "email": user.Email})
 	})
 
@@ -51,9 +52,10 @@ func ExampleRequire() {
 	// 401 Bearer
 }
 
-// Why a request was refused stands in c.Errors, for a middleware around it.
+// Outer middleware finds the reason for a refusal in c.Errors.
 func ExampleRequire_errors() {
-	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID of your API key.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -82,7 +84,8 @@ func ExampleRequire_errors() {
 }
 
 func ExampleOptional() {
-	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID of your API key.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)

@@ -12,23 +12,24 @@ import (
 
 // Require returns middleware that passes requests with a verified Para user. It
 // aborts every other request and responds as [middleware.Guard.Refuse]
-// describes. It adds the reason to c.Errors: an error with a public text, in
-// which errors.As finds the [*middleware.Error]. Safe for concurrent use by
-// multiple goroutines.
+// describes. It adds the reason to c.Errors: an error with a public text.
+// errors.As finds the [*middleware.Error] in it. Require is safe for concurrent
+// use by multiple goroutines.
 func Require(v *middleware.Validator, opts ...middleware.Option) gin.HandlerFunc {
 	return guard(middleware.Require(v, opts...))
 }
 
 // Optional returns middleware that also passes requests without a token, as
-// anonymous: [User] reports false for them. It refuses requests with a token
-// that is not good; see [middleware.ExpiredIsAnonymous].
+// anonymous: [User] returns false for them. It refuses requests with an invalid
+// token; see [middleware.ExpiredIsAnonymous].
 func Optional(v *middleware.Validator, opts ...middleware.Option) gin.HandlerFunc {
 	return guard(middleware.Optional(v, opts...))
 }
 
 // Allow returns middleware for a route behind Require or Optional. It passes
 // requests whose user passes all rules, without verifying the token again. It
-// responds to others as the outer guard does: 401 without a user, 403 otherwise.
+// responds to others as the outer guard does: 401 without a user, 403
+// otherwise.
 func Allow(rules ...middleware.Rule) gin.HandlerFunc {
 	return guard(middleware.Authorize(rules...))
 }
@@ -47,6 +48,6 @@ func guard(g *middleware.Guard) gin.HandlerFunc {
 	}
 }
 
-// User returns the verified user of a request, and false for an anonymous one.
-// Values stored in gin.Context by name do not count.
+// User returns the verified user of a request, or false if the request is
+// anonymous. It ignores values stored in gin.Context by name.
 func User(c *gin.Context) (*claims.Claims, bool) { return claims.FromContext(c.Request.Context()) }

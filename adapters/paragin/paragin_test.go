@@ -18,8 +18,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// Package integration tests what all adapters have in common. These tests are for what is
-// specific to Gin.
+// Package integration tests the behaviour that all adapters share. These tests
+// are for what is specific to Gin.
 
 func TestMain(m *testing.M) {
 	gin.SetMode(gin.TestMode)
@@ -30,7 +30,8 @@ func setUp(t *testing.T) (*paratest.Para, *middleware.Validator) {
 	t.Helper()
 	para := paratest.New(t, paratest.Config{})
 	v, err := middleware.New(middleware.Config{
-		Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, Logger: slog.New(slog.DiscardHandler),
+		Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()},
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -70,24 +71,26 @@ func TestUser(t *testing.T) {
 	r.GET("/required", paragin.Require(v), whoami)
 	token := para.Token(paratest.EmailUser())
 	for _, test := range []struct{ path, token, want string }{
-		{"/open", token, "anonymous"}, // nobody has looked at it
+		{"/open", token, "anonymous"}, // no guard read it
 		{"/optional", "", "anonymous"},
 		{"/optional", token, "email"},
 		{"/required", token, "email"},
 	} {
-		if w := get(r, test.path, test.token); w.Code != http.StatusOK || w.Body.String() != test.want {
+		if w := get(r, test.path, test.token); w.Code != http.StatusOK ||
+			w.Body.String() != test.want {
 			t.Errorf("%s: %d %q, want %q", test.path, w.Code, w.Body, test.want)
 		}
 	}
 }
 
-// TestErrors: a refusal takes Gin's own way. It aborts, and what is around it finds the reason in
-// c.Errors.
+// A refusal aborts the chain. Outer middleware finds the reason in c.Errors.
 func TestErrors(t *testing.T) {
 	para, v := setUp(t)
 	for _, opts := range [][]middleware.Option{
 		nil,
-		{middleware.OnRefusal(func(w http.ResponseWriter, _ *http.Request, err *middleware.Error) { w.WriteHeader(err.Status()) })},
+		{middleware.OnRefusal(func(w http.ResponseWriter, _ *http.Request, err *middleware.Error) {
+			w.WriteHeader(err.Status())
+		})},
 	} {
 		var errs []*gin.Error
 		var aborted bool
@@ -97,7 +100,7 @@ func TestErrors(t *testing.T) {
 			before := c.Request
 			c.Next()
 			if c.IsAborted() && c.Request != before {
-				t.Error("a refused request is another one, for what is around the guard")
+				t.Error("outer middleware sees another request after a refusal")
 			}
 			errs, aborted, status = c.Errors, c.IsAborted(), c.Writer.Status()
 		})
@@ -117,8 +120,10 @@ func TestErrors(t *testing.T) {
 			{para.Token(paratest.PhoneUser()), middleware.ErrForbidden, 403},
 		} {
 			w := get(r, "/", test.token)
-			if len(errs) != 1 || !errors.Is(errs[0], test.code) || !aborted || status != test.status || w.Code != test.status {
-				t.Errorf("errors %v, aborted %t, status %d; want %v and %d", errs, aborted, status, test.code, test.status)
+			if len(errs) != 1 || !errors.Is(errs[0], test.code) || !aborted ||
+				status != test.status || w.Code != test.status {
+				t.Errorf("errors %v, aborted %t, status %d; want %v and %d", errs, aborted, status,
+					test.code, test.status)
 				continue
 			}
 			var refusal *middleware.Error
@@ -128,8 +133,10 @@ func TestErrors(t *testing.T) {
 			if called != 0 {
 				t.Errorf("%v: a later handler was called", test.code)
 			}
-			if test.token != "" && strings.Contains(fmt.Sprintf("%v %+v %#v", errs[0], errs[0], errs[0].JSON()), test.token) {
-				t.Errorf("%v: the error shows the token", test.code)
+			if test.token != "" &&
+				strings.Contains(fmt.Sprintf("%v %+v %#v", errs[0], errs[0], errs[0].JSON()),
+					test.token) {
+				t.Errorf("%v: the error contains the token", test.code)
 			}
 		}
 		get(r, "/", para.Token(paratest.EmailUser()))
@@ -139,14 +146,15 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestPlanted: no name in gin.Context makes a user, whatever stands there.
+// No value stored in gin.Context by name is taken for a user.
 func TestPlanted(t *testing.T) {
 	_, v := setUp(t)
 	for _, fallback := range []bool{false, true} {
 		r := gin.New()
 		r.ContextWithFallback = fallback
 		r.Use(func(c *gin.Context) {
-			for _, name := range []string{"user", "para", "claims", "parauser", "token", "contextKey", "{}", "", gin.ContextKey} {
+			for _, name := range []string{"user", "para", "claims", "parauser", "token",
+				"contextKey", "{}", "", gin.ContextKey} {
 				c.Set(name, paratest.EmailUser())
 			}
 			c.Set("sub", paratest.UserID)
@@ -162,7 +170,7 @@ func TestPlanted(t *testing.T) {
 	}
 }
 
-// TestContextWithFallback: where an engine is told so, the gin.Context itself carries the user.
+// If an engine has ContextWithFallback, the gin.Context carries the user, too.
 func TestContextWithFallback(t *testing.T) {
 	para, v := setUp(t)
 	r := gin.New()
@@ -186,7 +194,8 @@ func TestGroups(t *testing.T) {
 		user, ok := paragin.User(c)
 		c.String(http.StatusOK, fmt.Sprint(c.Param("id"), " ", ok && user.Email != ""))
 	})
-	admin := api.Group("/admin", paragin.Require(v, middleware.Allow(middleware.AuthTypes(claims.AuthPhone))))
+	admin := api.Group("/admin",
+		paragin.Require(v, middleware.Allow(middleware.AuthTypes(claims.AuthPhone))))
 	admin.GET("/:id", func(c *gin.Context) { c.String(http.StatusOK, "admin "+c.Param("id")) })
 
 	email, phone := para.Token(paratest.EmailUser()), para.Token(paratest.PhoneUser())
@@ -203,13 +212,14 @@ func TestGroups(t *testing.T) {
 		{"/api/admin/7", phone, 200, "admin 7"},
 		{"/elsewhere", "", 404, ""},
 	} {
-		if w := get(r, test.path, test.token); w.Code != test.status || test.body != "" && w.Body.String() != test.body {
+		if w := get(r, test.path, test.token); w.Code != test.status ||
+			test.body != "" && w.Body.String() != test.body {
 			t.Errorf("%s: %d %q, want %d %q", test.path, w.Code, w.Body, test.status, test.body)
 		}
 	}
 }
 
-// TestUnknownRoutes: a guard on the engine stands before what does not exist, too.
+// A guard on the engine also applies to unknown routes.
 func TestUnknownRoutes(t *testing.T) {
 	para, v := setUp(t)
 	r := gin.New()

@@ -22,7 +22,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// greeter is a service made from a .proto file. The user is in the context.
+// greeter implements a service that is generated from a .proto file. The user
+// is in the context.
 type greeter struct {
 	pb.UnimplementedTestServiceServer
 }
@@ -172,8 +173,8 @@ func (c clock) StreamingOutputCall(
 	}
 }
 
-// start returns a Para on loopback and a validator for its tokens. In a program,
-// use jwks.Beta and the ID of your API key.
+// start returns a Para on loopback and a validator for its tokens. In a
+// program, use jwks.Beta and the ID of your API key.
 func start() (*paratest.Para, *middleware.Validator) {
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -191,8 +192,8 @@ func start() (*paratest.Para, *middleware.Validator) {
 	return para, validator
 }
 
-// dial starts a server on loopback and returns a connection to it. In a program,
-// use TLS: a token is a credential.
+// dial starts a server on loopback and returns a connection to it. In a
+// program, use TLS: a token is a credential.
 func dial(server *grpc.Server) *grpc.ClientConn {
 	listener, err := net.Listen("tcp", "localhost:0")
 	if err != nil {

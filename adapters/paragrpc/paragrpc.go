@@ -32,8 +32,8 @@ import (
 
 // UnaryServerInterceptor returns an interceptor that passes unary calls with a
 // verified Para user. It refuses every other call with the status of [Error].
-// Use it together with [StreamServerInterceptor]: gRPC has two kinds of methods.
-// Safe for concurrent use by multiple goroutines.
+// Use it together with [StreamServerInterceptor], because gRPC has two kinds of
+// methods. It is safe for concurrent use by multiple goroutines.
 func UnaryServerInterceptor(
 	v *middleware.Validator, opts ...middleware.Option,
 ) grpc.UnaryServerInterceptor {
@@ -50,8 +50,8 @@ func StreamServerInterceptor(
 }
 
 // OptionalUnaryServerInterceptor returns an interceptor that also passes unary
-// calls without a token, as anonymous: claims.FromContext reports false for
-// them. It refuses calls with a token that is not good; see
+// calls without a token, as anonymous: claims.FromContext returns false for
+// them. It refuses calls with an invalid token; see
 // [middleware.ExpiredIsAnonymous].
 func OptionalUnaryServerInterceptor(
 	v *middleware.Validator, opts ...middleware.Option,
@@ -119,20 +119,25 @@ func check(ctx context.Context, g *middleware.Guard, method string) (context.Con
 	return verified.Context(), nil
 }
 
-// Error returns the gRPC error for an error of [middleware.Validator.Recheck] or
-// of a guard, and nil for nil. Use it to end a stream:
+// Error returns the gRPC error for an error of [middleware.Validator.Recheck]
+// or of a guard, and nil for nil. Use it to end a stream:
 //
 //	if err := validator.Recheck(ctx, user); err != nil {
 //		return paragrpc.Error(err)
 //	}
 //
-// The code is Unauthenticated for a token that is missing or not good (401 over
-// HTTP), PermissionDenied for a user whom a rule refused (403), Unavailable with
-// [errdetails.RetryInfo] if the decision could not be made (503), and Internal
-// for a misconfigured guard (500) and for any error that is not a
-// [*middleware.Error]. The message names the problem only if Para signed the
-// token, so a forger learns nothing. It never contains the cause. In the server,
-// errors.As finds err in the result.
+// The codes are:
+//
+//   - Unauthenticated if the token is missing or invalid (401 over HTTP)
+//   - PermissionDenied if a rule refused the user (403)
+//   - Unavailable with [errdetails.RetryInfo] if the decision could not be
+//     made (503)
+//   - Internal if the guard is misconfigured (500), or if err is not a
+//     [*middleware.Error]
+//
+// The message names the problem only if Para signed the token, so a forger
+// learns nothing. It never contains the cause. In the server, errors.As finds
+// err in the result.
 func Error(err error) error {
 	refusal := &middleware.Error{Code: middleware.ErrMisconfigured, Cause: err}
 	if errors.As(err, &refusal); err == nil || refusal == nil { // a nil *middleware.Error
@@ -160,8 +165,8 @@ func Error(err error) error {
 	return &statusError{s, refusal.Public()}
 }
 
-// statusError is a gRPC status. Interceptors around ours find the
-// [*middleware.Error] in it.
+// statusError is a gRPC status. Outer interceptors find the [*middleware.Error]
+// in it.
 type statusError struct {
 	status *status.Status
 	public error

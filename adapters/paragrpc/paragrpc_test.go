@@ -35,7 +35,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // a guard without a validator has no other
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // a guard without a validator uses it
 	os.Exit(m.Run())
 }
 
@@ -145,8 +145,8 @@ func (s *server) stream(ctx context.Context, pairs ...string) (string, error) {
 	return string(answer.GetPayload().GetBody()), err
 }
 
-// passes makes both kinds of call and demands that they reach the method with
-// this user.
+// passes makes both kinds of call. It fails the test unless both reach the
+// method with this user.
 func (s *server) passes(t *testing.T, want string, pairs ...string) {
 	t.Helper()
 	before := s.calls.Load()
@@ -160,8 +160,8 @@ func (s *server) passes(t *testing.T, want string, pairs ...string) {
 	}
 }
 
-// refuses makes both kinds of call and demands this status, and that the methods
-// are not called.
+// refuses makes both kinds of call. It fails the test unless both return this
+// status without calling the method.
 func (s *server) refuses(t *testing.T, code codes.Code, message string, pairs ...string) {
 	t.Helper()
 	before := s.calls.Load()
@@ -216,7 +216,7 @@ func TestUser(t *testing.T) {
 	}
 }
 
-// All refusals of what Para did not sign have the same status.
+// All tokens that Para did not sign are refused with the same status.
 func TestRefusals(t *testing.T) {
 	para, v := setUp(t)
 	user := paratest.EmailUser()
@@ -289,7 +289,8 @@ func TestAuthorizationMetadata(t *testing.T) {
 	}
 }
 
-// A token source sees the metadata as header fields, and the method as the path.
+// A token source sees the metadata as header fields, and the method as the
+// path.
 func TestTokenSources(t *testing.T) {
 	para, v := setUp(t)
 	token := para.Token(paratest.EmailUser())
@@ -372,7 +373,8 @@ func TestUnavailable(t *testing.T) {
 		s.refuses(t, codes.Unauthenticated, unsigned)
 		_, err := s.unary(t.Context(), bearer(token)...)
 		info, ok := status.Convert(err).Details()[0].(*errdetails.RetryInfo)
-		if wait := info.GetRetryDelay().AsDuration(); !ok || wait < time.Second || wait > time.Minute {
+		if wait := info.GetRetryDelay().AsDuration(); !ok || wait < time.Second ||
+			wait > time.Minute {
 			t.Errorf("%s: RetryInfo is %v", name, info)
 		}
 	}
@@ -392,7 +394,8 @@ func TestSettings(t *testing.T) {
 			return revoked.Load(), nil
 		}
 		cfg.Observe = func(_ context.Context, e middleware.Event) { events = append(events, e) }
-		cfg.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		cfg.Logger = slog.New(slog.NewJSONHandler(&log,
+			&slog.HandlerOptions{Level: slog.LevelDebug}))
 		cfg.OnRefusal = onRefusal
 	})
 	token := para.Token(paratest.EmailUser())
@@ -472,7 +475,8 @@ func except(v *middleware.Validator, methods ...string) []grpc.ServerOption {
 	}
 }
 
-// Except opens the methods that it names, and no other method of their services.
+// Except opens the methods that it names, and no other method of their
+// services.
 func TestExcept(t *testing.T) {
 	para, v := setUp(t)
 	token := para.Token(paratest.EmailUser())
@@ -505,11 +509,12 @@ func TestExcept(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if answer, err := info.Recv(); err != nil || len(answer.GetListServicesResponse().Service) == 0 {
+	if answer, err := info.Recv(); err != nil ||
+		len(answer.GetListServicesResponse().Service) == 0 {
 		t.Errorf("reflection: %v, %v", answer, err)
 	}
 
-	// An open method is not a way to carry a bad token into the service: it has
+	// A service must not get a bad token through an open method: the call has
 	// no user.
 	open := serve(t, except(v, pb.TestService_UnaryCall_FullMethodName,
 		pb.TestService_FullDuplexCall_FullMethodName)...)
@@ -555,7 +560,7 @@ func TestOuterInterceptor(t *testing.T) {
 	}
 	for _, text := range []string{err.Error(), fmt.Sprintf("%v %+v %#v", seen, seen, seen)} {
 		if strings.Contains(text, "canary") || strings.Contains(text, "unknown key") {
-			t.Errorf("the error shows its cause: %s", text)
+			t.Errorf("the error contains its cause: %s", text)
 		}
 	}
 	if status.Code(err) != codes.Unauthenticated {

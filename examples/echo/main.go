@@ -1,4 +1,4 @@
-// An Echo server that knows its Para users.
+// An Echo server that verifies its Para users.
 //
 //	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the UUID of your API key> go run ./examples/echo
 package main
@@ -52,12 +52,13 @@ func run(ctx context.Context) error {
 	})
 	users := e.Group("", paraecho.Require(validator))
 	users.GET("/me", func(c echo.Context) error {
-		user, _ := paraecho.User(c) // always there behind Require
+		user, _ := paraecho.User(c) // never false behind Require
 		return c.JSON(http.StatusOK, user)
 	})
 
-	// Fetch Para's keys now rather than in the first request. Without them the server starts all the
-	// same: it keeps trying, and answers 503 meanwhile.
+	// Fetch Para's keys now, not in the first request. If that fails, the
+	// server starts anyway: it retries, and responds with 503 until it has
+	// keys.
 	if err := validator.Warm(ctx); err != nil {
 		log.Print(err)
 	}

@@ -1,4 +1,4 @@
-// A Gin server that knows its Para users.
+// A Gin server that verifies its Para users.
 //
 //	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the UUID of your API key> go run ./examples/gin
 package main
@@ -54,12 +54,13 @@ func run(ctx context.Context) error {
 	})
 	users := r.Group("", paragin.Require(validator))
 	users.GET("/me", func(c *gin.Context) {
-		user, _ := paragin.User(c) // always there behind Require
+		user, _ := paragin.User(c) // never false behind Require
 		c.JSON(http.StatusOK, user)
 	})
 
-	// Fetch Para's keys now rather than in the first request. Without them the server starts all the
-	// same: it keeps trying, and answers 503 meanwhile.
+	// Fetch Para's keys now, not in the first request. If that fails, the
+	// server starts anyway: it retries, and responds with 503 until it has
+	// keys.
 	if err := validator.Warm(ctx); err != nil {
 		log.Print(err)
 	}

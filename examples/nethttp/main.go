@@ -1,4 +1,4 @@
-// A net/http server that knows its Para users.
+// A net/http server that verifies its Para users.
 //
 //	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the UUID of your API key> go run ./examples/nethttp
 package main
@@ -53,8 +53,9 @@ func run(ctx context.Context) error {
 		json.NewEncoder(w).Encode(map[string]bool{"usable": usable})
 	})
 
-	// Fetch Para's keys now rather than in the first request. Without them the server starts all the
-	// same: it keeps trying, and answers 503 meanwhile.
+	// Fetch Para's keys now, not in the first request. If that fails, the
+	// server starts anyway: it retries, and responds with 503 until it has
+	// keys.
 	if err := validator.Warm(ctx); err != nil {
 		log.Print(err)
 	}
@@ -78,7 +79,7 @@ func run(ctx context.Context) error {
 }
 
 func me(w http.ResponseWriter, r *http.Request) {
-	user, _ := claims.FromContext(r.Context()) // always there behind Require
+	user, _ := claims.FromContext(r.Context()) // never false behind Require
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(user)
 }

@@ -1,8 +1,8 @@
-// Quickstart shows the main job at work with nothing configured: an embedded Para on loopback issues real
-// signed tokens, and three servers (net/http, Echo, Gin) say who is calling or refuse.
+// Quickstart runs without configuration. An embedded Para on loopback issues
+// signed tokens. Three servers (net/http, Echo, Gin) verify them.
 //
-//	go run ./examples/quickstart         shows the table and goes on serving
-//	go run ./examples/quickstart -once   ends after the table
+//	go run ./examples/quickstart         prints a table and keeps serving
+//	go run ./examples/quickstart -once   exits after the table
 package main
 
 import (
@@ -51,11 +51,11 @@ func run(ctx context.Context, out io.Writer, once bool) error {
 	}
 	defer para.Close()
 
-	// In your program: jwks.Beta or jwks.Prod, and the ID of your API key.
+	// In your program, use jwks.Beta or jwks.Prod, and the ID of your API key.
 	validator, err := middleware.New(middleware.Config{
 		Environment: para.Environment(),
 		APIKeyIDs:   []string{para.APIKeyID()},
-		Logger:      slog.New(slog.DiscardHandler), // the refusals below are on purpose
+		Logger:      slog.New(slog.DiscardHandler), // the refusals below are expected
 	})
 	if err != nil {
 		return err
@@ -77,16 +77,19 @@ func run(ctx context.Context, out io.Writer, once bool) error {
 	if err := show(ctx, out, para, servers); err != nil || once {
 		return err
 	}
-	fmt.Fprintf(out, "\nTry it yourself; the token is good for 30 minutes:\n\n  curl -i -H 'Authorization: Bearer %s' %s/me\n\nServing until Ctrl-C.\n",
+	fmt.Fprintf(out, "\nTry it. The token is valid for 30 minutes:\n\n"+
+		"  curl -i -H 'Authorization: Bearer %s' %s/me\n\nServing until Ctrl-C.\n",
 		para.Token(paratest.EmailUser()), servers[0].url)
 	<-ctx.Done()
 	return nil
 }
 
-// me is one handler for all three: the user is in the request's context.
+// me is one handler for all three routers. The user is in the request's
+// context.
 func me(w http.ResponseWriter, r *http.Request) {
 	user, _ := claims.FromContext(r.Context())
-	fmt.Fprintf(w, "%s, %s %s, %d wallets\n", user.UserID[:8], user.AuthType, user.OAuthMethod, len(user.Wallets))
+	fmt.Fprintf(w, "%s, %s %s, %d wallets\n",
+		user.UserID[:8], user.AuthType, user.OAuthMethod, len(user.Wallets))
 }
 
 func withNetHTTP(v *middleware.Validator) http.Handler {
@@ -110,24 +113,27 @@ func withGin(v *middleware.Validator) http.Handler {
 	return r
 }
 
-// show asks each server with a good token and with bad ones, and prints what they answer.
+// show sends a valid token and bad tokens to each server and prints a table of
+// the responses.
 func show(ctx context.Context, out io.Writer, para *paratest.Para, servers []*server) error {
 	user := paratest.EmailUser()
 	requests := []struct{ what, token string }{
-		{"a good token", para.Token(user)},
+		{"a valid token", para.Token(user)},
 		{"no token", ""},
 		{"an expired token", para.Token(user, paratest.Expired())},
-		{"another app's token", para.Token(user, paratest.ForApp("00000000-0000-4000-8000-000000000000"))},
+		{"another app's token",
+			para.Token(user, paratest.ForApp("00000000-0000-4000-8000-000000000000"))},
 		{"another environment's token", para.Token(user, paratest.OtherEnvironment())},
 		{"a forged signature", para.Token(user, paratest.BadSignature())},
 	}
-	fmt.Fprintf(out, "An embedded Para issues tokens on %s; three routers verify them.\n\n", para.URL())
+	fmt.Fprintf(out, "The embedded Para at %s issues tokens. Three routers verify them.\n\n",
+		para.URL())
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(table, "A REQUEST WITH")
+	fmt.Fprint(table, "REQUEST WITH")
 	for _, s := range servers {
 		fmt.Fprint(table, "\t", s.name)
 	}
-	fmt.Fprintln(table, "\tIS ANSWERED")
+	fmt.Fprintln(table, "\tRESPONSE")
 	for _, req := range requests {
 		fmt.Fprint(table, req.what)
 		var answers []string
@@ -139,13 +145,16 @@ func show(ctx context.Context, out io.Writer, para *paratest.Para, servers []*se
 			fmt.Fprint(table, "\t", status)
 			answers = append(answers, answer)
 		}
-		// The routers answer alike; where they did not, that would have to be seen.
+		// All routers should respond alike. Print each response that differs
+		// from the one before it.
 		fmt.Fprintln(table, "\t"+strings.Join(slices.Compact(answers), "  |  "))
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%d requests. Para was asked for its keys %d times: at the start, and for the key of another\nenvironment, which it does not know.\n",
+	fmt.Fprintf(out,
+		"\n%d requests. The keys were fetched %d times: at the start, and for the unknown key ID\n"+
+			"of another environment.\n",
 		len(requests)*len(servers), para.Fetches())
 	return nil
 }
@@ -174,8 +183,8 @@ func (s *server) stop() {
 	s.http.Shutdown(ctx)
 }
 
-// ask returns the status and what is worth reading of the answer: the body of a good one, the
-// challenge of a refusal.
+// ask returns the status and the relevant part of the response: the body if the
+// token is accepted, or else the challenge.
 func (s *server) ask(ctx context.Context, token string) (int, string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/me", nil)
 	if err != nil {
@@ -198,7 +207,7 @@ func (s *server) ask(ctx context.Context, token string) (int, string, error) {
 	}
 	challenge := res.Header.Get("WWW-Authenticate")
 	if challenge == "" {
-		return 0, "", errors.New("refused without a challenge")
+		return 0, "", errors.New("a refusal without a challenge")
 	}
 	return res.StatusCode, challenge, nil
 }

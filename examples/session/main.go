@@ -1,15 +1,16 @@
-// Session accepts sessions that a user's client exported: it asks Para about
-// them, extends them, gets a JWT and validates it. With nothing configured, it
+// Session accepts sessions that a user's client exported. It checks them with
+// Para, extends them, gets a JWT and validates it. Without configuration, it
 // runs against an embedded Para on loopback and prints a command to try:
 //
 //	go run ./examples/session
 //
-// With your own app, the publishable API key comes from Para's developer portal:
+// With your own app, the publishable API key comes from Para's developer
+// portal:
 //
 //	PARA_ENVIRONMENT=beta PARA_API_KEY=beta_… PARA_API_KEY_ID=UUID go run ./examples/session
 //
 // SIGNER_URL=http://127.0.0.1:8090 adds POST /sign, which signs with the user's
-// own wallet through signer.mjs, a Node process around Para's SDK.
+// wallet through signer.mjs, a Node process with Para's SDK.
 package main
 
 import (
@@ -49,13 +50,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	environment, apiKey, apiKeyID := os.Getenv(
-		"PARA_ENVIRONMENT",
-	), os.Getenv(
-		"PARA_API_KEY",
-	), os.Getenv(
-		"PARA_API_KEY_ID",
-	)
+	environment := os.Getenv("PARA_ENVIRONMENT")
+	apiKey, apiKeyID := os.Getenv("PARA_API_KEY"), os.Getenv("PARA_API_KEY_ID")
 	var env jwks.Environment
 	switch environment {
 	case "":
@@ -66,7 +62,8 @@ func run(ctx context.Context) error {
 		defer para.Close()
 		env, apiKey, apiKeyID = para.Environment(), para.APIKey(), para.APIKeyID()
 		fmt.Printf(
-			"An embedded Para runs. Give its user's session for a token:\n\n  curl -d '%s' http://%s/session\n\n",
+			"An embedded Para is running. Exchange its user's session for a token:\n\n"+
+				"  curl -d '%s' http://%s/session\n\n",
 			para.Login(paratest.EmailUser()).ExportedWithoutSigners(),
 			listener.Addr(),
 		)
@@ -126,12 +123,12 @@ func (s *server) session(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	// Reveal is the one place where the token leaves its Secret.
+	// Reveal returns the token. No other code prints it.
 	answer(w, http.StatusOK, map[string]any{"token": jwt.Token.Reveal(), "user": user})
 }
 
-// login imports a session, checks and extends it, and returns what Para says
-// about its user.
+// login imports a session, checks it and extends it. It returns the user that
+// Para attests.
 func (s *server) login(ctx context.Context, exported string, opts ...session.ImportOption) (
 	*session.Session, session.JWT, *claims.Claims, error) {
 	none := session.JWT{}
@@ -157,8 +154,8 @@ func (s *server) login(ctx context.Context, exported string, opts ...session.Imp
 	return imported, jwt, user, err
 }
 
-// sign lets signer.mjs sign a message with the user's own wallet. The exported
-// session must contain the key shares. They pass through and are not kept.
+// sign signs a message with the user's wallet through signer.mjs. The exported
+// session must contain the key shares. The server does not store them.
 func (s *server) sign(w http.ResponseWriter, r *http.Request) {
 	text, ok := body(w, r)
 	if !ok {
@@ -207,13 +204,13 @@ func (s *server) sign(w http.ResponseWriter, r *http.Request) {
 	io.Copy(w, io.LimitReader(res.Body, 64<<10))
 }
 
-// me answers requests that bring the JWT.
+// me returns the user of a request with a JWT.
 func me(w http.ResponseWriter, r *http.Request) {
 	user, _ := claims.FromContext(r.Context())
 	answer(w, http.StatusOK, user)
 }
 
-// body reads an exported session, and a message with it.
+// body returns an exported session and a message from the request.
 func body(w http.ResponseWriter, r *http.Request) (string, bool) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20+64<<10))
 	if err != nil {
@@ -222,9 +219,10 @@ func body(w http.ResponseWriter, r *http.Request) (string, bool) {
 	return string(text), err == nil
 }
 
-// refuse answers 401 to a bad session, and 503 if Para could not be asked.
+// refuse responds with 401 to an invalid session, and with 503 if Para did not
+// answer.
 func refuse(w http.ResponseWriter, err error) {
-	log.Print(err) // without secrets
+	log.Print(err) // contains no secrets
 	var e *session.Error
 	if errors.As(err, &e) && e.Refused() {
 		answer(w, http.StatusUnauthorized, map[string]string{"error": "log in again"})

@@ -3,8 +3,8 @@
 //	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the ID of your API key> go run ./adapters/paragrpc/example
 //	PARA_JWT=<a user's token> go run ./adapters/paragrpc/example -call
 //
-// Both use ADDR, by default localhost:8000, without TLS. A token is a credential:
-// use TLS outside of a trusted host.
+// Both use ADDR, by default localhost:8000, without TLS. A token is a
+// credential: use TLS outside of a trusted host.
 package main
 
 import (
@@ -71,8 +71,8 @@ func serve(ctx context.Context, addr string) error {
 	pb.RegisterTestServiceServer(server, service{validator: validator})
 	healthpb.RegisterHealthServer(server, health{validator: validator})
 
-	// Fetch Para's keys now rather than in the first call. Without them the
-	// server starts, too: it keeps trying, and refuses with Unavailable.
+	// Fetch Para's keys now, not in the first call. If that fails, the server
+	// starts anyway: it retries, and refuses calls with Unavailable.
 	if err := validator.Warm(ctx); err != nil {
 		log.Print(err)
 	}
@@ -95,8 +95,8 @@ func (service) UnaryCall(ctx context.Context, _ *pb.SimpleRequest) (*pb.SimpleRe
 	return &pb.SimpleResponse{Username: user.UserID}, nil
 }
 
-// StreamingOutputCall sends the time every second. It checks the user again once
-// a minute, because the token expires and the user may be revoked.
+// StreamingOutputCall sends the time every second. It checks the user again
+// once a minute, because the token expires and the user may be revoked.
 func (s service) StreamingOutputCall(
 	_ *pb.StreamingOutputCallRequest,
 	stream grpc.ServerStreamingServer[pb.StreamingOutputCallResponse],
@@ -179,8 +179,8 @@ func callServer(ctx context.Context, addr string) error {
 	return nil
 }
 
-// token is a user's token, which goes into the metadata of each call. A program
-// whose token is renewed returns the current one.
+// token is a user's token, sent in the metadata of each call. A program that
+// renews its token returns the current one.
 type token string
 
 func (t token) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
@@ -190,5 +190,6 @@ func (t token) GetRequestMetadata(context.Context, ...string) (map[string]string
 	return map[string]string{"authorization": "Bearer " + string(t)}, nil
 }
 
-// RequireTransportSecurity is true in a program that leaves the host.
+// RequireTransportSecurity must return true in a program that connects to
+// another host.
 func (t token) RequireTransportSecurity() bool { return false }
