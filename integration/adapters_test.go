@@ -37,18 +37,24 @@ import (
 // Optional, for every method and path.
 type adapter struct {
 	name  string
-	mount func(require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) http.Handler
+	mount func(
+		require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler,
+	) http.Handler
 }
 
 // all lists the adapters. A new adapter is added only here.
 var all = []adapter{
-	{"parahttp", func(require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) http.Handler {
+	{"parahttp", func(
+		require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler,
+	) http.Handler {
 		if require {
 			return parahttp.Require(v, opts...)(h)
 		}
 		return parahttp.Optional(v, opts...)(h)
 	}},
-	{"paraecho", func(require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) http.Handler {
+	{"paraecho", func(
+		require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler,
+	) http.Handler {
 		e := echo.New()
 		if require {
 			e.Use(paraecho.Require(v, opts...))
@@ -58,7 +64,9 @@ var all = []adapter{
 		e.Any("/*", echo.WrapHandler(h))
 		return e
 	}},
-	{"paraecho5", func(require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) http.Handler {
+	{"paraecho5", func(
+		require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler,
+	) http.Handler {
 		e := echo5.New()
 		if require {
 			e.Use(paraecho5.Require(v, opts...))
@@ -68,7 +76,9 @@ var all = []adapter{
 		e.Any("/*", echo5.WrapHandler(h))
 		return e
 	}},
-	{"paragin", func(require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) http.Handler {
+	{"paragin", func(
+		require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler,
+	) http.Handler {
 		gin.SetMode(gin.TestMode)
 		r := gin.New()
 		if require {
@@ -162,7 +172,10 @@ type site struct {
 }
 
 // serve starts a site. A nil handler returns the user.
-func serve(t *testing.T, a adapter, require bool, v *middleware.Validator, opts []middleware.Option, h http.Handler) *site {
+func serve(
+	t *testing.T, a adapter, require bool, v *middleware.Validator, opts []middleware.Option,
+	h http.Handler,
+) *site {
 	t.Helper()
 	if h == nil {
 		h = http.HandlerFunc(whoami)
@@ -229,7 +242,8 @@ func (s *site) passes(t *testing.T, body string, lines ...string) {
 	t.Helper()
 	before := s.calls.Load()
 	answer := s.ask(t, "GET", lines...)
-	if !strings.HasPrefix(answer, "HTTP/1.1 200 OK\r\n") || !strings.HasSuffix(answer, "\r\n\r\n"+body+"\n") || s.calls.Load() != before+1 {
+	if !strings.HasPrefix(answer, "HTTP/1.1 200 OK\r\n") ||
+		!strings.HasSuffix(answer, "\r\n\r\n"+body+"\n") || s.calls.Load() != before+1 {
 		t.Errorf("%.200q:\n got %q\nwant 200 and %q", lines, answer, body)
 	}
 }
@@ -293,5 +307,6 @@ func keyless(t *testing.T) *middleware.Validator {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}))
 	t.Cleanup(down.Close)
-	return newValidator(t, middleware.Config{Environment: jwks.Environment{Name: "down", URL: down.URL}})
+	return newValidator(t,
+		middleware.Config{Environment: jwks.Environment{Name: "down", URL: down.URL}})
 }

@@ -30,7 +30,9 @@ import (
 func TestAllocations(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	validator := func(cacheSize int) *middleware.Validator {
-		v, err := middleware.New(middleware.Config{Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()}, CacheSize: cacheSize, Logger: slog.New(slog.DiscardHandler)})
+		v, err := middleware.New(middleware.Config{Environment: para.Environment(),
+			APIKeyIDs: []string{para.APIKeyID()}, CacheSize: cacheSize,
+			Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

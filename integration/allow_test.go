@@ -25,14 +25,18 @@ import (
 // allowing mounts h behind Optional and Allow, under each router. Without a
 // validator, there is no guard in front of Allow.
 var allowing = map[string]func(*middleware.Validator, []middleware.Rule, http.Handler) http.Handler{
-	"parahttp": func(v *middleware.Validator, rules []middleware.Rule, h http.Handler) http.Handler {
+	"parahttp": func(
+		v *middleware.Validator, rules []middleware.Rule, h http.Handler,
+	) http.Handler {
 		h = parahttp.Allow(rules...)(h)
 		if v == nil {
 			return h
 		}
 		return parahttp.Optional(v)(h)
 	},
-	"paraecho": func(v *middleware.Validator, rules []middleware.Rule, h http.Handler) http.Handler {
+	"paraecho": func(
+		v *middleware.Validator, rules []middleware.Rule, h http.Handler,
+	) http.Handler {
 		e := echo.New()
 		if v != nil {
 			e.Use(paraecho.Optional(v))
@@ -40,7 +44,9 @@ var allowing = map[string]func(*middleware.Validator, []middleware.Rule, http.Ha
 		e.GET("/*", echo.WrapHandler(h), paraecho.Allow(rules...))
 		return e
 	},
-	"paraecho5": func(v *middleware.Validator, rules []middleware.Rule, h http.Handler) http.Handler {
+	"paraecho5": func(
+		v *middleware.Validator, rules []middleware.Rule, h http.Handler,
+	) http.Handler {
 		e := echo5.New()
 		if v != nil {
 			e.Use(paraecho5.Optional(v))
@@ -48,7 +54,9 @@ var allowing = map[string]func(*middleware.Validator, []middleware.Rule, http.Ha
 		e.GET("/*", echo5.WrapHandler(h), paraecho5.Allow(rules...))
 		return e
 	},
-	"paragin": func(v *middleware.Validator, rules []middleware.Rule, h http.Handler) http.Handler {
+	"paragin": func(
+		v *middleware.Validator, rules []middleware.Rule, h http.Handler,
+	) http.Handler {
 		gin.SetMode(gin.TestMode)
 		r := gin.New()
 		if v != nil {
@@ -79,12 +87,14 @@ func TestAllowBehindAGuard(t *testing.T) {
 			header    string
 			value     string
 		}{
-			{"allowed", v, []middleware.Rule{middleware.AuthTypes(claims.AuthEmail)}, token, 200, "", ""},
+			{"allowed", v, []middleware.Rule{middleware.AuthTypes(claims.AuthEmail)}, token, 200,
+				"", ""},
 			{"refused", v, []middleware.Rule{rule(errors.New("canary"))}, token, 403,
 				"WWW-Authenticate", `Bearer error="insufficient_scope"`},
 			{"unavailable", v, []middleware.Rule{unavailable}, token, 503, "Retry-After", "1"},
 			{"anonymous", v, []middleware.Rule{rule(nil)}, "", 401, "WWW-Authenticate", "Bearer"},
-			{"no guard", nil, []middleware.Rule{rule(nil)}, token, 401, "WWW-Authenticate", "Bearer"},
+			{"no guard", nil, []middleware.Rule{rule(nil)}, token, 401, "WWW-Authenticate",
+				"Bearer"},
 			{"no rules", v, nil, token, 500, "", ""},
 			{"nil rule", v, []middleware.Rule{nil}, token, 500, "", ""},
 			{"any of none", v, []middleware.Rule{middleware.Any()}, token, 500, "", ""},
@@ -125,11 +135,14 @@ func TestFrameworksPrintNothing(t *testing.T) {
 	g.Use(gin.ErrorLogger(), paragin.Require(v))
 	e := echo.New()
 	e.Use(paraecho.Require(v))
-	e.HTTPErrorHandler = func(err error, c echo.Context) { c.String(http.StatusUnauthorized, err.Error()) }
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		c.String(http.StatusUnauthorized, err.Error())
+	}
 	debug := echo.New()
 	debug.Debug = true
 	debug.Use(paraecho.Require(v))
-	for name, h := range map[string]http.Handler{"gin.ErrorLogger": g, "he.Error()": e, "echo.Debug": debug} {
+	for name, h := range map[string]http.Handler{"gin.ErrorLogger": g, "he.Error()": e,
+		"echo.Debug": debug} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		text := w.Body.String()

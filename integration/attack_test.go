@@ -65,7 +65,8 @@ func attackValidator(t *testing.T, f *forge, c class) {
 			case header:
 				refused(t, v, c, a, junk)
 			case payload:
-				refused(t, v, class{stage: signature}, attack{name: a.name + ", and a wrong signature", want: wrong}, junk)
+				refused(t, v, class{stage: signature},
+					attack{name: a.name + ", and a wrong signature", want: wrong}, junk)
 			}
 		}
 		// One fetch is at the start, and one is for the first unknown kid,
@@ -105,8 +106,10 @@ func refused(t *testing.T, v *middleware.Validator, c class, a attack, token str
 	}
 	inJSON, _ := json.Marshal(e)
 	for _, text := range []string{
-		err.Error(), fmt.Sprintf("%v %+v %#v %s %q", err, err, err, err, err), fmt.Sprintf("%v %+v %#v", *e, *e, *e),
-		fmt.Sprintf("%#v", e.Cause), string(inJSON), e.Hint, e.LogValue().String(), http.StatusText(e.Status()),
+		err.Error(), fmt.Sprintf("%v %+v %#v %s %q", err, err, err, err, err),
+		fmt.Sprintf("%v %+v %#v", *e, *e, *e),
+		fmt.Sprintf("%#v", e.Cause), string(inJSON), e.Hint, e.LogValue().String(),
+		http.StatusText(e.Status()),
 	} {
 		unleaked(t, a.name, text, token)
 	}
@@ -134,13 +137,19 @@ func attackAdapter(t *testing.T, f *forge, c class, a adapter) {
 	var log journal
 	v := f.validator(t, 0, &log)
 	s := new(site)
-	guarded := a.mount(true, v, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.calls.Add(1); whoami(w, r) }))
+	guarded := a.mount(true, v, nil,
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.calls.Add(1)
+			whoami(w, r)
+		}))
 	s.listen(t, guarded)
 
 	for _, attack := range c.attacks {
 		want := forged
-		if c.stage == payload && !strings.ContainsAny(attack.bad, " \t,") { // others are refused for the header
-			want = answer401(`Bearer error="invalid_token", error_description="` + strings.TrimPrefix(attack.want.Error(), "parajwt: ") + `"`)
+		// A token with one of these is refused for the header.
+		if c.stage == payload && !strings.ContainsAny(attack.bad, " \t,") {
+			want = answer401(`Bearer error="invalid_token", error_description="` +
+				strings.TrimPrefix(attack.want.Error(), "parajwt: ") + `"`)
 		}
 		refuse := func() {
 			t.Helper()
@@ -160,7 +169,8 @@ func attackAdapter(t *testing.T, f *forge, c class, a adapter) {
 				w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/here", nil)
 				r.Header["Authorization"] = []string{"Bearer " + attack.bad}
 				guarded.ServeHTTP(w, r)
-				if _, body, _ := strings.Cut(want, "\r\n\r\n"); w.Code != http.StatusUnauthorized || w.Body.String() != body {
+				if _, body, _ := strings.Cut(want, "\r\n\r\n"); w.Code != http.StatusUnauthorized ||
+					w.Body.String() != body {
 					t.Errorf("%s: %d %q", attack.name, w.Code, w.Body)
 				}
 			}
@@ -168,7 +178,8 @@ func attackAdapter(t *testing.T, f *forge, c class, a adapter) {
 				t.Errorf("%s: the handler was called", attack.name)
 			}
 			lines := log.take()
-			if !strings.Contains(lines, `"msg":"parajwt: request refused"`) || !strings.Contains(lines, `"code":"`+string(attack.want)+`"`) {
+			if !strings.Contains(lines, `"msg":"parajwt: request refused"`) ||
+				!strings.Contains(lines, `"code":"`+string(attack.want)+`"`) {
 				t.Errorf("%s: logged as %q", attack.name, lines)
 			}
 			unleaked(t, attack.name, lines, attack.bad)
@@ -183,7 +194,8 @@ func attackAdapter(t *testing.T, f *forge, c class, a adapter) {
 func (s *site) lets(t *testing.T, name, token string) {
 	t.Helper()
 	before := s.calls.Load()
-	if answer := s.get(t, token); !strings.HasPrefix(answer, "HTTP/1.1 200 ") || s.calls.Load() != before+1 {
+	if answer := s.get(t, token); !strings.HasPrefix(answer, "HTTP/1.1 200 ") ||
+		s.calls.Load() != before+1 {
 		t.Errorf("%s: the response to its sibling is %q", name, answer)
 	}
 }
@@ -216,7 +228,8 @@ func TestTooLarge(t *testing.T) {
 		"16 KiB of letters and two dots":  strings.Repeat("A", 16<<10-4) + ".A.A",
 		"a good token and a million dots": good + strings.Repeat(".", 1_000_000),
 		"a good token, padded to 1 MiB":   good + strings.Repeat("A", 1<<20-len(good)),
-		"a good header and 1 MiB":         good[:strings.IndexByte(good, '.')] + strings.Repeat(".A", 1<<19-512),
+		"a good header and 1 MiB": good[:strings.IndexByte(good, '.')] +
+			strings.Repeat(".A", 1<<19-512),
 		"1 MiB of zero bytes":             strings.Repeat("\x00", 1<<20),
 		"1 MiB of white space":            strings.Repeat(" ", 1<<20),
 		"one byte too large, well signed": sized(f, 16<<10+1),

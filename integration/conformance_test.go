@@ -31,20 +31,21 @@ var emailUser = paratest.UserID + " email"
 // handler unchanged, with typed claims.
 func TestDocumentedUsers(t *testing.T) {
 	forAll(t, func(t *testing.T, a adapter) {
-		site := serve(t, a, true, paraValidator(t), nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			user, ok := claims.FromContext(r.Context())
-			if !ok {
-				t.Error("no user in the request's context")
-			}
-			json.NewEncoder(w).Encode(user)
-		}))
+		site := serve(t, a, true, paraValidator(t), nil,
+			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				user, ok := claims.FromContext(r.Context())
+				if !ok {
+					t.Error("no user in the request's context")
+				}
+				json.NewEncoder(w).Encode(user)
+			}))
 		for name, want := range paratest.Users() {
 			want.Audience = []string{paratest.APIKeyID}
 			want.KeyID = para().KeyIDs()[1]
 			want.Environment = "paratest"
 			want.IssuedAt, want.ExpiresAt = epoch, epoch.Add(30*time.Minute)
 			token := para().Token(want)
-			want.TokenID = strings.Split(token, ".")[2][:32] // the first characters of its signature
+			want.TokenID = strings.Split(token, ".")[2][:32] // from the signature
 			for range 2 {                                    // the second time it is cached
 				_, body, _ := strings.Cut(site.get(t, token), "\r\n\r\n")
 				var got claims.Claims
@@ -56,7 +57,8 @@ func TestDocumentedUsers(t *testing.T) {
 					if !fields.Field(i).IsExported() {
 						continue
 					}
-					g, w := reflect.ValueOf(got).Field(i).Interface(), reflect.ValueOf(*want).Field(i).Interface()
+					g, w := reflect.ValueOf(got).Field(i).Interface(),
+						reflect.ValueOf(*want).Field(i).Interface()
 					if !reflect.DeepEqual(g, w) {
 						t.Errorf("%s: %s is %v, want %v", name, fields.Field(i).Name, g, w)
 					}
@@ -70,7 +72,9 @@ func TestDocumentedUsers(t *testing.T) {
 // only if Para signed the token.
 func TestRefusals(t *testing.T) {
 	good := paratest.EmailUser()
-	nobody := middleware.Allow(func(_ context.Context, _ *claims.Claims) error { return errors.New("nobody is") })
+	nobody := middleware.Allow(func(context.Context, *claims.Claims) error {
+		return errors.New("no user is allowed")
+	})
 	forAll(t, func(t *testing.T, a adapter) {
 		v := paraValidator(t)
 		open := serve(t, a, true, v, nil, nil)
@@ -82,17 +86,26 @@ func TestRefusals(t *testing.T) {
 			{"bad signature", []paratest.TokenOption{paratest.BadSignature()}, forged},
 			{"unknown key", []paratest.TokenOption{paratest.UnknownKey("x")}, forged},
 			{"another environment", []paratest.TokenOption{paratest.OtherEnvironment()}, forged},
-			{"its key ID too", []paratest.TokenOption{paratest.OtherEnvironmentSameKeyID()}, forged},
+			{"its key ID too", []paratest.TokenOption{paratest.OtherEnvironmentSameKeyID()},
+				forged},
 			{"algorithm", []paratest.TokenOption{paratest.WithHeader("alg", "none")}, forged},
 			{"header", []paratest.TokenOption{paratest.WithHeader("crit", []string{"x"})}, forged},
-			{"expired", []paratest.TokenOption{paratest.Expired()}, answer401(`Bearer error="invalid_token", error_description="token expired"`)},
-			{"too early", []paratest.TokenOption{paratest.Lived(time.Hour, time.Hour)}, answer401(`Bearer error="invalid_token", error_description="token not yet valid"`)},
-			{"another app", []paratest.TokenOption{paratest.ForApp("x")}, answer401(`Bearer error="invalid_token", error_description="token is for another app"`)},
-			{"claims", []paratest.TokenOption{paratest.With("sub", 1)}, answer401(`Bearer error="invalid_token", error_description="unacceptable claims"`)},
-			{"payload", []paratest.TokenOption{paratest.With("SUB", 1)}, answer401(`Bearer error="invalid_token", error_description="malformed token"`)},
+			{"expired", []paratest.TokenOption{paratest.Expired()},
+				answer401(`Bearer error="invalid_token", error_description="token expired"`)},
+			{"too early", []paratest.TokenOption{paratest.Lived(time.Hour, time.Hour)},
+				answer401(`Bearer error="invalid_token", error_description="token not yet valid"`)},
+			{"another app", []paratest.TokenOption{paratest.ForApp("x")},
+				answer401(`Bearer error="invalid_token", ` +
+					`error_description="token is for another app"`)},
+			{"claims", []paratest.TokenOption{paratest.With("sub", 1)},
+				answer401(`Bearer error="invalid_token", error_description="unacceptable claims"`)},
+			{"payload", []paratest.TokenOption{paratest.With("SUB", 1)},
+				answer401(`Bearer error="invalid_token", error_description="malformed token"`)},
 			// A forger does not learn what else is wrong.
-			{"expired and forged", []paratest.TokenOption{paratest.Expired(), paratest.BadSignature()}, forged},
-			{"another app and forged", []paratest.TokenOption{paratest.ForApp("x"), paratest.BadSignature()}, forged},
+			{"expired and forged",
+				[]paratest.TokenOption{paratest.Expired(), paratest.BadSignature()}, forged},
+			{"another app and forged",
+				[]paratest.TokenOption{paratest.ForApp("x"), paratest.BadSignature()}, forged},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				token := para().Token(good, test.opts...)
@@ -103,17 +116,22 @@ func TestRefusals(t *testing.T) {
 		}
 		open.refuses(t, noToken)
 		open.refuses(t, forged, bearer("junk"))
-		serve(t, a, true, v, []middleware.Option{nobody}, nil).refuses(t, answer403, bearer(para().Token(good)))
+		forbidding := serve(t, a, true, v, []middleware.Option{nobody}, nil)
+		forbidding.refuses(t, answer403, bearer(para().Token(good)))
 
 		var down error
 		revoked := newValidator(t, middleware.Config{
 			Environment: para().Environment(),
-			Revoked:     func(context.Context, *claims.Claims, time.Time) (bool, error) { return true, down },
+			Revoked: func(context.Context, *claims.Claims, time.Time) (bool, error) {
+				return true, down
+			},
 		})
 		out := serve(t, a, true, revoked, nil, nil)
-		out.refuses(t, answer401(`Bearer error="invalid_token", error_description="token revoked"`), bearer(para().Token(good)))
+		out.refuses(t, answer401(`Bearer error="invalid_token", error_description="token revoked"`),
+			bearer(para().Token(good)))
 		down = errors.New("the store is down")
-		out.refuses(t, strings.Replace(answer503, "Retry-After: 2", "Retry-After: 1", 1), bearer(para().Token(good)))
+		out.refuses(t, strings.Replace(answer503, "Retry-After: 2", "Retry-After: 1", 1),
+			bearer(para().Token(good)))
 
 		closed := serve(t, a, true, keyless(t), nil, nil)
 		closed.refuses(t, answer503, bearer(para().Token(good)))
@@ -126,7 +144,8 @@ func TestRefusals(t *testing.T) {
 // decides which header fields about the body it sends (RFC 9110 §9.3.2).
 func TestHead(t *testing.T) {
 	about := func(line string) bool {
-		return strings.HasPrefix(line, "Content-Type: ") || strings.HasPrefix(line, "Content-Length: ")
+		return strings.HasPrefix(line, "Content-Type: ") ||
+			strings.HasPrefix(line, "Content-Length: ")
 	}
 	head := func(answer string) string {
 		header, _, _ := strings.Cut(answer, "\r\n\r\n")
@@ -144,7 +163,8 @@ func TestHead(t *testing.T) {
 		for want, lines := range map[string][]string{
 			noToken: nil,
 			forged:  {bearer(para().Token(paratest.EmailUser(), paratest.BadSignature()))},
-			answer401(`Bearer error="invalid_token", error_description="token expired"`): {bearer(para().Token(paratest.EmailUser(), paratest.Expired()))},
+			answer401(`Bearer error="invalid_token", error_description="token expired"`): {
+				bearer(para().Token(paratest.EmailUser(), paratest.Expired()))},
 		} {
 			got := site.ask(t, "HEAD", lines...)
 			if _, body, _ := strings.Cut(got, "\r\n\r\n"); head(got) != head(want) || body != "" {
@@ -154,7 +174,8 @@ func TestHead(t *testing.T) {
 		if n := site.calls.Load(); n != 0 {
 			t.Errorf("the handler was called %d times", n)
 		}
-		if got := site.ask(t, "HEAD", bearer(para().Token(paratest.EmailUser()))); !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || site.calls.Load() != 1 {
+		got := site.ask(t, "HEAD", bearer(para().Token(paratest.EmailUser())))
+		if !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || site.calls.Load() != 1 {
 			t.Errorf("a good token: %q", got)
 		}
 	})
@@ -164,7 +185,8 @@ func TestHead(t *testing.T) {
 func TestMethods(t *testing.T) {
 	forAll(t, func(t *testing.T, a adapter) {
 		site := serve(t, a, true, paraValidator(t), nil, nil)
-		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get"} {
+		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE",
+			"CONNECT", "PROPFIND", "get"} {
 			if got := site.ask(t, method); !strings.HasPrefix(got, "HTTP/1.1 401 ") {
 				t.Errorf("%s: %q", method, got)
 			}
@@ -200,7 +222,8 @@ func TestAuthorization(t *testing.T) {
 				{"Authorization:   \t Bearer " + token},
 				{"Authorization: Bearer " + token + "  \t"},
 				// Other header fields are ignored.
-				{"Authorization: Bearer " + token, "Proxy-Authorization: Bearer " + other, "X-Authorization: Bearer " + other, "Cookie: Authorization=" + other},
+				{"Authorization: Bearer " + token, "Proxy-Authorization: Bearer " + other,
+					"X-Authorization: Bearer " + other, "Cookie: Authorization=" + other},
 			} {
 				site.passes(t, emailUser, lines...)
 			}
@@ -275,7 +298,8 @@ func TestAuthorization(t *testing.T) {
 				"Authorization: Bearer " + token[:9] + "\n" + token[9:],
 			} {
 				before := site.calls.Load()
-				if got := site.ask(t, "GET", line); !strings.HasPrefix(got, "HTTP/1.1 400 ") || site.calls.Load() != before {
+				if got := site.ask(t, "GET", line); !strings.HasPrefix(got, "HTTP/1.1 400 ") ||
+					site.calls.Load() != before {
 					t.Errorf("%q: %q", line, got)
 				}
 			}
@@ -290,11 +314,13 @@ func TestNoQueryString(t *testing.T) {
 	forAll(t, func(t *testing.T, a adapter) {
 		site := serve(t, a, true, paraValidator(t), nil, nil)
 		body := "access_token=" + token
-		req, err := http.NewRequest("POST", "http://"+site.addr+"/?"+body+"&token="+token+"&jwt="+token, strings.NewReader(body))
+		req, err := http.NewRequest("POST",
+			"http://"+site.addr+"/?"+body+"&token="+token+"&jwt="+token, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded") // a form is ignored, too (RFC 6750 §2.2)
+		// Tokens in a form are ignored, too (RFC 6750 §2.2).
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -324,7 +350,8 @@ func TestOptional(t *testing.T) {
 			site.refuses(t, forged, "Authorization:")
 		}
 
-		ruled := serve(t, a, false, v, []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthPhone))}, nil)
+		ruled := serve(t, a, false, v,
+			[]middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthPhone))}, nil)
 		ruled.passes(t, "anonymous")
 		ruled.passes(t, paratest.UserID+" phone", bearer(para().Token(paratest.PhoneUser())))
 		ruled.refuses(t, answer403, bearer(para().Token(user)))
@@ -346,14 +373,17 @@ func TestTokenFrom(t *testing.T) {
 	forAll(t, func(t *testing.T, a adapter) {
 		v := paraValidator(t)
 		from := func(require bool, sources ...middleware.TokenSource) *site {
-			return serve(t, a, require, v, []middleware.Option{middleware.TokenFrom(sources...)}, nil)
+			return serve(t, a, require, v, []middleware.Option{middleware.TokenFrom(sources...)},
+				nil)
 		}
 
-		for _, s := range []*site{from(true, cookie), from(true, cookie, header), from(true, header, cookie)} {
+		for _, s := range []*site{from(true, cookie), from(true, cookie, header),
+			from(true, header, cookie)} {
 			s.passes(t, emailUser, "Cookie: para="+email)
 			s.passes(t, emailUser, "Cookie: a=b; para="+email+"; c=d")
 			s.passes(t, emailUser, "Cookie: a=b", "Cookie: para="+email)
-			s.passes(t, emailUser, "Cookie: para="+email+"; Para="+phone+"; para2="+phone) // cookie names are case-sensitive
+			// Cookie names are case-sensitive.
+			s.passes(t, emailUser, "Cookie: para="+email+"; Para="+phone+"; para2="+phone)
 			s.refuses(t, expired, "Cookie: para="+late)
 			s.refuses(t, forged, "Cookie: para=")
 			s.refuses(t, forged, "Cookie: para=junk")
@@ -392,7 +422,7 @@ func TestTokenFrom(t *testing.T) {
 		anonymous.refuses(t, forged, "Cookie: para=")
 		anonymous.refuses(t, forged, "Cookie: para="+email+"; para="+email)
 
-		// This is a custom source.
+		// A custom source follows the same rules.
 		own := from(true, func(r *http.Request) (string, error) {
 			if r.Header.Get("X-Odd") != "" {
 				return email, errors.New("odd") // the token is ignored because of the error
@@ -434,7 +464,9 @@ type over struct{ error }
 
 func (over) Refused() bool { return true }
 
-func (s *sessions) VerifyVerificationToken(_ context.Context, token string) (*claims.Claims, error) {
+func (s *sessions) VerifyVerificationToken(
+	_ context.Context, token string,
+) (*claims.Claims, error) {
 	s.asked.Add(1)
 	switch token {
 	case "email":
@@ -460,12 +492,15 @@ func TestVerificationTokens(t *testing.T) {
 		accept := middleware.AcceptVerificationTokensWithoutUserID(&para, header)
 		v := paraValidator(t)
 		for _, require := range []bool{true, false} {
-			site := serve(t, a, require, v, []middleware.Option{accept, middleware.Allow(middleware.AuthTypes(claims.AuthEmail))}, nil)
+			site := serve(t, a, require, v,
+				[]middleware.Option{accept,
+					middleware.Allow(middleware.AuthTypes(claims.AuthEmail))}, nil)
 			site.passes(t, " email", "X-Session: email")
 			site.refuses(t, answer403, "X-Session: phone")
 			site.refuses(t, forged, "X-Session: over")
 			site.refuses(t, unknown, "X-Session: down")
-			site.refuses(t, unknown, "X-Session: odd") // the verifier returned neither a user nor an error
+			// The verifier returns neither a user nor an error.
+			site.refuses(t, unknown, "X-Session: odd")
 			if require {
 				site.refuses(t, noToken)
 			} else {
@@ -488,15 +523,19 @@ func TestVerificationTokens(t *testing.T) {
 
 		revoked := newValidator(t, middleware.Config{
 			Environment: v.Keys().Environment(),
-			Revoked:     func(context.Context, *claims.Claims, time.Time) (bool, error) { return true, nil },
+			Revoked: func(context.Context, *claims.Claims, time.Time) (bool, error) {
+				return true, nil
+			},
 		})
 		serve(t, a, true, revoked, []middleware.Option{accept}, nil).
-			refuses(t, answer401(`Bearer error="invalid_token", error_description="token revoked"`), "X-Session: email")
+			refuses(t, answer401(`Bearer error="invalid_token", error_description="token revoked"`),
+				"X-Session: email")
 		for _, wrong := range []middleware.Option{
 			middleware.AcceptVerificationTokensWithoutUserID(nil, header),
 			middleware.AcceptVerificationTokensWithoutUserID(&para, nil),
 		} {
-			serve(t, a, true, v, []middleware.Option{wrong}, nil).refuses(t, answer500, "X-Session: email")
+			serve(t, a, true, v, []middleware.Option{wrong}, nil).refuses(t, answer500,
+				"X-Session: email")
 			serve(t, a, true, v, []middleware.Option{wrong}, nil).refuses(t, answer500, bearer(jwt))
 		}
 	})
@@ -520,22 +559,49 @@ func TestAllow(t *testing.T) {
 		user  *claims.Claims
 		allow bool
 	}{
-		{"authType", []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail))}, paratest.EmailUser(), true},
-		{"one of several", []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthPhone, claims.AuthEmail))}, paratest.EmailUser(), true},
-		{"another authType", []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthPhone))}, paratest.EmailUser(), false},
-		{"no authType allowed", []middleware.Option{middleware.Allow(middleware.AuthTypes())}, paratest.EmailUser(), false},
-		{"wallet", []middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletSolana))}, paratest.EmailUser(), true},
-		{"one of several chains", []middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletSui, claims.WalletEVM))}, paratest.EmailUser(), true},
-		{"another chain", []middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletSui))}, paratest.EmailUser(), false},
-		{"no wallet", []middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletEVM))}, noWallets, false},
-		{"a wallet that is only connected", []middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletEVM))}, connected, false},
-		{"a custom rule", []middleware.Option{middleware.Allow(inactive)}, paratest.PhoneUser(), true},
-		{"a custom rule that refuses", []middleware.Option{middleware.Allow(inactive)}, paratest.EmailUser(), false},
-		{"both of two", []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthPhone), inactive)}, paratest.PhoneUser(), true},
-		{"the second of two", []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail), inactive)}, paratest.EmailUser(), false},
-		{"the first of two", []middleware.Option{middleware.Allow(inactive, middleware.AuthTypes(claims.AuthEmail))}, paratest.EmailUser(), false},
-		{"two options, the first", []middleware.Option{middleware.Allow(inactive), middleware.Allow(middleware.AuthTypes(claims.AuthEmail))}, paratest.EmailUser(), false},
-		{"two options, the second", []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail)), middleware.Allow(inactive)}, paratest.EmailUser(), false},
+		{"authType", []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail))},
+			paratest.EmailUser(), true},
+		{"one of several",
+			[]middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthPhone,
+				claims.AuthEmail))}, paratest.EmailUser(), true},
+		{"another authType",
+			[]middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthPhone))},
+			paratest.EmailUser(), false},
+		{"no authType allowed", []middleware.Option{middleware.Allow(middleware.AuthTypes())},
+			paratest.EmailUser(), false},
+		{"wallet", []middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletSolana))},
+			paratest.EmailUser(), true},
+		{"one of several chains",
+			[]middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletSui,
+				claims.WalletEVM))}, paratest.EmailUser(), true},
+		{"another chain",
+			[]middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletSui))},
+			paratest.EmailUser(), false},
+		{"no wallet", []middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletEVM))},
+			noWallets, false},
+		{"a wallet that is only connected",
+			[]middleware.Option{middleware.Allow(middleware.WalletOf(claims.WalletEVM))}, connected,
+			false},
+		{"a custom rule", []middleware.Option{middleware.Allow(inactive)}, paratest.PhoneUser(),
+			true},
+		{"a custom rule that refuses", []middleware.Option{middleware.Allow(inactive)},
+			paratest.EmailUser(), false},
+		{"both of two",
+			[]middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthPhone), inactive)},
+			paratest.PhoneUser(), true},
+		{"the second of two",
+			[]middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail), inactive)},
+			paratest.EmailUser(), false},
+		{"the first of two",
+			[]middleware.Option{middleware.Allow(inactive, middleware.AuthTypes(claims.AuthEmail))},
+			paratest.EmailUser(), false},
+		{"two options, the first",
+			[]middleware.Option{middleware.Allow(inactive),
+				middleware.Allow(middleware.AuthTypes(claims.AuthEmail))}, paratest.EmailUser(),
+			false},
+		{"two options, the second",
+			[]middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail)),
+				middleware.Allow(inactive)}, paratest.EmailUser(), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			forAll(t, func(t *testing.T, a adapter) {
@@ -587,7 +653,9 @@ func TestRulesSeeVerifiedUsersOnly(t *testing.T) {
 // TestOnRefusal checks that one override responds to every refusal, under every
 // router, and cannot make the handler run.
 func TestOnRefusal(t *testing.T) {
-	override := middleware.OnRefusal(func(w http.ResponseWriter, r *http.Request, err *middleware.Error) {
+	override := middleware.OnRefusal(func(
+		w http.ResponseWriter, r *http.Request, err *middleware.Error,
+	) {
 		if _, ok := claims.FromContext(r.Context()); ok {
 			t.Error("a refused request has a user")
 		}
@@ -597,21 +665,29 @@ func TestOnRefusal(t *testing.T) {
 	})
 	silent := middleware.OnRefusal(func(http.ResponseWriter, *http.Request, *middleware.Error) {})
 	answer := func(body string) string {
-		return "HTTP/1.1 418 I'm a teapot\r\nContent-Type: text/plain\r\nContent-Length: " + fmt.Sprint(len(body)) + "\r\nConnection: close\r\n\r\n" + body
+		return "HTTP/1.1 418 I'm a teapot\r\nContent-Type: text/plain\r\nContent-Length: " +
+			fmt.Sprint(len(body)) + "\r\nConnection: close\r\n\r\n" + body
 	}
 	user := paratest.EmailUser()
 	forAll(t, func(t *testing.T, a adapter) {
 		v := paraValidator(t)
-		opts := []middleware.Option{override, middleware.Allow(middleware.AuthTypes(claims.AuthEmail))}
+		opts := []middleware.Option{override,
+			middleware.Allow(middleware.AuthTypes(claims.AuthEmail))}
 		site := serve(t, a, true, v, opts, nil)
 		site.passes(t, emailUser, bearer(para().Token(user)))
 		site.refuses(t, answer("/here 401 parajwt: no token false\n"))
 		site.refuses(t, answer("/here 401 parajwt: malformed token false\n"), bearer("junk"))
-		site.refuses(t, answer("/here 401 parajwt: wrong signature false\n"), bearer(para().Token(user, paratest.BadSignature())))
-		site.refuses(t, answer("/here 401 parajwt: token expired true\n"), bearer(para().Token(user, paratest.Expired())))
-		site.refuses(t, answer("/here 403 parajwt: not allowed true\n"), bearer(para().Token(paratest.PhoneUser())))
-		serve(t, a, true, keyless(t), opts, nil).refuses(t, answer("/here 503 parajwt: keys unavailable false\n"), bearer(para().Token(user)))
-		serve(t, a, true, nil, opts, nil).refuses(t, answer("/here 500 parajwt: middleware misconfigured false\n"), bearer(para().Token(user)))
+		site.refuses(t, answer("/here 401 parajwt: wrong signature false\n"),
+			bearer(para().Token(user, paratest.BadSignature())))
+		site.refuses(t, answer("/here 401 parajwt: token expired true\n"),
+			bearer(para().Token(user, paratest.Expired())))
+		site.refuses(t, answer("/here 403 parajwt: not allowed true\n"),
+			bearer(para().Token(paratest.PhoneUser())))
+		serve(t, a, true, keyless(t), opts, nil).refuses(t,
+			answer("/here 503 parajwt: keys unavailable false\n"), bearer(para().Token(user)))
+		serve(t, a, true, nil, opts, nil).refuses(t,
+			answer("/here 500 parajwt: middleware misconfigured false\n"),
+			bearer(para().Token(user)))
 		serve(t, a, false, v, opts, nil).passes(t, "anonymous")
 
 		// The handler does not run even if the override writes nothing.
@@ -634,16 +710,22 @@ func TestMisconfigured(t *testing.T) {
 			{"no validator", nil, nil},
 			{"zero validator", new(middleware.Validator), nil},
 			{"nil option", v, []middleware.Option{nil}},
-			{"nil option among others", v, []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail)), nil}},
+			{"nil option among others", v,
+				[]middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail)), nil}},
 			{"no source", v, []middleware.Option{middleware.TokenFrom()}},
 			{"nil source", v, []middleware.Option{middleware.TokenFrom(nil)}},
-			{"nil source behind another", v, []middleware.Option{middleware.TokenFrom(middleware.FromAuthorization(), nil)}},
+			{"nil source after another", v,
+				[]middleware.Option{middleware.TokenFrom(middleware.FromAuthorization(), nil)}},
 			{"no rule", v, []middleware.Option{middleware.Allow()}},
 			{"nil rule", v, []middleware.Option{middleware.Allow(nil)}},
-			{"nil rule behind another", v, []middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail), nil)}},
+			{"nil rule after another", v,
+				[]middleware.Option{middleware.Allow(middleware.AuthTypes(claims.AuthEmail), nil)}},
 			{"nil override", v, []middleware.Option{middleware.OnRefusal(nil)}},
-			{"corrected by a later option", v, []middleware.Option{middleware.TokenFrom(), middleware.TokenFrom(middleware.FromAuthorization())}},
-			{"several", nil, []middleware.Option{nil, middleware.TokenFrom(), middleware.Allow(nil)}},
+			{"corrected by a later option", v,
+				[]middleware.Option{middleware.TokenFrom(),
+					middleware.TokenFrom(middleware.FromAuthorization())}},
+			{"several", nil,
+				[]middleware.Option{nil, middleware.TokenFrom(), middleware.Allow(nil)}},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				for _, require := range []bool{true, false} {
@@ -667,7 +749,8 @@ func TestPlanted(t *testing.T) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ctx := r.Context()
 			for _, key := range []any{
-				"user", "para", "claims", "contextKey", "claims.contextKey", "parajwt", "", 0, claimsKey{}, contextKey{},
+				"user", "para", "claims", "contextKey", "claims.contextKey", "parajwt", "", 0,
+				claimsKey{}, contextKey{},
 				struct{}{}, reflect.TypeFor[claims.Claims](), reflect.TypeFor[*claims.Claims](),
 			} {
 				if reflect.TypeOf(key).Comparable() {
@@ -677,19 +760,25 @@ func TestPlanted(t *testing.T) {
 			next.ServeHTTP(w, r.WithContext(ctx))
 		})
 	}
-	lines := []string{"User: " + forger.UserID, "X-User-Id: " + forger.UserID, "X-Para-User: " + forger.UserID, "Cookie: user=" + forger.UserID}
+	lines := []string{"User: " + forger.UserID, "X-User-Id: " + forger.UserID,
+		"X-Para-User: " + forger.UserID, "Cookie: user=" + forger.UserID}
 	forAll(t, func(t *testing.T, a adapter) {
 		v := paraValidator(t)
 		behind := func(require bool) *site {
 			s := new(site)
-			counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.calls.Add(1); whoami(w, r) })
+			counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				s.calls.Add(1)
+				whoami(w, r)
+			})
 			s.listen(t, plant(a.mount(require, v, nil, counted)))
 			return s
 		}
 		behind(true).refuses(t, noToken, lines...)
-		behind(true).passes(t, emailUser, append(lines, bearer(para().Token(paratest.EmailUser())))...)
+		behind(true).passes(t, emailUser,
+			append(lines, bearer(para().Token(paratest.EmailUser())))...)
 		behind(false).passes(t, "anonymous", lines...)
-		behind(false).passes(t, emailUser, append(lines, bearer(para().Token(paratest.EmailUser())))...)
+		behind(false).passes(t, emailUser,
+			append(lines, bearer(para().Token(paratest.EmailUser())))...)
 	})
 }
 
@@ -701,7 +790,10 @@ func TestNested(t *testing.T) {
 		v := paraValidator(t)
 		nested := func(outer, inner bool, innerOpts ...middleware.Option) *site {
 			s := new(site)
-			counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.calls.Add(1); whoami(w, r) })
+			counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				s.calls.Add(1)
+				whoami(w, r)
+			})
 			s.listen(t, a.mount(outer, v, nil, a.mount(inner, v, innerOpts, counted)))
 			return s
 		}
@@ -737,7 +829,8 @@ func TestTheRequestItself(t *testing.T) {
 	forAll(t, func(t *testing.T, a adapter) {
 		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
-			fmt.Fprintln(w, r.Method, r.URL, r.Header.Get("X-Test"), string(body), err, r.Context().Value(key{}), r.Header.Get("Authorization") == "Bearer "+token)
+			fmt.Fprintln(w, r.Method, r.URL, r.Header.Get("X-Test"), string(body), err,
+				r.Context().Value(key{}), r.Header.Get("Authorization") == "Bearer "+token)
 		})
 		s := new(site)
 		guarded := a.mount(true, paraValidator(t), nil, handler)

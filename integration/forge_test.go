@@ -76,10 +76,12 @@ func newForge(t testing.TB) *forge {
 		rsaJWK(&f.rsa.PublicKey, f.longID, "RS256"),
 		rsaJWK(&f.rsa.PublicKey, f.longID+"k", "RS256"),
 		f.ecJWK("ec"),
-		`{"kty":"OKP","crv":"Ed25519","kid":"ed","alg":"EdDSA","x":"` + b64.EncodeToString(f.ed.Public().(ed25519.PublicKey)) + `"}`,
+		`{"kty":"OKP","crv":"Ed25519","kid":"ed","alg":"EdDSA","x":"` +
+			b64.EncodeToString(f.ed.Public().(ed25519.PublicKey)) + `"}`,
 		`{"kty":"oct","kid":"oct","k":"` + b64.EncodeToString(f.secret) + `"}`,
 		`{"kty":"oct","kid":"oct-hs256","alg":"HS256","k":"` + b64.EncodeToString(f.secret) + `"}`,
-		`{"kty":"oct","kid":"oct-rs256","alg":"RS256","use":"sig","k":"` + b64.EncodeToString(f.secret) + `"}`,
+		`{"kty":"oct","kid":"oct-rs256","alg":"RS256","use":"sig","k":"` +
+			b64.EncodeToString(f.secret) + `"}`,
 	}, ",") + `]}`
 	serve := func(hits *atomic.Int64, body string) string {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -95,7 +97,9 @@ func newForge(t testing.TB) *forge {
 	f.header = object{{"alg", `"RS256"`}, {"kid", `"rsa"`}, {"typ", `"JWT"`}}
 	f.data = object{
 		{"userId", `"` + paratest.UserID + `"`},
-		{"wallets", `[{"id":"de4034f1","type":"EVM","address":"` + paratest.EVMAddress + `","publicKey":"0x04"}]`},
+		{"wallets",
+			`[{"id":"de4034f1","type":"EVM","address":"` + paratest.EVMAddress +
+				`","publicKey":"0x04"}]`},
 		{"authType", `"email"`},
 		{"identifier", `"` + canary + `"`},
 		{"email", `"` + canary + `"`},
@@ -147,7 +151,9 @@ func (o object) with(name, raw string) object {
 }
 
 // plus adds a member, also if the name exists already.
-func (o object) plus(name, raw string) object { return append(o[:len(o):len(o)], [2]string{name, raw}) }
+func (o object) plus(name, raw string) object {
+	return append(o[:len(o):len(o)], [2]string{name, raw})
+}
 
 // The next three return tokens that Para's RSA key signed.
 
@@ -168,7 +174,9 @@ func (f *forge) inData(name, raw string) string {
 	return f.claim("data", f.data.with(name, raw).String())
 }
 
-func (f *forge) sign(header, payload string) string { return sign(f.rsa, enc(header), enc(payload)) }
+func (f *forge) sign(header, payload string) string {
+	return sign(f.rsa, enc(header), enc(payload))
+}
 
 func (f *forge) signES256(header, payload string) string {
 	r, s := f.ecSign(enc(header) + "." + enc(payload))
@@ -208,7 +216,8 @@ func sign(key *rsa.PrivateKey, header, payload string) string {
 func signPSS(key *rsa.PrivateKey, header, payload string) string {
 	input := enc(header) + "." + enc(payload)
 	digest := sha256.Sum256([]byte(input))
-	signature, err := rsa.SignPSS(rand.Reader, key, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	signature, err := rsa.SignPSS(rand.Reader, key, crypto.SHA256, digest[:],
+		&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	if err != nil {
 		panic(err)
 	}
@@ -222,7 +231,8 @@ func signHMAC(newHash func() hash.Hash, secret []byte, header, payload string) s
 	return input + "." + enc(string(mac.Sum(nil)))
 }
 
-var hmacs = map[string]func() hash.Hash{"HS256": sha256.New, "HS384": sha512.New384, "HS512": sha512.New}
+var hmacs = map[string]func() hash.Hash{"HS256": sha256.New, "HS384": sha512.New384,
+	"HS512": sha512.New}
 
 // parts splits a token at its dots.
 func parts(token string) (header, payload, signature string) {
@@ -252,7 +262,8 @@ func (f *forge) ecJWK(kid string) string {
 	if err != nil {
 		panic(err)
 	}
-	return `{"kty":"EC","crv":"P-256","kid":"` + kid + `","alg":"ES256","x":"` + enc(string(point[1:33])) + `","y":"` + enc(string(point[33:])) + `"}`
+	return `{"kty":"EC","crv":"P-256","kid":"` + kid + `","alg":"ES256","x":"` +
+		enc(string(point[1:33])) + `","y":"` + enc(string(point[33:])) + `"}`
 }
 
 // publicForms returns encodings of Para's public key that a verifier may take
@@ -264,11 +275,12 @@ func (f *forge) publicForms() map[string][]byte {
 	}
 	pkcs1 := x509.MarshalPKCS1PublicKey(&f.rsa.PublicKey)
 	spkiPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki})
+	pkcs1PEM := pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: pkcs1})
 	return map[string][]byte{
 		"PEM":                    spkiPEM,
 		"PEM, trimmed":           []byte(strings.TrimSpace(string(spkiPEM))),
 		"PEM with CRLF":          []byte(strings.ReplaceAll(string(spkiPEM), "\n", "\r\n")),
-		"PKCS #1 PEM":            pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: pkcs1}),
+		"PKCS #1 PEM":            pkcs1PEM,
 		"DER":                    spki,
 		"PKCS #1 DER":            pkcs1,
 		"modulus":                f.rsa.N.Bytes(),
@@ -286,7 +298,8 @@ func (f *forge) publicForms() map[string][]byte {
 // validator returns a new validator for the forge's Para. With a negative
 // cacheSize it caches no token.
 func (f *forge) validator(t testing.TB, cacheSize int, log *journal) *middleware.Validator {
-	return newValidator(t, middleware.Config{Environment: f.env, CacheSize: cacheSize, Logger: log.logger()})
+	return newValidator(t,
+		middleware.Config{Environment: f.env, CacheSize: cacheSize, Logger: log.logger()})
 }
 
 // last returns the signature of a token.
@@ -337,7 +350,8 @@ func plusModulus(f *forge) attack {
 		good := f.claim("n", fmt.Sprint(n))
 		sum := new(big.Int).SetBytes([]byte(dec(last(good))))
 		if sum.Add(sum, f.rsa.N).BitLen() <= 2048 {
-			return attack{"the modulus added, which is the same number to RSA", withSignature(good, enc(string(sum.Bytes()))), wrong, good}
+			return attack{"the modulus added: equal modulo n",
+				withSignature(good, enc(string(sum.Bytes()))), wrong, good}
 		}
 	}
 }

@@ -27,7 +27,8 @@ func attackGRPC(t *testing.T, f *forge, c class) {
 	s := serveGRPC(t, f.validator(t, 0, &log))
 	for _, attack := range c.attacks {
 		want := "no valid token"
-		if c.stage == payload && !strings.Contains(attack.bad, " ") { // others are refused for the header
+		// A token with a space is refused for the header.
+		if c.stage == payload && !strings.Contains(attack.bad, " ") {
 			want = strings.TrimPrefix(attack.want.Error(), "parajwt: ")
 		}
 		if strings.HasPrefix(attack.bad, " ") {
@@ -43,7 +44,8 @@ func attackGRPC(t *testing.T, f *forge, c class) {
 				err = s.direct(t, kind, attack.bad)
 			}
 			st := status.Convert(err)
-			if st.Code() != codes.Unauthenticated || st.Message() != want || len(st.Details()) != 0 {
+			if st.Code() != codes.Unauthenticated || st.Message() != want ||
+				len(st.Details()) != 0 {
 				t.Errorf("%s, %s: got %v, want %q", attack.name, kind, err, want)
 			}
 			if s.calls.Load() != before {

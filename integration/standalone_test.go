@@ -107,7 +107,8 @@ func outsideProgram(t *testing.T, adapter, imports, use string) (dir string) {
 	}
 	dir = t.TempDir()
 	edits := []string{
-		"mod", "edit", "-go=1.25.0", "-require=" + self + "@v0.0.0", "-replace=" + self + "=" + root,
+		"mod", "edit", "-go=1.25.0", "-require=" + self + "@v0.0.0",
+		"-replace=" + self + "=" + root,
 	}
 	if nested := "/adapters/" + adapter; adapter != "parahttp" {
 		edits = append(edits,
