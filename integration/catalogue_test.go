@@ -48,8 +48,8 @@ const (
 	// problem.
 	signature
 	// payload: Para signed the token, and its claims are refused. The response
-	// may describe the problem. The code is ErrSignature if the signature is also
-	// wrong.
+	// may describe the problem. The code is ErrSignature if the signature is
+	// also wrong.
 	payload
 )
 

@@ -15,8 +15,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// In a test, New starts a Para and Validator returns a validator for its tokens.
-// Both end with the test.
+// In a test, New starts a Para, and Validator returns a validator for its
+// tokens. Both end with the test.
 func ExamplePara_Validator() {
 	_ = func(t *testing.T) {
 		para := paratest.New(t, paratest.Config{})

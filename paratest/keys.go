@@ -25,9 +25,10 @@ type key struct {
 	private crypto.Signer
 }
 
-// rsaKeys holds the RSA keys of the process that no Para uses. Generating one
-// takes about 0.1 seconds, which every test of a suite would pay. Paras that run
-// at the same time have different keys, and each Para has new key IDs.
+// rsaKeys holds the RSA keys of the process that no Para uses. It saves the
+// tests of a suite from generating keys, which takes about 0.1 seconds each.
+// Paras that run at the same time have different keys, and each Para has new
+// key IDs.
 var rsaKeys keyPool
 
 type keyPool struct {
@@ -62,7 +63,7 @@ func (p *keyPool) put(keys ...crypto.Signer) {
 	p.free = append(p.free, keys...)
 }
 
-// borrow takes n keys from the pool, until returnKeys.
+// borrow takes n keys from the pool until returnKeys is called.
 func (p *Para) borrow(n int) ([]key, error) {
 	signers, err := rsaKeys.get(n)
 	if err != nil {
@@ -86,7 +87,7 @@ func (p *Para) mustBorrow() key {
 	return keys[0]
 }
 
-// returnKeys returns the borrowed keys to the pool, but for those that
+// returnKeys returns the borrowed keys to the pool, except those that
 // Config.KeyFile keeps.
 func (p *Para) returnKeys() {
 	p.mu.Lock()
@@ -119,7 +120,7 @@ func (p *Para) firstKeys() error {
 	return p.saveErr
 }
 
-// current returns the newest published key, or the newest of all if none is
+// current returns the newest published key, or the newest key if none is
 // published. The caller holds mu.
 func (p *Para) current() key {
 	if len(p.published) > 0 {
@@ -218,7 +219,7 @@ type keyFile struct {
 	Comment      string      `json:"comment"`
 	APIKey       string      `json:"apiKey"`
 	SecretAPIKey string      `json:"secretApiKey"`
-	Keys         []storedKey `json:"keys"` // published ones, the current one last
+	Keys         []storedKey `json:"keys"` // the published keys, the current one last
 }
 
 type storedKey struct {
@@ -227,7 +228,8 @@ type storedKey struct {
 	PKCS8     []byte `json:"pkcs8"` // RFC 5208
 }
 
-const keyFileComment = "Private keys of a local Para emulator (parajwt serve). For development only."
+const keyFileComment = "Private keys of a local Para emulator (parajwt serve). " +
+	"For development only."
 
 // load reads Config.KeyFile. Only Start calls it.
 func (p *Para) load() error {
@@ -272,7 +274,7 @@ func (p *Para) load() error {
 }
 
 // save writes Config.KeyFile. The caller holds mu, or is Start. The file is
-// replaced in one step, so that a crash leaves the old or the new one.
+// replaced atomically, so a crash leaves the old or the new one.
 func (p *Para) save() {
 	if p.cfg.KeyFile == "" {
 		return

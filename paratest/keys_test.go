@@ -117,7 +117,7 @@ func TestKeyFileKeepsKeysOverARestart(t *testing.T) {
 	expect(t, v, second.Token(paratest.EmailUser(), paratest.SignedBy(rs)), nil)
 	expect(t, v, second.Token(paratest.EmailUser(), paratest.SignedBy(es)), nil)
 
-	// Its keys are private to the file: no other Para of the process gets one.
+	// No other Para of the process gets a key of the file.
 	kept := moduli(t, second)
 	second.Close()
 	for _, n := range moduli(t, paratest.New(t, paratest.Config{})) {
@@ -196,7 +196,7 @@ func TestKeyFileThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// The signing keys are private: neither the key set nor an error shows them.
+// The signing keys are private. Neither the key set nor an error contains them.
 func TestKeySetHasNoPrivateMembers(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	para.RotateES256()

@@ -22,29 +22,30 @@ type Config struct {
 	Environment string
 	// APIKeyID is the aud of the issued tokens. Default [APIKeyID].
 	APIKeyID string
-	// Addr is the TCP address to listen on. Its host must be a loopback address.
-	// Default "127.0.0.1:0", which selects a free port.
+	// Addr is the TCP address to listen on. Its host must be a loopback
+	// address. Default "127.0.0.1:0", which selects a free port.
 	Addr string
 	// AllowRemote permits an Addr without a host, such as ":8080" or
-	// "0.0.0.0:8080", which accepts connections from other machines. They can
-	// get a token for any user. It is meant for containers.
+	// "0.0.0.0:8080", which accepts connections from other machines. Any client
+	// that connects can get a token for any user. It is meant for containers.
 	AllowRemote bool
 	// AllowedOrigins are the web origins that may call this server from a
-	// browser, such as "http://localhost:5173" (CORS). Default: none.
+	// browser, such as "http://localhost:5173" (CORS). By default, no origin
+	// may.
 	AllowedOrigins []string
 	// KeyFile is the name of a file that stores the signing keys and the API
 	// keys, so that a restarted Para accepts the same ones. Start creates it
 	// with mode 0600, and every key rotation updates it. Sessions are not
 	// stored. Default: new keys at each start.
 	KeyFile string
-	// SessionLength is the life of a session, counted from its login or its last
-	// extension, and of the tokens that it issues. Default 30 minutes.
+	// SessionLength is the life of the tokens and of a session, counted from
+	// its login or its last extension. Default 30 minutes.
 	SessionLength time.Duration
-	// Now is the clock of tokens and sessions, to which [Para.Advance] adds. It
+	// Now is the clock of tokens and sessions. [Para.Advance] adds to it. It
 	// must be safe for concurrent use by multiple goroutines. Default time.Now.
 	Now func() time.Time
-	// Handler serves the paths that Para does not have. Slow, Fail and Down do
-	// not affect it. Default: 404.
+	// Handler serves all paths that Para does not have. Slow, Fail and Down do
+	// not affect it. By default, these paths return 404.
 	Handler http.Handler
 }
 
@@ -58,11 +59,11 @@ type Para struct {
 	server    *http.Server
 	base      string
 	advanced  atomic.Int64 // nanoseconds, see Advance
-	elsewhere func() key   // the key of another environment
+	elsewhere func() key   // returns the key of another environment
 	release   func()       // returns the borrowed keys to the pool
 
 	mu        sync.Mutex
-	all       []key // every key it ever had, in order
+	all       []key // every key of this Para, in order
 	published []key
 	borrowed  []key // from pool
 	saveErr   error // of KeyFile
@@ -148,7 +149,7 @@ func (p *Para) listen() (net.Listener, error) {
 	case addr.IP.IsLoopback():
 		p.base = "http://" + addr.String()
 	case addr.IP.IsUnspecified() && p.cfg.AllowRemote:
-		// package jwks takes http URLs of loopback hosts only.
+		// Package jwks accepts http URLs of loopback hosts only.
 		p.base = "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(addr.Port))
 	default:
 		listener.Close()
@@ -185,14 +186,15 @@ func (p *Para) Environment() jwks.Environment {
 func (p *Para) APIKeyID() string { return p.cfg.APIKeyID }
 
 // Now returns the time of tokens and sessions: Config.Now plus the time added
-// by Advance. Configure a validator with it, unless [Para.Validator] does.
+// by Advance. Use it as the clock of a validator that [Para.Validator] did not
+// make.
 func (p *Para) Now() time.Time { return p.now() }
 
 func (p *Para) now() time.Time { return p.cfg.Now().Add(time.Duration(p.advanced.Load())) }
 
 // Advance moves the clock forward by d, and back if d is negative. It moves the
-// clock of this Para, of its validators (see [Para.Validator]), and of everything
-// else that uses [Para.Now].
+// clock of this Para, of its validators (see [Para.Validator]), and of
+// everything else that uses [Para.Now].
 func (p *Para) Advance(d time.Duration) { p.advanced.Add(int64(d)) }
 
 // Slow delays every response by d.
@@ -215,7 +217,7 @@ func (p *Para) Recover() {
 // failed.
 func (p *Para) Fetches() int { p.mu.Lock(); defer p.mu.Unlock(); return p.fetches }
 
-// faults applies Slow, Fail and Down to all requests but those for
+// faults applies Slow, Fail and Down to all requests except those for
 // Config.Handler.
 func (p *Para) faults(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

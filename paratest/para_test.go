@@ -26,7 +26,7 @@ func newClock() *testkit.Clock { return testkit.NewClock(fixed()) }
 // fixed is a clock that only Para.Advance moves.
 func fixed() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
 
-// patient makes fetches succeed on a busy machine.
+// patient sets a long timeout, so that fetches succeed on a slow machine.
 func patient(cfg *middleware.Config) { cfg.Keys.FetchTimeout = time.Minute }
 
 // expect validates a token twice, because the second verdict may come from the
@@ -41,7 +41,7 @@ func expect(t *testing.T, v *middleware.Validator, token string, want error) {
 	}
 }
 
-// options makes rows of a table shorter.
+// options shortens the rows of a table.
 func options(opts ...paratest.TokenOption) []paratest.TokenOption { return opts }
 
 func TestTokenOptions(t *testing.T) {
@@ -69,21 +69,27 @@ func TestTokenOptions(t *testing.T) {
 				{"Lived, now", options(paratest.Lived(-time.Minute, 2*time.Minute)), nil},
 				{"ForApp", options(paratest.ForApp("another")), middleware.ErrAudience},
 				{"ForApp, this one", options(paratest.ForApp(paratest.APIKeyID)), nil},
-				{"OtherEnvironment", options(paratest.OtherEnvironment()), middleware.ErrUnknownKey},
+				{"OtherEnvironment", options(paratest.OtherEnvironment()),
+					middleware.ErrUnknownKey},
 				{"OtherEnvironmentSameKeyID", options(elsewhere), middleware.ErrSignature},
 				{"UnknownKey", options(paratest.UnknownKey("nobody")), middleware.ErrUnknownKey},
 				{"BadSignature", options(paratest.BadSignature()), middleware.ErrSignature},
 				{"SignedBy an older key", options(paratest.SignedBy(para.KeyIDs()[0])), nil},
 				{"SignedBy, unknown", options(paratest.SignedBy("nobody")), nil},
 				{"With, removed", options(paratest.With("exp", nil)), middleware.ErrClaims},
-				{"With, of another type", options(paratest.With("exp", "tomorrow")), middleware.ErrClaims},
-				{"With, beside the known ones", options(paratest.With("plan", "gold")), nil},
-				{"WithData, removed", options(paratest.WithData("userId", nil)), middleware.ErrClaims},
-				{"WithData, beside the known ones", options(paratest.WithData("plan", "gold")), nil},
-				{"WithHeader, removed", options(paratest.WithHeader("kid", nil)), middleware.ErrMalformed},
-				{"WithHeader, of another meaning", options(critical), middleware.ErrMalformed},
-				{"WithHeader, beside the known ones", options(paratest.WithHeader("plan", "gold")), nil},
-				{"two, each for itself", options(gold, paratest.Expired()), middleware.ErrExpired},
+				{"With, of another type", options(paratest.With("exp", "tomorrow")),
+					middleware.ErrClaims},
+				{"With, an additional claim", options(paratest.With("plan", "gold")), nil},
+				{"WithData, removed", options(paratest.WithData("userId", nil)),
+					middleware.ErrClaims},
+				{"WithData, an additional member", options(paratest.WithData("plan", "gold")), nil},
+				{"WithHeader, removed", options(paratest.WithHeader("kid", nil)),
+					middleware.ErrMalformed},
+				{"WithHeader, a critical parameter", options(critical), middleware.ErrMalformed},
+				{"WithHeader, an additional parameter",
+					options(paratest.WithHeader("plan", "gold")), nil},
+				{"two independent options", options(gold, paratest.Expired()),
+					middleware.ErrExpired},
 			} {
 				t.Run(test.name, func(t *testing.T) {
 					expect(t, v, para.Token(paratest.EmailUser(), test.opts...), test.want)
@@ -145,7 +151,7 @@ func TestRotateAndWithdraw(t *testing.T) {
 		v,
 		para.Token(paratest.EmailUser(), long),
 		nil,
-	) // with the new key, known at first sight
+	) // with the new key, which the validator fetches
 	expect(t, v, old, nil)
 
 	para.Withdraw(before...)
@@ -160,7 +166,7 @@ func TestRotateAndWithdraw(t *testing.T) {
 	expect(t, v, old, middleware.ErrUnknownKey)
 }
 
-// Without a published key no token can be verified, and tokens are still issued.
+// If no key is published, no token can be verified. Tokens are still issued.
 func TestWithdrawAll(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	para.Withdraw(para.KeyIDs()...)
@@ -195,7 +201,7 @@ func TestFaults(t *testing.T) {
 	}
 	para.Slow(time.Millisecond)
 	if status, err := fetch(long); status != http.StatusOK {
-		t.Errorf("Slow, and waited for: status %d, error %v", status, err)
+		t.Errorf("Slow, with a long timeout: status %d, error %v", status, err)
 	}
 	para.Fail(http.StatusBadGateway)
 	if status, err := fetch(long); status != http.StatusBadGateway {
@@ -210,7 +216,7 @@ func TestFaults(t *testing.T) {
 		t.Errorf("Down: status %d", status)
 	}
 
-	// A validator sees the same.
+	// A validator observes the same.
 	v := para.Validator(t, patient)
 	token := para.Token(paratest.EmailUser())
 	expect(t, v, token, middleware.ErrKeysUnavailable)
@@ -224,9 +230,10 @@ func TestFetches(t *testing.T) {
 	if n := para.Fetches(); n != 0 {
 		t.Errorf("%d fetches before any", n)
 	}
-	for i, path := range []string{"/.well-known/jwks.json", "/elsewhere", "/.well-known/jwks.json"} {
+	for i, path := range []string{"/.well-known/jwks.json", "/elsewhere",
+		"/.well-known/jwks.json"} {
 		if i == 2 {
-			para.Fail(http.StatusServiceUnavailable) // counts as well
+			para.Fail(http.StatusServiceUnavailable) // failed requests count, too
 		}
 		res, err := http.Get(para.URL() + path)
 		if err != nil {
@@ -263,7 +270,7 @@ func TestKeySet(t *testing.T) {
 		ids = append(ids, k["kid"])
 		for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "k"} {
 			if k[private] != "" {
-				t.Errorf("key %s shows its %s", k["kid"], private)
+				t.Errorf("the key set contains the %[2]s of key %[1]s", k["kid"], private)
 			}
 		}
 	}
@@ -376,7 +383,7 @@ func TestAllowedOrigins(t *testing.T) {
 	}
 }
 
-// A development page stays reachable while Para is down.
+// A development page stays available while Para is down.
 func TestFaultsSpareTheHandler(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "page")
@@ -407,7 +414,7 @@ func TestClose(t *testing.T) {
 	}
 	if res, err := http.Get(para.Environment().URL); err == nil {
 		res.Body.Close()
-		t.Error("it still answers")
+		t.Error("a closed Para still responds")
 	}
 }
 
@@ -442,7 +449,7 @@ func TestNewClosesAfterTheTest(t *testing.T) {
 	})
 	if res, err := http.Get(url); err == nil {
 		res.Body.Close()
-		t.Error("it outlives its test")
+		t.Error("the Para is open after its test")
 	}
 }
 
@@ -464,7 +471,7 @@ func TestUsersAreNewValues(t *testing.T) {
 		u.UserID = "changed"
 		again := paratest.Users()[name]
 		if reflect.DeepEqual(u, again) || again.UserID != paratest.UserID {
-			t.Errorf("%s: a change shows in the next one", name)
+			t.Errorf("%s: a change affects the next user", name)
 		}
 	}
 }
@@ -514,8 +521,8 @@ func TestValidatorFailsTheTest(t *testing.T) {
 	}
 }
 
-// BenchmarkStart measures a Start after the first ones of a process, which
-// generate keys.
+// BenchmarkStart measures a Start that reuses keys. The first ones of a process
+// generate them.
 func BenchmarkStart(b *testing.B) {
 	paratest.New(b, paratest.Config{}).Close()
 	for b.Loop() {

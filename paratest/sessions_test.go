@@ -16,8 +16,11 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// post sends a request to Para. Headers come in pairs; those that are not given are what Para's SDK sends.
-func post(t testing.TB, method, url, body string, headers ...string) (int, map[string]any, http.Header) {
+// post sends a request to Para. Headers are pairs of name and value. They
+// override the headers that Para's SDK sends.
+func post(
+	t testing.TB, method, url, body string, headers ...string,
+) (int, map[string]any, http.Header) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -72,26 +75,39 @@ func TestTheSecretKeysEndpoints(t *testing.T) {
 		name, path, key, media, body string
 		status                       int
 	}{
-		{"a token", "/sessions/verify", para.SecretAPIKey(), "application/json", token(login.VerificationToken()), 200},
-		{"an expired session's", "/sessions/verify", para.SecretAPIKey(), "application/json", token(ended.VerificationToken()), 403},
-		{"nobody's", "/sessions/verify", para.SecretAPIKey(), "application/json", token("nobody"), 403},
-		{"an empty one", "/sessions/verify", para.SecretAPIKey(), "application/json", token(""), 403},
-		{"the publishable key", "/sessions/verify", para.APIKey(), "application/json", token(login.VerificationToken()), 403},
-		{"no key", "/sessions/verify", "", "application/json", token(login.VerificationToken()), 401},
-		{"no JSON", "/sessions/verify", para.SecretAPIKey(), "application/json", "verificationToken", 400},
-		{"a form", "/sessions/verify", para.SecretAPIKey(), "application/x-www-form-urlencoded", token(login.VerificationToken()), 400},
-		{"a wallet", "/wallets/verify", para.SecretAPIKey(), "application/json", address(strings.ToUpper(paratest.EVMAddress)), 200},
-		{"another wallet", "/wallets/verify", para.SecretAPIKey(), "application/json", address("0x1"), 404},
+		{"a token", "/sessions/verify", para.SecretAPIKey(), "application/json",
+			token(login.VerificationToken()), 200},
+		{"an expired session's", "/sessions/verify", para.SecretAPIKey(), "application/json",
+			token(ended.VerificationToken()), 403},
+		{"nobody's", "/sessions/verify", para.SecretAPIKey(), "application/json", token("nobody"),
+			403},
+		{"an empty one", "/sessions/verify", para.SecretAPIKey(), "application/json", token(""),
+			403},
+		{"the publishable key", "/sessions/verify", para.APIKey(), "application/json",
+			token(login.VerificationToken()), 403},
+		{"no key", "/sessions/verify", "", "application/json", token(login.VerificationToken()),
+			401},
+		{"no JSON", "/sessions/verify", para.SecretAPIKey(), "application/json",
+			"verificationToken", 400},
+		{"a form", "/sessions/verify", para.SecretAPIKey(), "application/x-www-form-urlencoded",
+			token(login.VerificationToken()), 400},
+		{"a wallet", "/wallets/verify", para.SecretAPIKey(), "application/json",
+			address(strings.ToUpper(paratest.EVMAddress)), 200},
+		{"another wallet", "/wallets/verify", para.SecretAPIKey(), "application/json",
+			address("0x1"), 404},
 		{"no wallet", "/wallets/verify", para.SecretAPIKey(), "application/json", address(""), 404},
-		{"the publishable key", "/wallets/verify", para.APIKey(), "application/json", address(paratest.EVMAddress), 403},
+		{"the publishable key", "/wallets/verify", para.APIKey(), "application/json",
+			address(paratest.EVMAddress), 403},
 	} {
-		status, answer, _ := post(t, "POST", para.URL()+tc.path, tc.body, "X-External-API-Key", tc.key, "Content-Type", tc.media)
+		status, answer, _ := post(t, "POST", para.URL()+tc.path, tc.body, "X-External-API-Key",
+			tc.key, "Content-Type", tc.media)
 		if status != tc.status {
 			t.Errorf("%s: %s answered %d", tc.path, tc.name, status)
 		}
 		switch {
 		case status == 200 && tc.path == "/sessions/verify":
-			if answer["authType"] != "email" || answer["identifier"] != "email@example.com" || answer["oAuthMethod"] != "google" || len(answer) != 3 {
+			if answer["authType"] != "email" || answer["identifier"] != "email@example.com" ||
+				answer["oAuthMethod"] != "google" || len(answer) != 3 {
 				t.Errorf("it says %v", answer)
 			}
 		case status == 200:
@@ -103,8 +119,9 @@ func TestTheSecretKeysEndpoints(t *testing.T) {
 	if n := para.Calls("POST /sessions/verify"); n != 8 {
 		t.Errorf("%d calls were counted", n)
 	}
-	if para.SecretAPIKey() == para.APIKey() || len(para.APIKey()) != len("dev_")+32 || !strings.HasPrefix(para.APIKey(), "dev_") {
-		t.Error("the keys are not as Para's SDK takes them")
+	if para.SecretAPIKey() == para.APIKey() || len(para.APIKey()) != len("dev_")+32 ||
+		!strings.HasPrefix(para.APIKey(), "dev_") {
+		t.Error("Para's SDK would refuse the API keys")
 	}
 }
 
@@ -114,24 +131,29 @@ func TestASessionsEndpoints(t *testing.T) {
 	login, other := para.Login(paratest.EmailUser()), para.Login(paratest.PhoneUser())
 	keepAlive := "/users/" + paratest.UserID + "/session/keep-alive"
 	ask := func(s *paratest.Session, method, path, body string) (int, map[string]any) {
-		status, answer, _ := post(t, method, para.URL()+path, body, "X-External-API-Key", para.APIKey(), "X-Capsule-Sid", cookieOf(t, s))
+		status, answer, _ := post(t, method, para.URL()+path, body, "X-External-API-Key",
+			para.APIKey(), "X-Capsule-Sid", cookieOf(t, s))
 		return status, answer
 	}
 	status, answer := ask(login, "POST", "/touch?regenerate=false", "")
-	if status != 200 || answer["isAuthenticated"] != true || answer["userId"] != paratest.UserID || answer["sessionLookupId"] != login.VerificationToken() ||
-		answer["partnerId"] != paratest.PartnerID || answer["verifiedExternalWalletAddresses"] != nil {
+	if status != 200 || answer["isAuthenticated"] != true || answer["userId"] != paratest.UserID ||
+		answer["sessionLookupId"] != login.VerificationToken() ||
+		answer["partnerId"] != paratest.PartnerID ||
+		answer["verifiedExternalWalletAddresses"] != nil {
 		t.Errorf("/touch answered %d %v", status, answer)
 	}
-	if status, answer := ask(login, "GET", "/partners/"+paratest.PartnerID, ""); status != 200 || answer["partner"].(map[string]any)["id"] != paratest.PartnerID {
+	if status, answer := ask(login, "GET", "/partners/"+paratest.PartnerID, ""); status != 200 ||
+		answer["partner"].(map[string]any)["id"] != paratest.PartnerID {
 		t.Errorf("/partners answered %d %v", status, answer)
 	}
 	if status, _ := ask(login, "GET", "/partners/other", ""); status != 404 {
 		t.Errorf("another partner: %d", status)
 	}
 	for index, want := range []int{200, 200, 400} {
-		status, answer := ask(login, "POST", "/auth/jwt", `{"keyIndex":`+string(rune('0'+index))+`}`)
+		status, answer := ask(login, "POST", "/auth/jwt",
+			`{"keyIndex":`+string(rune('0'+index))+`}`)
 		if status != want {
-			t.Errorf("/auth/jwt answered %d to index %d", status, index)
+			t.Errorf("/auth/jwt responded with %d to index %d", status, index)
 		}
 		if ids := para.KeyIDs(); want == 200 && answer["keyId"] != ids[len(ids)-1-index] {
 			t.Errorf("index %d is %v of %v", index, answer["keyId"], ids)
@@ -141,36 +163,39 @@ func TestASessionsEndpoints(t *testing.T) {
 		t.Errorf("a negative index: %d", status)
 	}
 
-	// Time, which keep-alive and tokens begin anew, and /touch does not.
+	// Keep-alive and issuing a token extend a session, and /touch does not.
 	now.Advance(59 * time.Minute)
 	if status, _ := ask(login, "POST", keepAlive, ""); status != 200 {
 		t.Errorf("keep-alive answered %d", status)
 	}
 	if status, _ := ask(other, "POST", "/touch", ""); status != 200 || !other.Active() {
-		t.Error("the other session is over too soon")
+		t.Error("the other session ended too early")
 	}
 	now.Advance(time.Minute)
 	if other.Active() || !login.Active() {
 		t.Errorf("active: the extended one %v, the other %v", login.Active(), other.Active())
 	}
 	status, answer = ask(other, "POST", "/touch", "")
-	if status != 200 || answer["isAuthenticated"] != false || answer["userId"] != nil || answer["sessionLookupId"] == other.VerificationToken() {
+	if status != 200 || answer["isAuthenticated"] != false || answer["userId"] != nil ||
+		answer["sessionLookupId"] == other.VerificationToken() {
 		t.Errorf("/touch answered %d %v", status, answer)
 	}
 	for _, call := range []struct{ path, body string }{{keepAlive, ""}, {"/auth/jwt", `{}`}} {
 		if status, _ := ask(other, "POST", call.path, call.body); status != 401 {
-			t.Errorf("%s of an expired session answered %d", call.path, status)
+			t.Errorf("%s responded with %d to an expired session", call.path, status)
 		}
 	}
 	// Another user's session does not extend this user's.
-	if status, _ := ask(login, "POST", "/users/somebody-else/session/keep-alive", ""); status != 403 {
-		t.Errorf("keep-alive for another user answered %d", status)
+	status, _ = ask(login, "POST", "/users/somebody-else/session/keep-alive", "")
+	if status != 403 {
+		t.Errorf("keep-alive responded with %d for another user", status)
 	}
-	// Wrong keys: /touch tells by leaving out the partner, as Para's SDK expects.
+	// If the API key is wrong, /touch omits the partner, as Para's SDK expects.
 	for _, key := range []string{"", "wrong", para.SecretAPIKey()} {
 		headers := []string{"X-External-API-Key", key, "X-Capsule-Sid", cookieOf(t, login)}
 		status, answer, _ := post(t, "POST", para.URL()+"/touch", "", headers...)
-		if status != 200 || answer["partnerId"] != nil || answer["isAuthenticated"] != false || answer["userId"] != nil {
+		if status != 200 || answer["partnerId"] != nil || answer["isAuthenticated"] != false ||
+			answer["userId"] != nil {
 			t.Errorf("key %.5q: /touch answered %d %v", key, status, answer)
 		}
 		for _, path := range []string{keepAlive, "/auth/jwt"} {
@@ -178,7 +203,8 @@ func TestASessionsEndpoints(t *testing.T) {
 				t.Errorf("key %.5q: %s answered %d", key, path, status)
 			}
 		}
-		if status, _, _ := post(t, "GET", para.URL()+"/partners/"+paratest.PartnerID, "", headers...); status != 401 {
+		status, _, _ = post(t, "GET", para.URL()+"/partners/"+paratest.PartnerID, "", headers...)
+		if status != 401 {
 			t.Errorf("key %.5q: /partners answered %d", key, status)
 		}
 	}
@@ -188,7 +214,8 @@ func TestCookies(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	login := para.Login(paratest.EmailUser())
 	touch := func(cookie string) (authenticated any, refreshed string) {
-		_, answer, header := post(t, "POST", para.URL()+"/touch", "", "X-External-API-Key", para.APIKey(), "X-Capsule-Sid", cookie)
+		_, answer, header := post(t, "POST", para.URL()+"/touch", "", "X-External-API-Key",
+			para.APIKey(), "X-Capsule-Sid", cookie)
 		return answer["isAuthenticated"], header.Get("X-Capsule-Sid")
 	}
 	first := cookieOf(t, login)
@@ -205,15 +232,16 @@ func TestCookies(t *testing.T) {
 		t.Errorf("authenticated %v, refreshed %q", ok, refreshed)
 	}
 	login.RefreshCookie()
-	login.RefreshCookie() // the last one counts
+	login.RefreshCookie() // replaces the first new cookie
 	_, second := touch(first)
 	if second == "" || second == first {
 		t.Fatal("not refreshed")
 	}
-	if ok, _ := touch(first); ok != true { // the answer may have been lost
+	if ok, _ := touch(first); ok != true { // the client may not have received the new cookie
 		t.Error("the old cookie ended before the new one was used")
 	}
-	if ok, refreshed := touch(second); ok != true || refreshed != "" || cookieOf(t, login) != second {
+	if ok, refreshed := touch(second); ok != true || refreshed != "" ||
+		cookieOf(t, login) != second {
 		t.Errorf("authenticated %v, refreshed %q", ok, refreshed)
 	}
 	if ok, anonymous := touch(first); ok != false || anonymous == "" || anonymous == second {
@@ -230,7 +258,8 @@ func TestExportsAreAsParasSDKWritesThem(t *testing.T) {
 		login := para.Login(user)
 		with, without := exported(t, login.Exported()), exported(t, login.ExportedWithoutSigners())
 		info := with["authInfo"].(map[string]any)
-		if with["userId"] != user.UserID || info["authType"] != string(user.AuthType) || info["identifier"] != user.Identifier || len(info["auth"].(map[string]any)) != 1 {
+		if with["userId"] != user.UserID || info["authType"] != string(user.AuthType) ||
+			info["identifier"] != user.Identifier || len(info["auth"].(map[string]any)) != 1 {
 			t.Errorf("%s: %v", kind, with)
 		}
 		for id, w := range with["wallets"].(map[string]any) {
@@ -238,32 +267,39 @@ func TestExportsAreAsParasSDKWritesThem(t *testing.T) {
 			if text, _ := share.(string); !strings.HasPrefix(text, "paratest key share ") {
 				t.Errorf("%s: key share %v", kind, share)
 			}
-			if _, there := without["wallets"].(map[string]any)[id].(map[string]any)["signer"]; there {
-				t.Errorf("%s: a key share without signers", kind)
+			wallet := without["wallets"].(map[string]any)[id].(map[string]any)
+			if _, there := wallet["signer"]; there {
+				t.Errorf("%s: an export without signers contains a key share", kind)
 			}
 		}
 	}
 	user := paratest.ExternalWalletUser()
-	verified, connected := para.Login(user, paratest.Verification()), para.Login(user, paratest.ConnectionOnly())
-	if s := exported(t, verified.Exported()); len(s["wallets"].(map[string]any)) != 0 || len(s["externalWallets"].(map[string]any)) != 1 || s["userId"] != user.UserID {
+	verified, connected := para.Login(user, paratest.Verification()),
+		para.Login(user, paratest.ConnectionOnly())
+	if s := exported(t, verified.Exported()); len(s["wallets"].(map[string]any)) != 0 ||
+		len(s["externalWallets"].(map[string]any)) != 1 || s["userId"] != user.UserID {
 		t.Errorf("verification: %v", s)
 	}
-	if s := exported(t, connected.Exported()); s["userId"] != nil || s["authInfo"] != nil || len(s["externalWallets"].(map[string]any)) != 1 {
+	if s := exported(t, connected.Exported()); s["userId"] != nil || s["authInfo"] != nil ||
+		len(s["externalWallets"].(map[string]any)) != 1 {
 		t.Errorf("connection only: %v", s)
 	}
 	addresses := func() any {
-		_, answer, _ := post(t, "POST", para.URL()+"/touch", "", "X-External-API-Key", para.APIKey(), "X-Capsule-Sid", cookieOf(t, verified))
+		_, answer, _ := post(t, "POST", para.URL()+"/touch", "", "X-External-API-Key",
+			para.APIKey(), "X-Capsule-Sid", cookieOf(t, verified))
 		return answer["verifiedExternalWalletAddresses"]
 	}
 	jwt := func(s *paratest.Session) int {
-		status, _, _ := post(t, "POST", para.URL()+"/auth/jwt", "{}", "X-External-API-Key", para.APIKey(), "X-Capsule-Sid", cookieOf(t, s))
+		status, _, _ := post(t, "POST", para.URL()+"/auth/jwt", "{}", "X-External-API-Key",
+			para.APIKey(), "X-Capsule-Sid", cookieOf(t, s))
 		return status
 	}
 	if got := addresses().([]any); len(got) != 0 || jwt(verified) != 403 || jwt(connected) != 403 {
-		t.Errorf("before it is verified: %v", got)
+		t.Errorf("before the wallet is verified: %v", got)
 	}
 	verified.VerifyExternalWallet(user.Identifier)
-	if got := addresses().([]any); !slices.Equal(got, []any{user.Identifier}) || jwt(verified) != 200 {
+	if got := addresses().([]any); !slices.Equal(got, []any{user.Identifier}) ||
+		jwt(verified) != 200 {
 		t.Errorf("verified addresses are %v", got)
 	}
 	if user.Wallets == nil || len(paratest.ExternalWalletUser().Wallets) == 0 {
@@ -295,19 +331,25 @@ func TestManyUsersAtOnce(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			user := paratest.EmailUser()
-			user.UserID, user.Identifier = "user-"+string(rune('0'+i)), string(rune('0'+i))+"@example.com"
-			user.Wallets = []claims.Wallet{{ID: user.UserID + "-wallet", Type: claims.WalletEVM, Address: user.UserID + "-address"}}
+			user.UserID, user.Identifier = "user-"+string(rune('0'+i)),
+				string(rune('0'+i))+"@example.com"
+			user.Wallets = []claims.Wallet{{ID: user.UserID + "-wallet", Type: claims.WalletEVM,
+				Address: user.UserID + "-address"}}
 			login := para.Login(user)
 			login.RefreshCookie()
-			_, answer, _ := post(t, "POST", para.URL()+"/touch", "", "X-External-API-Key", para.APIKey(), "X-Capsule-Sid", cookieOf(t, login))
+			_, answer, _ := post(t, "POST", para.URL()+"/touch", "", "X-External-API-Key",
+				para.APIKey(), "X-Capsule-Sid", cookieOf(t, login))
 			if answer["userId"] != user.UserID {
 				t.Errorf("%s is %v", user.UserID, answer["userId"])
 			}
-			_, answer, _ = post(t, "POST", para.URL()+"/sessions/verify", `{"verificationToken":"`+login.VerificationToken()+`"}`, "X-External-API-Key", para.SecretAPIKey())
+			_, answer, _ = post(t, "POST", para.URL()+"/sessions/verify",
+				`{"verificationToken":"`+login.VerificationToken()+`"}`, "X-External-API-Key",
+				para.SecretAPIKey())
 			if answer["identifier"] != user.Identifier {
 				t.Errorf("%s is %v", user.UserID, answer["identifier"])
 			}
-			_, answer, _ = post(t, "POST", para.URL()+"/wallets/verify", `{"address":"`+user.UserID+`-address"}`, "X-External-API-Key", para.SecretAPIKey())
+			_, answer, _ = post(t, "POST", para.URL()+"/wallets/verify",
+				`{"address":"`+user.UserID+`-address"}`, "X-External-API-Key", para.SecretAPIKey())
 			if answer["walletId"] != user.UserID+"-wallet" {
 				t.Errorf("%s owns %v", user.UserID, answer["walletId"])
 			}
@@ -334,6 +376,6 @@ func TestFaultsAreOfAllEndpoints(t *testing.T) {
 	res.Body.Close()
 	para.Recover()
 	if n := para.Calls("POST /sessions/verify"); n != 0 {
-		t.Errorf("%d calls that were not made", n)
+		t.Errorf("%d calls, want none", n)
 	}
 }

@@ -56,8 +56,8 @@ func OtherEnvironmentSameKeyID() TokenOption {
 	return func(p *Para, d *draft) { d.signer = p.elsewhere() }
 }
 
-// UnknownKey makes a token that names this key ID, which should be one that was
-// never published.
+// UnknownKey makes a token with this key ID. Use an ID that was never
+// published.
 func UnknownKey(keyID string) TokenOption {
 	return func(_ *Para, d *draft) { d.header["kid"] = keyID }
 }
@@ -67,7 +67,7 @@ func BadSignature() TokenOption {
 	return func(_ *Para, d *draft) { d.spoil = true }
 }
 
-// SignedBy makes a token signed with the key of this ID, also after the key was
+// SignedBy makes a token signed with the key of this ID, even if the key was
 // withdrawn. An unknown ID has no effect.
 func SignedBy(keyID string) TokenOption {
 	return func(p *Para, d *draft) {
@@ -107,9 +107,9 @@ func (p *Para) signWith(d *draft, k key) {
 	d.header["alg"], d.header["kid"] = k.alg, k.id
 }
 
-// Token issues a token for a user, as Para's issueJwt does. It is issued now for
-// [Para.APIKeyID], expires after 30 minutes, and is signed with the current key.
-// Options apply in order. Token ignores the user's time and key fields. It
+// Token issues a token for a user, as Para's issueJwt does. It is issued now
+// for [Para.APIKeyID], expires after 30 minutes, and is signed with the current
+// key. Options apply in order. Token ignores the user's time and key fields. It
 // panics if an option's value has no JSON encoding.
 func (p *Para) Token(user *claims.Claims, opts ...TokenOption) string {
 	now := p.now()
@@ -130,7 +130,8 @@ func (p *Para) Token(user *claims.Claims, opts ...TokenOption) string {
 	d.payload["data"] = d.data
 	token := sign(d.signer, marshal(d.header), marshal(d.payload))
 	if d.spoil {
-		// The last character is unsuitable: some of its bits are padding.
+		// Do not change the last character, because some of its bits are
+		// padding.
 		at := len(token) - 10
 		other := byte('A')
 		if token[at] == 'A' {
@@ -141,8 +142,8 @@ func (p *Para) Token(user *claims.Claims, opts ...TokenOption) string {
 	return token
 }
 
-// SignRaw signs a header and a payload with the current key, without checking or
-// changing them. It is for tokens that Para would never issue.
+// SignRaw signs a header and a payload with the current key, without checking
+// or changing them. It is for tokens that Para would never issue.
 func (p *Para) SignRaw(header, payload string) string {
 	p.mu.Lock()
 	k := p.current()
@@ -152,7 +153,8 @@ func (p *Para) SignRaw(header, payload string) string {
 
 func dataOf(u *claims.Claims) map[string]any {
 	data := map[string]any{
-		"userId": u.UserID, "wallets": u.Wallets, "authType": u.AuthType, "identifier": u.Identifier,
+		"userId": u.UserID, "wallets": u.Wallets, "authType": u.AuthType,
+		"identifier": u.Identifier,
 	}
 	if u.Wallets == nil {
 		data["wallets"] = []claims.Wallet{}

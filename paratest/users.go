@@ -14,7 +14,8 @@ func user(how claims.AuthType, identifier string) *claims.Claims {
 		UserID: UserID, Subject: UserID, AuthType: how, Identifier: identifier,
 		Wallets: []claims.Wallet{
 			{
-				ID: "de4034f1-6b0f-4a98-87a5-e459db4d3a03", Type: claims.WalletEVM, Address: EVMAddress,
+				ID: "de4034f1-6b0f-4a98-87a5-e459db4d3a03", Type: claims.WalletEVM,
+				Address: EVMAddress,
 				PublicKey: "0x0465434f76c8321f386856c44e735fd365a09d42c1da03489184b651c2052ea1c7" +
 					"b19c54722ed828458c1d271cc590b0818d8c7df423f71e92683f9e819095a8c6",
 			},
@@ -27,8 +28,8 @@ func user(how claims.AuthType, identifier string) *claims.Claims {
 	}
 }
 
-// EmailUser returns a user who logged in with Google. It returns a new value,
-// which the caller may change. So do the other functions of this kind.
+// EmailUser returns a user who logged in with Google. Like the similar
+// functions, it returns a new value, which the caller may change.
 func EmailUser() *claims.Claims {
 	u := user(claims.AuthEmail, "email@example.com")
 	u.Email, u.OAuthMethod = u.Identifier, claims.OAuthGoogle

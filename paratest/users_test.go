@@ -13,8 +13,8 @@ import (
 
 var b64 = base64.RawURLEncoding
 
-// documented holds what differs in the payloads of Para's documentation ("Session
-// Management", Using JWT Authentication).
+// documented lists the differences between the payloads in Para's documentation
+// ("Session Management", Using JWT Authentication).
 var documented = map[string]string{
 	"Email": `"email": "email@example.com",
 		"authType": "email",
@@ -84,9 +84,10 @@ func TestDocumentedTokens(t *testing.T) {
 		if err := json.Unmarshal([]byte(document), &want); err != nil {
 			t.Fatal(err)
 		}
-		if name == "External Wallet" { // later pages of the documentation add what is connected
+		if name == "External Wallet" { // later pages of the documentation add connected wallets
 			want["data"].(map[string]any)["connectedWallets"] = []any{map[string]any{
-				"type": "EVM", "address": "0xaD6b78193b78e23F9aBBB675734f4a2B3559598D", "provider": "MetaMask",
+				"type": "EVM", "address": "0xaD6b78193b78e23F9aBBB675734f4a2B3559598D",
+				"provider": "MetaMask",
 			}}
 		}
 		parts := strings.Split(para.Token(users[name]), ".")

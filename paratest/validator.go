@@ -9,10 +9,10 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// Validator returns a validator for the tokens of this Para, which is all that a
-// test of guarded routes needs. It shares the clock of this Para, logs to the
-// test's output, and is closed by the test's cleanup. The options change its
-// configuration before it is made. An invalid configuration fails the test.
+// Validator returns a validator for the tokens of this Para. It shares the
+// clock of this Para, logs to the test's output, and is closed by the test's
+// cleanup. The options change its configuration before it is made. An invalid
+// configuration fails the test. A test of guarded routes needs nothing else.
 func (p *Para) Validator(
 	tb testing.TB, opts ...func(*middleware.Config),
 ) *middleware.Validator {
@@ -34,10 +34,10 @@ func (p *Para) Validator(
 	return v
 }
 
-// WithUser returns a copy of r whose context carries a verified user, as a guard
-// would pass it on. It is for a test that calls a handler without its guard: a
-// guard ignores this user and checks the request's token. Use
-// [claims.NewContext] for a context without a request.
+// WithUser returns a copy of r whose context carries a verified user, as behind
+// a guard. Use it to test a handler without its guard. A guard ignores this
+// user and checks the request's token. Use [claims.NewContext] for a context
+// without a request.
 func WithUser(r *http.Request, u *claims.Claims) *http.Request {
 	return r.WithContext(claims.NewContext(r.Context(), u))
 }

@@ -1,11 +1,11 @@
 //go:build chromium
 
-// The page in a real browser. On Debian:
+// These tests run the page in a real browser. On Debian:
 //
 //	apt-get install chromium chromium-driver
 //	go test -tags chromium ./cmd/parajwt
 //
-// and, to look at it, with -screenshots DIR.
+// To look at the page, add -screenshots DIR.
 package main
 
 import (
@@ -36,7 +36,8 @@ func guarded(t *testing.T, settings string) *httptest.Server {
 		t.Fatal(err)
 	}
 	v, err := middleware.New(middleware.Config{
-		Environment: env, APIKeyIDs: []string{strings.TrimPrefix(id, "PARA_API_KEY_ID=")}, Logger: quiet,
+		Environment: env, APIKeyIDs: []string{strings.TrimPrefix(id, "PARA_API_KEY_ID=")},
+		Logger: quiet,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +58,8 @@ func (b *browser) visit(url string) {
 	b.t.Helper()
 	b.open(url)
 	b.until(
-		`!document.getElementById("made").hidden && document.getElementById("keys").children.length > 0`,
+		`!document.getElementById("made").hidden &&
+			document.getElementById("keys").children.length > 0`,
 	)
 }
 
@@ -70,7 +72,7 @@ func (b *browser) until(condition string) {
 	});`, nil)
 }
 
-// making does something that makes a token, and waits until the page has it.
+// making calls do, which makes a token, and waits until the page shows it.
 func (b *browser) making(do func()) {
 	b.t.Helper()
 	b.eval(`window.made = new Promise((resolve) => new MutationObserver((_, observer) => {
@@ -118,20 +120,22 @@ func TestPageHandsOutTokens(t *testing.T) {
 			want = http.StatusOK
 		}
 		if status != want {
-			t.Errorf("%s, %s: the server answers %d %s", user, kind, status, challenge)
+			t.Errorf("%s, %s: the server responds with %d %s", user, kind, status, challenge)
 		}
 		if said := b.text("#answer-status"); said != fmt.Sprint(status) {
 			t.Errorf(
-				"%s, %s: the page promises %s, the server answers %d", user, kind, said, status,
+				"%s, %s: the page shows %s, the server responds with %d", user, kind, said, status,
 			)
 		}
 		if said := b.text("#answer-challenge"); challenge == "" && said != "" ||
 			challenge != "" && said != "WWW-Authenticate: "+challenge {
 			t.Errorf(
-				"%s, %s: the page promises %q, the server answers %q", user, kind, said, challenge,
+				"%s, %s: the page shows %q, the server responds with %q", user, kind, said,
+				challenge,
 			)
 		}
-		if curl := b.text("#curl"); curl != "curl -i 'http://localhost:8000/me' -H 'Authorization: Bearer "+token+"'" {
+		shown := "curl -i 'http://localhost:8000/me' -H 'Authorization: Bearer " + token + "'"
+		if curl := b.text("#curl"); curl != shown {
 			t.Errorf("%s, %s: %s", user, kind, curl)
 		}
 		if payload := b.text("#payload"); !strings.Contains(payload, `"sub": "d5358219`) {
@@ -142,7 +146,7 @@ func TestPageHandsOutTokens(t *testing.T) {
 		}
 	}
 	if status, _ := ask(b.text("#token")); status != http.StatusOK {
-		t.Errorf("the server answers %d to the page's first token", status)
+		t.Errorf("the server responds with %d to the page's first token", status)
 	}
 	for _, p := range people() {
 		make(p.Name, "good", "RS256")
@@ -213,7 +217,7 @@ func TestPageControlsPara(t *testing.T) {
 	if got := status(); got != http.StatusServiceUnavailable {
 		t.Errorf("a new server, while Para is down: %d", got)
 	}
-	b.making(func() { b.click("#make") }) // the page itself stays up
+	b.making(func() { b.click("#make") }) // the page stays available
 	b.click("#down")
 	b.until(`document.getElementById("down").getAttribute("aria-pressed") === "false"`)
 	server = guarded(t, b.text("#settings"))
@@ -235,7 +239,8 @@ func TestPageCopies(t *testing.T) {
 	b.visit(url)
 	b.eval(`for (const details of document.querySelectorAll("details")) details.open = true;`, nil)
 	for _, what := range []string{
-		"settings", "api-key", "secret-api-key", "token", "curl", "verification-token", "exported-session",
+		"settings", "api-key", "secret-api-key", "token", "curl", "verification-token",
+		"exported-session",
 	} {
 		b.making(func() { b.click("button[data-copy=" + what + "]") })
 		var copied string
@@ -255,7 +260,8 @@ func TestPageWorksFromTheKeyboard(t *testing.T) {
 		t.Helper()
 		for range 30 {
 			b.keys(tab)
-			if b.eval(`return document.activeElement.id || document.activeElement.name || "";`, &focus); focus == want {
+			if b.eval(`return document.activeElement.id || document.activeElement.name || "";`,
+				&focus); focus == want {
 				return
 			}
 		}
@@ -275,7 +281,7 @@ func TestPageWorksFromTheKeyboard(t *testing.T) {
 		t.Errorf("%s %s", b.text("#answer-status"), payload)
 	}
 	if b.eval(`return document.activeElement.id;`, &focus); focus != "make" {
-		t.Errorf("the focus has gone to %q", focus)
+		t.Errorf("the focus is on %q", focus)
 	}
 	reach("address")
 }
@@ -320,8 +326,10 @@ func TestPageFitsEveryScreen(t *testing.T) {
 			b.screenshot(screen.name)
 
 			var wide int
-			if b.eval(`return document.documentElement.scrollWidth - document.documentElement.clientWidth;`, &wide); wide > 0 {
-				t.Errorf("%d pixels stick out", wide)
+			b.eval(`const root = document.documentElement;
+				return root.scrollWidth - root.clientWidth;`, &wide)
+			if wide > 0 {
+				t.Errorf("the page is %d pixels too wide", wide)
 			}
 			var faint []string
 			if b.eval(faintText, &faint); len(faint) > 0 {
@@ -336,8 +344,8 @@ func TestPageFitsEveryScreen(t *testing.T) {
 	}
 }
 
-// faintText returns texts with less contrast than WCAG 2.2 requires (§1.4.3, level
-// AA, 4.5:1).
+// faintText returns texts with less contrast than WCAG 2.2 requires (§1.4.3,
+// level AA, 4.5:1).
 const faintText = `
 	const channels = (colour) => colour.match(/[\d.]+/g).map(Number);
 	const luminance = ([r, g, b]) => {
@@ -356,7 +364,8 @@ const faintText = `
 	while (walker.nextNode()) {
 		const text = walker.currentNode.data.trim(), element = walker.currentNode.parentElement;
 		if (!text || !element.checkVisibility()) continue;
-		const a = luminance(channels(getComputedStyle(element).color)), b = luminance(ground(element));
+		const a = luminance(channels(getComputedStyle(element).color));
+		const b = luminance(ground(element));
 		const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
 		if (contrast < 4.5) faint.push(contrast.toFixed(2) + " " + text.slice(0, 40));
 	}

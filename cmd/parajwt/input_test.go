@@ -36,7 +36,9 @@ func TestTheTokenIsFoundInPastedText(t *testing.T) {
 		{"white space", "\n  " + token + " \n", ""},
 		{"scheme", "Bearer " + token, ""},
 		{"header", "Authorization: Bearer " + token, "the Authorization header"},
-		{"request", "GET /me HTTP/1.1\r\nHost: a\r\nauthorization: bearer " + token + "\r\nAccept: */*\r\n\r\n",
+		{"request",
+			"GET /me HTTP/1.1\r\nHost: a\r\nauthorization: bearer " + token +
+				"\r\nAccept: */*\r\n\r\n",
 			"the Authorization header"},
 		{"curl", curl + "-H 'Authorization: Bearer " + token + "' \\\n  --compressed",
 			"the Authorization header of a curl command"},
@@ -44,7 +46,8 @@ func TestTheTokenIsFoundInPastedText(t *testing.T) {
 			"the Authorization header of a curl command"},
 		{"curl with a cookie", curl + "-b 'theme=dark; para_jwt=" + token + "; x=y'",
 			"the cookie para_jwt of a curl command"},
-		{"two tokens in curl", curl + "-b 'sb=" + other + "' -H 'Authorization: Bearer " + token + "'",
+		{"two tokens in curl",
+			curl + "-b 'sb=" + other + "' -H 'Authorization: Bearer " + token + "'",
 			"the Authorization header of a curl command"},
 		{"two tokens, one of Para", "a=" + other + "; b=" + token, "the cookie b"},
 		{"the same twice", token + "\n" + token, ""},
@@ -59,11 +62,13 @@ func TestTheTokenIsFoundInPastedText(t *testing.T) {
 		{"sentence", "It fails with " + token + ". Why?", "the text around it"},
 		{"wrapped", wrap(token, 76, "\n"), joined},
 		{"wrapped inside the header", wrap(token, 20, "\r\n"), "the text, joined from "},
-		{"wrapped and quoted", "> " + wrap(token, 72, "\n> ") + "\n>\n> thanks", "the text around it, joined from "},
+		{"wrapped and quoted", "> " + wrap(token, 72, "\n> ") + "\n>\n> thanks",
+			"the text around it, joined from "},
 		{"wrapped by a chat", wrap(token, 200, " "), ""},
 		{"wrapped in a header", "Authorization: Bearer " + wrap(token, 80, "\n  ") + "\nHost: a",
 			"the Authorization header, joined from "},
-		{"wrapped in JSON", `{"token":"` + wrap(token, 80, "\n") + `"}`, "the JSON member token, joined from "},
+		{"wrapped in JSON", `{"token":"` + wrap(token, 80, "\n") + `"}`,
+			"the JSON member token, joined from "},
 		{"a word on the next line", token + "\nthanks", ""},
 		{"ES256, a word on the next line", es256 + "\nthanks", ""},
 		{"ES256, wrapped", wrap(es256, 100, "\n"), "the text, joined from "},
@@ -105,7 +110,7 @@ func jsonText(t *testing.T, v any) string {
 	return string(text)
 }
 
-// What a server would refuse is not repaired silently.
+// Faults of a request are reported, not repaired.
 func TestPastedTextKeepsTheFaultsOfTheRequest(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	token := para.Token(paratest.EmailUser())
@@ -115,11 +120,13 @@ func TestPastedTextKeepsTheFaultsOfTheRequest(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"curl a -H 'Authorization: Bearer Bearer " + token + "'", exitRefused, "adds the word twice"},
+		{"curl a -H 'Authorization: Bearer Bearer " + token + "'", exitRefused,
+			"adds the word twice"},
 		{`Authorization: Bearer "` + token + `"`, exitRefused, "it is in quotes"},
 		{"curl a -H 'Authorization: Bearer undefined'", exitRefused, "JavaScript's undefined"},
 		{"curl a -H 'Authorization: Bearer " + token[:200] + "'", exitRefused, "it has 2 parts"},
-		{"Authorization: " + token, exitOK, `Note: a server refuses this request: the header lacks "Bearer "`},
+		{"Authorization: " + token, exitOK,
+			`Note: a server refuses this request: the header lacks "Bearer "`},
 		{"Authorization: Token " + token, exitOK, `the scheme is "Token" and must be Bearer`},
 		{`{"jwt":"` + token + `=="}`, exitRefused, "standard base64"},
 		{"a=" + token + ".YQ.YQ;", exitRefused, "five parts"},
@@ -150,7 +157,7 @@ func FuzzFind(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Nothing is made up: the token's characters are in the text, in order.
+		// Every character of the token is in the text, in the same order.
 		rest := text
 		for _, r := range []byte(in.token) {
 			at := strings.IndexByte(rest, r)
@@ -159,7 +166,7 @@ func FuzzFind(f *testing.F) {
 			}
 			rest = rest[at+1:]
 		}
-		// A token that is alone is found again.
+		// The result of find is found again.
 		if again, err := find(in.token); err == nil && in.TakenFrom != "" && in.Note == "" &&
 			!strings.ContainsAny(in.token, " \"'") && again.token != in.token {
 			t.Fatalf("%q becomes %q", in.token, again.token)

@@ -25,9 +25,11 @@ func TestInspectTellsWho(t *testing.T) {
 				"NOT VERIFIED. Anybody can write",
 				"form ok header ok claims ok",
 				"alg RS256", "kid " + para.KeyIDs()[1], "typ JWT",
-				"userId " + paratest.UserID, "authType " + string(user.AuthType), "identifier " + user.Identifier,
+				"userId " + paratest.UserID, "authType " + string(user.AuthType),
+				"identifier " + user.Identifier,
 				"EVM " + paratest.EVMAddress, "SOLANA " + paratest.SolanaAddress,
-				"aud " + paratest.APIKeyID + " if this is your app, configure it as APIKeyIDs or PARA_API_KEY_ID",
+				"aud " + paratest.APIKeyID +
+					" if this is your app, configure it as APIKeyIDs or PARA_API_KEY_ID",
 				" ago", "expires in ", "session length 30m0s",
 				"parajwt keys --env beta --save beta.json",
 			}
@@ -37,7 +39,8 @@ func TestInspectTellsWho(t *testing.T) {
 			if user.ExternalWalletAddress != "" {
 				want = append(
 					want, "externalWallet "+user.ExternalWalletAddress+", EVM, MetaMask",
-					"Connected wallets, ownership NOT proven EVM "+user.ExternalWalletAddress+" MetaMask",
+					"Connected wallets, ownership NOT proven EVM "+user.ExternalWalletAddress+
+						" MetaMask",
 				)
 			}
 			o.has(t, exitOK, want...)
@@ -46,8 +49,10 @@ func TestInspectTellsWho(t *testing.T) {
 			j.hides(t, token)
 			var r reading
 			j.decode(t, &r)
-			if r.Verified || r.Algorithm != "RS256" || r.User == nil || r.User.UserID != paratest.UserID || r.User.AuthType != user.AuthType ||
-				len(r.Wallets) != 2 || len(r.ConnectedWallets) != len(user.ConnectedWallets) || !slices.Equal(r.Audience, []string{paratest.APIKeyID}) ||
+			if r.Verified || r.Algorithm != "RS256" || r.User == nil ||
+				r.User.UserID != paratest.UserID || r.User.AuthType != user.AuthType ||
+				len(r.Wallets) != 2 || len(r.ConnectedWallets) != len(user.ConnectedWallets) ||
+				!slices.Equal(r.Audience, []string{paratest.APIKeyID}) ||
 				r.Lifetime != 1800 || r.Expired || len(r.Header) == 0 || len(r.Payload) == 0 ||
 				len(r.Checks) != 3 {
 				t.Errorf("%+v", r)
@@ -87,10 +92,15 @@ func TestInspectTellsTheTime(t *testing.T) {
 		want    []string
 		expired bool
 	}{
-		{paratest.Lived(-33*time.Minute-30*time.Second, 30*time.Minute), []string{"issued", "33 minutes ago", "expired 3 minutes ago", "session length 30m0s"}, true},
-		{paratest.Lived(-90*time.Second, 30*24*time.Hour), []string{"expires in 29 days", "session length 720h0m0s"}, false},
-		{paratest.Lived(150*time.Second, time.Hour), []string{"in 2 minutes", "this is in the future: is a clock wrong?"}, false},
-		{paratest.With("nbf", time.Now().Add(150*time.Minute).Unix()), []string{"not before", "in 2 hours"}, false},
+		{paratest.Lived(-33*time.Minute-30*time.Second, 30*time.Minute),
+			[]string{"issued", "33 minutes ago", "expired 3 minutes ago", "session length 30m0s"},
+			true},
+		{paratest.Lived(-90*time.Second, 30*24*time.Hour),
+			[]string{"expires in 29 days", "session length 720h0m0s"}, false},
+		{paratest.Lived(150*time.Second, time.Hour),
+			[]string{"in 2 minutes", "this is in the future: is a clock wrong?"}, false},
+		{paratest.With("nbf", time.Now().Add(150*time.Minute).Unix()),
+			[]string{"not before", "in 2 hours"}, false},
 	} {
 		token := para.Token(paratest.EmailUser(), test.option)
 		call(t, token, "inspect").has(t, exitOK, test.want...)
@@ -120,7 +130,8 @@ func TestInspectKnowsWhoseKeyItIs(t *testing.T) {
 	if err != nil || json.Unmarshal(data, &snapshot) != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(plain, []byte(`{"keys":`+string(snapshot["keys"])+`}`), 0o600); err != nil {
+	err = os.WriteFile(plain, []byte(`{"keys":`+string(snapshot["keys"])+`}`), 0o600)
+	if err != nil {
 		t.Fatal(err)
 	}
 	token := beta.Token(paratest.EmailUser())
@@ -156,21 +167,40 @@ func TestInspectShowsWhatIsWrong(t *testing.T) {
 		name, token string
 		want        []string
 	}{
-		{"header without alg", header(`{"kid":"k"}`), []string{"header REFUSED: it has no alg", "kid k", "claims ok"}},
-		{"HMAC", header(`{"alg":"HS256","kid":"k"}`), []string{`REFUSED: alg "HS256" is not allowed`, "Did somebody else issue this token?"}},
-		{"none", header(`{"alg":"none","kid":"k"}`), []string{`REFUSED: alg "none" is not allowed`}},
+		{"header without alg", header(`{"kid":"k"}`),
+			[]string{"header REFUSED: it has no alg", "kid k", "claims ok"}},
+		{"HMAC", header(`{"alg":"HS256","kid":"k"}`),
+			[]string{`REFUSED: alg "HS256" is not allowed`, "Did somebody else issue this token?"}},
+		{"none", header(`{"alg":"none","kid":"k"}`),
+			[]string{`REFUSED: alg "none" is not allowed`}},
 		{"no kid", header(`{"alg":"RS256"}`), []string{"header REFUSED: kid missing or empty"}},
-		{"crit", header(`{"alg":"RS256","kid":"k","crit":["exp"],"x5c":[]}`), []string{"crit is not supported", "Other header parameters, without a meaning to the library crit [\"exp\"] x5c []", "Header, decoded"}},
-		{"header is no JSON", header("\x1b[2J"), []string{"header REFUSED", `not JSON, or too long to show: "\x1b[2J"`}},
-		{"folded name", payload(`{"sub":"u","AUD":"x","iat":1,"exp":2,"data":{"userId":"u"}}`), []string{"claims REFUSED: ", "Payload, decoded", `"AUD": "x"`}},
-		{"somebody else's", payload(`{"iss":"https://example.com","aud":["x","y"],"exp":1700000000.5}`),
-			[]string{"claims REFUSED: sub: missing or empty", "Did somebody else issue this token?", "aud x aud y", "days ago", "Other claims, without a meaning to the library iss https://example.com"}},
-		{"users differ", payload(`{"sub":"u","aud":"x","iat":1,"exp":2,"data":{"userId":"v","extra":1}}`),
-			[]string{"claims REFUSED: sub: is not data.userId", "Other members of data, without a meaning to the library extra 1"}},
-		{"escape in the payload", payload(`{"sub":"u","aud":"\u001b[2J\u009b","iat":1,"exp":2,"data":{"userId":"u"}}` + " "), []string{`aud "\x1b[2J\u009b"`}},
-		{"many members", payload(`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":1,"n":1,"o":1,"p":1,"q":1,"r":1,"s":1,"t":1,"u":1}`), []string{"s 1 t 1 u 1"}},
-		{"signature with padding", good + "==", []string{"form REFUSED: its signature: not unpadded canonical base64url", "standard base64", "header ok", "claims ok"}},
-		{"header in plain text", "{}." + part[1] + "." + part[2], []string{"form REFUSED: its header", "header not reached", "claims ok"}},
+		{"crit", header(`{"alg":"RS256","kid":"k","crit":["exp"],"x5c":[]}`),
+			[]string{"crit is not supported",
+				"Other header parameters, without a meaning to the library crit [\"exp\"] x5c []",
+				"Header, decoded"}},
+		{"header is not JSON", header("\x1b[2J"),
+			[]string{"header REFUSED", `not JSON, or too long to show: "\x1b[2J"`}},
+		{"folded name", payload(`{"sub":"u","AUD":"x","iat":1,"exp":2,"data":{"userId":"u"}}`),
+			[]string{"claims REFUSED: ", "Payload, decoded", `"AUD": "x"`}},
+		{"somebody else's",
+			payload(`{"iss":"https://example.com","aud":["x","y"],"exp":1700000000.5}`),
+			[]string{"claims REFUSED: sub: missing or empty", "Did somebody else issue this token?",
+				"aud x aud y", "days ago",
+				"Other claims, without a meaning to the library iss https://example.com"}},
+		{"users differ",
+			payload(`{"sub":"u","aud":"x","iat":1,"exp":2,"data":{"userId":"v","extra":1}}`),
+			[]string{"claims REFUSED: sub: is not data.userId",
+				"Other members of data, without a meaning to the library extra 1"}},
+		{"escape in the payload",
+			payload(`{"sub":"u","aud":"\u001b[2J\u009b","iat":1,"exp":2,"data":{"userId":"u"}}` +
+				" "), []string{`aud "\x1b[2J\u009b"`}},
+		{"many members",
+			payload(`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":1,"n":1,"o":1,"p":1,"q":1,"r":1,"s":1,"t":1,"u":1}`), []string{"s 1 t 1 u 1"}},
+		{"signature with padding", good + "==",
+			[]string{"form REFUSED: its signature: not unpadded canonical base64url",
+				"standard base64", "header ok", "claims ok"}},
+		{"header in plain text", "{}." + part[1] + "." + part[2],
+			[]string{"form REFUSED: its header", "header not reached", "claims ok"}},
 		{"large", good + strings.Repeat("A", maxToken), []string{"larger than 16384 bytes"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -182,7 +212,7 @@ func TestInspectShowsWhatIsWrong(t *testing.T) {
 			}
 			o.has(t, status, test.want...)
 			if strings.ContainsAny(o.stdout, "\x1b\u009b") {
-				t.Errorf("what a token says reaches the terminal as it is: %q", o.stdout)
+				t.Errorf("control characters of a token reach the terminal: %q", o.stdout)
 			}
 			j := call(t, test.token, "inspect", "--json")
 			j.hides(t, good)
@@ -225,13 +255,13 @@ func TestWhatIsOftenTakenForAToken(t *testing.T) {
 		v.hides(t, session)
 	}
 	if para.Fetches() > 0 {
-		t.Errorf("keys are fetched %d times for what is no token", para.Fetches())
+		t.Errorf("keys are fetched %d times for input that is not a token", para.Fetches())
 	}
 	if got := notAToken(good); got != "" {
 		t.Errorf("a token: %s", got)
 	}
 	if got := notAToken(""); got == "" {
-		t.Error("nothing passes for a token")
+		t.Error("empty input is accepted")
 	}
 }
 

@@ -33,13 +33,15 @@ func TestKeysShowsTheSet(t *testing.T) {
 	ids := para.KeyIDs()
 	call(t, "", "keys", "--env", para.URL()).has(t, exitOK,
 		para.URL()+"/.well-known/jwks.json answered 200, application/json, Cache-Control: -, ",
-		ids[0]+" RSA 2048 bits RS256 sig RS256", ids[1]+" RSA 2048 bits RS256 sig RS256", ids[2]+" EC P-256 ES256 sig ES256",
+		ids[0]+" RSA 2048 bits RS256 sig RS256", ids[1]+" RSA 2048 bits RS256 sig RS256",
+		ids[2]+" EC P-256 ES256 sig ES256",
 		"alg is served on all of the keys, use on all.")
 	var r keysReport
 	call(t, "", "keys", "--json", "--env", para.URL()).decode(t, &r)
 	if !r.Usable || r.Status != 200 || r.Bytes == 0 || len(r.Keys) != 3 || r.ServesAlg != "all" ||
 		r.ServesUse != "all" ||
-		r.Keys[2] != (servedKey{Index: 2, KeyID: ids[2], Type: "EC", Curve: "P-256", Algorithm: "ES256", Use: "sig", UsedAs: "ES256"}) {
+		r.Keys[2] != (servedKey{Index: 2, KeyID: ids[2], Type: "EC", Curve: "P-256",
+			Algorithm: "ES256", Use: "sig", UsedAs: "ES256"}) {
 		t.Errorf("%+v", r)
 	}
 	if n := para.Fetches(); n != 2 {
@@ -97,12 +99,13 @@ func TestKeysShowsOddKeys(t *testing.T) {
 		`"\x1b[2J" RSA 2048 bits - "\u009b" nothing; skipped: `,
 		"- RSA 2048 bits - - nothing; skipped: no kid",
 		"- - - - - nothing; skipped: malformed",
-		"alg is served on some of the keys, use on some. A key without alg gets the first allowed algorithm that fits it.",
+		"alg is served on some of the keys, use on some. "+
+			"A key without alg gets the first allowed algorithm that fits it.",
 	)
 	j := call(t, "", "keys", "--env", url, "--json")
 	for _, out := range []string{o.stdout, j.stdout} {
 		if strings.Contains(out, secret) || strings.ContainsAny(out, "\x1b\u009b") {
-			t.Errorf("key material, or what a terminal obeys, in\n%s", out)
+			t.Errorf("key material or control characters in\n%s", out)
 		}
 	}
 	var r keysReport
@@ -118,15 +121,22 @@ func TestKeysWithoutAny(t *testing.T) {
 		url  string
 		want []string
 	}{
-		"HTML":     {answering(t, 200, "text/html", "<html>log in to the network</html>"), []string{"answered 200, text/html", "NO KEYS: not a key set"}},
-		"500":      {answering(t, 500, "text/plain", "oops"), []string{"answered 500, text/plain", "NO KEYS: key set's server answered 500"}},
-		"redirect": {answering(t, 302, "text/html", ""), []string{"answered 302", "redirects are not followed"}},
-		"empty":    {answering(t, 200, "application/json", `{"keys":[]}`), []string{"NO KEYS: key set has no usable key"}},
-		"no key that is usable": {answering(t, 200, "application/json", `{"keys":[{"kty":"oct","kid":"k","k":"AA"}]}`),
-			[]string{"k oct - - - nothing; skipped: symmetric key", "alg is served on none of the keys, use on none.", "NO KEYS"}},
-		"refused as a whole": {answering(t, 200, "application/json", `{"keys":[{"kty":"oct","kid":"k"}],"keys":[{"kty":"oct","kid":"k"}]}`),
+		"HTML": {answering(t, 200, "text/html", "<html>log in to the network</html>"),
+			[]string{"answered 200, text/html", "NO KEYS: not a key set"}},
+		"500": {answering(t, 500, "text/plain", "oops"),
+			[]string{"answered 500, text/plain", "NO KEYS: key set's server answered 500"}},
+		"redirect": {answering(t, 302, "text/html", ""),
+			[]string{"answered 302", "redirects are not followed"}},
+		"empty": {answering(t, 200, "application/json", `{"keys":[]}`),
+			[]string{"NO KEYS: key set has no usable key"}},
+		"no key that is usable": {answering(t, 200, "application/json",
+			`{"keys":[{"kty":"oct","kid":"k","k":"AA"}]}`),
+			[]string{"k oct - - - nothing; skipped: symmetric key",
+				"alg is served on none of the keys, use on none.", "NO KEYS"}},
+		"refused as a whole": {answering(t, 200, "application/json",
+			`{"keys":[{"kty":"oct","kid":"k"}],"keys":[{"kty":"oct","kid":"k"}]}`),
 			[]string{"the set as a whole is refused", "NO KEYS: not a key set"}},
-		"nobody there": {"http://127.0.0.1:1", []string{"NO KEYS: key set cannot be fetched"}},
+		"no server": {"http://127.0.0.1:1", []string{"NO KEYS: key set cannot be fetched"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "keys.json")
@@ -159,7 +169,7 @@ func TestKeysSaves(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
-		t.Errorf("what else is left behind: %v", entries)
+		t.Errorf("other files remain: %v", entries)
 	}
 
 	// If the file cannot be written, the keys are shown and no file remains.
@@ -174,7 +184,8 @@ func TestKeysSaves(t *testing.T) {
 		t.Errorf("left behind: %q", left)
 	}
 	var r keysReport
-	if call(t, "", "keys", "--env", para.URL(), "--save", file, "--json").decode(t, &r); r.Saved != file {
+	call(t, "", "keys", "--env", para.URL(), "--save", file, "--json").decode(t, &r)
+	if r.Saved != file {
 		t.Errorf("%+v", r)
 	}
 }

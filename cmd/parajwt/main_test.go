@@ -11,7 +11,7 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// outcome is what a run of the program leaves behind.
+// outcome is the result of a run of the program.
 type outcome struct {
 	status         int
 	stdout, stderr string
@@ -24,7 +24,7 @@ func call(t *testing.T, stdin string, args ...string) outcome {
 	return outcome{status, stdout.String(), stderr.String()}
 }
 
-// has checks an outcome, line by line without regard to how they are aligned.
+// has checks an outcome line by line. It ignores alignment.
 func (o outcome) has(t *testing.T, status int, lines ...string) {
 	t.Helper()
 	if o.status != status {
@@ -41,7 +41,7 @@ func (o outcome) has(t *testing.T, status int, lines ...string) {
 	}
 }
 
-// hides checks that no output has any part of a token in it that could be of use.
+// hides checks that the output contains no usable part of a token.
 func (o outcome) hides(t *testing.T, token string) {
 	t.Helper()
 	for part := range strings.SplitSeq(token, ".") {
@@ -77,7 +77,7 @@ func TestHelpTeachesEveryCommand(t *testing.T) {
 		if c.name == "help" {
 			continue
 		}
-		// An unknown flag makes the command name those it has.
+		// An unknown flag prints the flags of the command.
 		o := call(t, "", c.name, "--no-such-flag")
 		o.has(t, exitUsage, "-no-such-flag; its flags are --", "see: parajwt help "+c.name)
 		_, flags, _ := strings.Cut(strings.Split(o.stderr, "\n")[0], "its flags are ")
@@ -107,7 +107,7 @@ func TestHelpNamesEveryJSONField(t *testing.T) {
 	}
 }
 
-// fields yields the names of a struct's members in JSON.
+// fields returns the JSON names of a struct's members.
 func fields(v any) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
@@ -139,18 +139,27 @@ func TestWrongUse(t *testing.T) {
 		{[]string{"verify", token}, "--env is missing"},
 		{[]string{"verify", "--env", token, "--api-key-id", "id"}, "unknown environment"},
 		{[]string{"verify", "--env", "beta", token}, "--api-key-id is missing"},
-		{[]string{"verify", "--env", "staging", "--api-key-id", "id", token}, "use prod, beta, sandbox or the URL"},
+		{[]string{"verify", "--env", "staging", "--api-key-id", "id", token},
+			"use prod, beta, sandbox or the URL"},
 		{[]string{"verify", "--env", "beta", "--api-key-id", "sk_beta_0123456789", token},
-			"--api-key-id: this is a secret API key, which must stay on the server: use the API key ID"},
-		{[]string{"verify", "--env", "beta", "--api-key-id", "beta_0123456789", token}, "publishable API key"},
-		{[]string{"verify", "--env", "sk_0123456789", "--api-key-id", "id", token}, "unknown environment"},
+			"--api-key-id: this is a secret API key, " +
+				"which must stay on the server: use the API key ID"},
+		{[]string{"verify", "--env", "beta", "--api-key-id", "beta_0123456789", token},
+			"publishable API key"},
+		{[]string{"verify", "--env", "sk_0123456789", "--api-key-id", "id", token},
+			"unknown environment"},
 		{[]string{"serve", "--api-key-id", "pk_0123456789"}, "publishable API key"},
 		{[]string{"serve", "--api-key-id", "whsec_0123456789"}, "webhook secret"},
-		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--leeway", "1h", token}, "Leeway is 1h0m0s"},
-		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--leeway", "-1s", token}, "use 0 for none"},
-		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--leeway", token, token}, "<hidden>"},
-		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--max-age", "soon", token}, "invalid value"},
-		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--known", "no-such-file", token}, "OtherEnvironments[0]"},
+		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--leeway", "1h", token},
+			"Leeway is 1h0m0s"},
+		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--leeway", "-1s", token},
+			"use 0 for none"},
+		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--leeway", token, token},
+			"<hidden>"},
+		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--max-age", "soon", token},
+			"invalid value"},
+		{[]string{"verify", "--env", "beta", "--api-key-id", "id", "--known", "no-such-file",
+			token}, "OtherEnvironments[0]"},
 		{[]string{"keys"}, "--env is missing"},
 		{[]string{"keys", "beta"}, "it takes no arguments"},
 		{[]string{"keys", "--env", "http://example.com"}, "not https"},

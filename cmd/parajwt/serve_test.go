@@ -24,7 +24,7 @@ func serving(t *testing.T, args ...string) (url string) {
 	return url
 }
 
-// servingUntil runs it until stop is called, or the test ends.
+// servingUntil runs the command until stop is called or the test ends.
 func servingUntil(t *testing.T, args ...string) (url string, stop func()) {
 	t.Helper()
 	report, stop := started(t, append([]string{"--addr", "127.0.0.1:0"}, args...)...)
@@ -35,7 +35,7 @@ func servingUntil(t *testing.T, args ...string) (url string, stop func()) {
 	return report.URL, stop
 }
 
-// post asks for a token, with header fields in pairs.
+// post requests a token. Header fields are pairs of name and value.
 func post(t *testing.T, url, body string, fields ...string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequest("POST", url+"/parajwt/token", strings.NewReader(body))
@@ -65,8 +65,10 @@ func TestServeIssuesTokens(t *testing.T) {
 	const id = "11111111-2222-4333-8444-555555555555"
 	url := serving(t, "--api-key-id", id)
 	codes := map[string]middleware.Code{
-		"long": middleware.ErrClaims, "expired": middleware.ErrExpired, "other-app": middleware.ErrAudience, "other-environment": middleware.ErrUnknownKey,
-		"unknown-key": middleware.ErrUnknownKey, "bad-signature": middleware.ErrSignature, "not-yet-valid": middleware.ErrNotYetValid,
+		"long": middleware.ErrClaims, "expired": middleware.ErrExpired,
+		"other-app": middleware.ErrAudience, "other-environment": middleware.ErrUnknownKey,
+		"unknown-key": middleware.ErrUnknownKey, "bad-signature": middleware.ErrSignature,
+		"not-yet-valid": middleware.ErrNotYetValid,
 	}
 	if len(kinds()) != len(codes)+2 {
 		t.Errorf("%d kinds", len(kinds()))
@@ -78,7 +80,7 @@ func TestServeIssuesTokens(t *testing.T) {
 				order
 				Token  string
 				Header struct{ Kid string }
-				// The rest of the payload is the library's to read.
+				// The test decodes only sub; the library decodes the rest.
 				Payload struct{ Sub string }
 				Answer  answer
 			}
@@ -90,16 +92,18 @@ func TestServeIssuesTokens(t *testing.T) {
 				got.Payload.Sub != paratest.UserID {
 				t.Errorf("%+v", got)
 			}
-			// The tool that explains and the tool that issues are of one mind.
+			// The verdict that serve shows is that of the verify command.
 			var r verifyReport
 			call(t, got.Token, "verify", "--env", url, "--api-key-id", id, "--json").decode(t, &r)
 			if r.Accepted != (k.ID == "good" || k.ID == "short") || r.Code != string(codes[k.ID]) ||
 				got.Answer.Code != r.Code {
 				t.Errorf(
-					"%s, %s: %q is promised, and it is %q", p.Name, k.ID, got.Answer.Code, r.Code,
+					"%s, %s: the page shows %q, the verdict is %q", p.Name, k.ID, got.Answer.Code,
+					r.Code,
 				)
 			}
-			if status := map[bool]int{true: 200, false: 401}[r.Accepted]; got.Answer.Status != status ||
+			status := map[bool]int{true: 200, false: 401}[r.Accepted]
+			if got.Answer.Status != status ||
 				(got.Answer.Challenge == "") != r.Accepted {
 				t.Errorf("%s, %s: %+v", p.Name, k.ID, got.Answer)
 			}
@@ -134,7 +138,8 @@ func TestServeRefuses(t *testing.T) {
 		fields     []string
 		status     int
 	}{
-		{"from the page itself", good, []string{"Origin", url, "Sec-Fetch-Site", "same-origin"}, 200},
+		{"from the page itself", good, []string{"Origin", url, "Sec-Fetch-Site", "same-origin"},
+			200},
 		{"from no page", good, nil, 200},
 		{"an old browser on the page", good, []string{"Origin", url}, 200},
 		{"another name of loopback", good, []string{"Host", "localhost:" + port}, 200},
@@ -142,11 +147,14 @@ func TestServeRefuses(t *testing.T) {
 		{"IPv6 without a port", good, []string{"Host", "[::1]"}, 200},
 		{"with a charset", good, []string{"Content-Type", "application/json; charset=utf-8"}, 200},
 
-		{"from another site", good, []string{"Origin", "https://example.com", "Sec-Fetch-Site", "cross-site"}, 403},
+		{"from another site", good,
+			[]string{"Origin", "https://example.com", "Sec-Fetch-Site", "cross-site"}, 403},
 		{"from another site's subdomain", good, []string{"Sec-Fetch-Site", "same-site"}, 403},
 		{"an old browser on another site", good, []string{"Origin", "https://example.com"}, 403},
 		{"from another port", good, []string{"Origin", "http://127.0.0.1:1"}, 403},
-		{"rebound name", good, []string{"Host", "example.com:" + port, "Origin", "http://example.com:" + port, "Sec-Fetch-Site", "same-origin"}, 421},
+		{"rebound name", good,
+			[]string{"Host", "example.com:" + port, "Origin", "http://example.com:" + port,
+				"Sec-Fetch-Site", "same-origin"}, 421},
 		{"rebound name without a port", good, []string{"Host", "example.com"}, 421},
 		{"an address that is not loopback", good, []string{"Host", "192.0.2.1:" + port}, 421},
 		{"a form's type", good, []string{"Content-Type", "text/plain"}, 400},
@@ -171,7 +179,7 @@ func TestServeRefuses(t *testing.T) {
 				t.Errorf("%v: %s", err, body)
 			}
 			if res.Header.Get("Access-Control-Allow-Origin") != "" {
-				t.Error("other sites may read it")
+				t.Error("other sites may read the response")
 			}
 		})
 	}
@@ -180,7 +188,8 @@ func TestServeRefuses(t *testing.T) {
 func TestServeHasAPageOfItsOwn(t *testing.T) {
 	url := serving(t)
 	for path, want := range map[string]struct{ contentType, text string }{
-		"/":                      {"text/html; charset=utf-8", "PARA_ENVIRONMENT=" + url + " PARA_API_KEY_ID=" + paratest.APIKeyID},
+		"/": {"text/html; charset=utf-8",
+			"PARA_ENVIRONMENT=" + url + " PARA_API_KEY_ID=" + paratest.APIKeyID},
 		"/parajwt/style.css":     {"text/css; charset=utf-8", "prefers-color-scheme: dark"},
 		"/parajwt/page.js":       {"text/javascript; charset=utf-8", "/parajwt/token"},
 		"/parajwt/icon.svg":      {"image/svg+xml", "<svg"},
@@ -204,23 +213,25 @@ func TestServeHasAPageOfItsOwn(t *testing.T) {
 		}
 		for field, want := range map[string]string{
 			"Content-Security-Policy": "default-src 'none'; script-src 'self';",
-			"X-Content-Type-Options":  "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+			"X-Content-Type-Options":  "nosniff", "Referrer-Policy": "no-referrer",
+			"Cache-Control": "no-store",
 		} {
 			if got := res.Header.Get(field); !strings.HasPrefix(got, want) {
 				t.Errorf("%s: %s is %q", path, field, got)
 			}
 		}
 		if strings.Contains(res.Header.Get("Content-Security-Policy"), "unsafe") {
-			t.Error("the policy lets pass what it must not")
+			t.Error("the policy is too permissive")
 		}
-		// Nothing of the page's comes from elsewhere.
+		// The page loads nothing from other hosts.
 		for _, other := range []string{"https://", "//cdn", "@import"} {
 			if strings.Contains(string(body), other) {
 				t.Errorf("%s mentions %s", path, other)
 			}
 		}
 	}
-	for path, status := range map[string]int{"/nothing": 404, "/parajwt/token": 405, "/parajwt/index.html": 404} {
+	for path, status := range map[string]int{"/nothing": 404, "/parajwt/token": 405,
+		"/parajwt/index.html": 404} {
 		res, err := http.Get(url + path)
 		if err != nil {
 			t.Fatal(err)
@@ -247,7 +258,7 @@ func TestServeListensOnLoopbackOnly(t *testing.T) {
 
 func TestServeSaysWhatToDo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // it ends as soon as it has said everything
+	cancel() // the program ends after its last line
 	var out strings.Builder
 	status := run(
 		ctx, []string{"serve", "--addr", "127.0.0.1:0"}, strings.NewReader(""), &out, &out,
@@ -298,7 +309,8 @@ func token(t *testing.T, url, body string) issued {
 	return out
 }
 
-// ask posts JSON to one of Para's endpoints, with header fields in pairs.
+// ask posts JSON to one of Para's endpoints. Header fields are pairs of name
+// and value.
 func ask(t *testing.T, url, body string, fields ...string) (status int, answer map[string]any) {
 	t.Helper()
 	req, err := http.NewRequest("POST", url, strings.NewReader(body))
@@ -323,10 +335,12 @@ func ask(t *testing.T, url, body string, fields ...string) (status int, answer m
 func TestServeHasSessions(t *testing.T) {
 	r, _ := started(t, "--addr", "127.0.0.1:0")
 	out := token(t, r.URL, `{"user": "Phone", "kind": "good"}`)
-	if again := token(t, r.URL, `{"user": "Phone", "kind": "expired"}`); again.VerificationToken != out.VerificationToken {
+	again := token(t, r.URL, `{"user": "Phone", "kind": "expired"}`)
+	if again.VerificationToken != out.VerificationToken {
 		t.Error("the user has a second session")
 	}
-	if other := token(t, r.URL, `{"user": "Email", "kind": "good"}`); other.VerificationToken == out.VerificationToken {
+	other := token(t, r.URL, `{"user": "Email", "kind": "good"}`)
+	if other.VerificationToken == out.VerificationToken {
 		t.Error("two users share a session")
 	}
 
@@ -475,7 +489,8 @@ func TestServeAllowsRemoteClientsOnlyIfAsked(t *testing.T) {
 		if res, body := post(t, remote.URL, good, "Host", host); res.StatusCode != status {
 			t.Errorf("remote, %s: %d, want %d: %s", host, res.StatusCode, status, body)
 		}
-		if res, _ := post(t, local.URL, good, "Host", host); res.StatusCode != http.StatusMisdirectedRequest {
+		res, _ := post(t, local.URL, good, "Host", host)
+		if res.StatusCode != http.StatusMisdirectedRequest {
 			t.Errorf("local, %s: %d", host, res.StatusCode)
 		}
 	}
@@ -501,14 +516,16 @@ func TestServeAllowsOrigins(t *testing.T) {
 }
 
 func TestServeWarnsOfAnIDThatIsNoUUID(t *testing.T) {
-	for id, warns := range map[string]bool{"my-app": true, strings.ToUpper(paratest.APIKeyID): false} {
+	for id, warns := range map[string]bool{"my-app": true,
+		strings.ToUpper(paratest.APIKeyID): false} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		var out, errs strings.Builder
 		status := run(
 			ctx, []string{"serve", "--addr", "127.0.0.1:0", "--api-key-id", id}, nil, &out, &errs,
 		)
-		if warned := strings.Contains(errs.String(), "warning: --api-key-id is not a UUID"); status != exitOK ||
+		warned := strings.Contains(errs.String(), "warning: --api-key-id is not a UUID")
+		if status != exitOK ||
 			warned != warns {
 			t.Errorf("%s: status %d, %s", id, status, errs.String())
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// newTerminal opens a pseudoterminal with this many columns (pty(7)). It returns
-// its two ends.
+// newTerminal opens a pseudoterminal with this many columns (pty(7)). It
+// returns its two ends.
 func newTerminal(t *testing.T, columns uint16) (keyboard, tty *os.File) {
 	t.Helper()
 	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)

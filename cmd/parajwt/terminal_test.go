@@ -37,15 +37,17 @@ func TestTextFitsTheTerminal(t *testing.T) {
 			{late, []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID()}},
 			{"", []string{"keys", "--env", para.URL()}},
 			{"", []string{"keys", "--env", "nowhere"}},
-			{"", []string{"help"}}, {"", []string{"help", "inspect"}}, {"", []string{"help", "verify"}},
-			{"", []string{"help", "keys"}}, {"", []string{"help", "serve"}}, {"", []string{"help", "version"}},
+			{"", []string{"help"}}, {"", []string{"help", "inspect"}},
+			{"", []string{"help", "verify"}},
+			{"", []string{"help", "keys"}}, {"", []string{"help", "serve"}},
+			{"", []string{"help", "version"}},
 		} {
 			wide := callOn(t, 1000, false, run.stdin, run.args...)
 			o := callOn(t, columns, false, run.stdin, run.args...)
 			for line := range strings.Lines(o.stdout + o.stderr) {
 				line = strings.TrimRight(line, "\n")
 				words := strings.Fields(line)
-				// A word stays whole, so that it can be copied.
+				// A word is not broken, so that it can be copied.
 				if width(line) > columns && len(words) > 2 {
 					t.Errorf("%d columns, %q: %s", columns, run.args, line)
 				}
@@ -53,7 +55,7 @@ func TestTextFitsTheTerminal(t *testing.T) {
 			plain := func(s string) string {
 				return strings.Join(strings.Fields(strings.ReplaceAll(s, " \\\n", "\n")), " ")
 			}
-			if run.args[0] == "keys" { // a table that becomes a list
+			if run.args[0] == "keys" { // the table becomes a list
 				continue
 			}
 			if got, want := plain(o.stdout), plain(wide.stdout); got != want {
@@ -68,12 +70,15 @@ func TestFit(t *testing.T) {
 		{"short", "short\n", "short\n"},
 		{"prose", "one two three four five six seven\n", "one two three four five\nsix seven\n"},
 		{"indented", "  one two three four five six\n", "  one two three four\n  five six\n"},
-		{"two columns", "  ab  one two three four five six\n", "  ab  one two three four\n      five six\n"},
-		{"a long second column", "  name   0123456789abcdef01\n", "  name\n    0123456789abcdef01\n"},
-		{"command", "  parajwt keys --env beta --save x\n", "  parajwt keys --env \\\n    beta --save x\n"},
+		{"two columns", "  ab  one two three four five six\n",
+			"  ab  one two three four\n      five six\n"},
+		{"a long second column", "  name   0123456789abcdef01\n",
+			"  name\n    0123456789abcdef01\n"},
+		{"command", "  parajwt keys --env beta --save x\n",
+			"  parajwt keys --env \\\n    beta --save x\n"},
 		{"a long word", strings.Repeat("x", 40) + " y", strings.Repeat("x", 40) + "\ny"},
 		{"wide characters", "字字字字字 字字字字字 字字字\n", "字字字字字 字字字字字\n字字字\n"},
-		{"marks take no room", markBad + "0123456789 0123456789" + markEnd + " 1\n",
+		{"marks have no width", markBad + "0123456789 0123456789" + markEnd + " 1\n",
 			markBad + "0123456789 0123456789" + markEnd + " 1\n"},
 	} {
 		if got := fit(test.text, 24); got != test.want {
@@ -89,7 +94,8 @@ func TestVerdictsStandOut(t *testing.T) {
 	late := para.Token(paratest.EmailUser(), paratest.Expired())
 	callOn(
 		t, 80, true, late,
-		args...).has(t, exitRefused, "time \x1b[1;31mREFUSED\x1b[0m:", "\n\x1b[1;31mREFUSED\x1b[0m: token expired")
+		args...).has(t, exitRefused, "time \x1b[1;31mREFUSED\x1b[0m:",
+		"\n\x1b[1;31mREFUSED\x1b[0m: token expired")
 	callOn(t, 80, true, good, args...).has(t, exitOK, "\x1b[1;32mACCEPTED\x1b[0m: user ")
 	callOn(t, 80, true, good, "inspect").has(t, exitOK, "\x1b[1;33mNOT VERIFIED\x1b[0m")
 	para.Down()
@@ -107,6 +113,6 @@ func TestVerdictsStandOut(t *testing.T) {
 	para.Recover()
 	forged := para.Token(paratest.EmailUser(), paratest.WithData("identifier", markGood+"ACCEPTED"))
 	if o := callOn(t, 80, true, forged, "inspect"); strings.Contains(o.stdout, "\x1b[1;32m") {
-		t.Errorf("a token's words are emphasized:\n%q", o.stdout)
+		t.Errorf("text of a token is emphasized:\n%q", o.stdout)
 	}
 }

@@ -32,17 +32,18 @@ func TestPrintable(t *testing.T) {
 }
 
 func TestJSONHasNoCharactersThatATerminalObeys(t *testing.T) {
-	for _, text := range []string{"plain ü 字", "\u009b2J", "\x1b[2J", "\u202e", "\x7f", "\U000e0041", "\u2028", "<&>"} {
+	for _, text := range []string{"plain ü 字", "\u009b2J", "\x1b[2J", "\u202e", "\x7f",
+		"\U000e0041", "\u2028", "<&>"} {
 		var b bytes.Buffer
 		if err := writeJSON(&b, map[string]string{"x": text}); err != nil {
 			t.Fatal(err)
 		}
 		if strings.ContainsFunc(strings.ReplaceAll(b.String(), "\n", ""), unseen) {
-			t.Errorf("%q is written as %q", text, b.String())
+			t.Errorf("%q is printed as %q", text, b.String())
 		}
 		var back map[string]string
 		if err := json.Unmarshal(b.Bytes(), &back); err != nil || back["x"] != text {
-			t.Errorf("%q comes back as %q, %v", text, back["x"], err)
+			t.Errorf("%q is decoded as %q, %v", text, back["x"], err)
 		}
 	}
 }

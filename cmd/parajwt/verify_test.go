@@ -20,32 +20,51 @@ func TestVerifyNamesTheCheckThatRefuses(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	user := paratest.EmailUser()
 	good := para.Token(user)
-	payload := `{"sub":"u","aud":"` + para.APIKeyID() + `","iat":1,"exp":99999999999,"data":{"userId":"u"}}`
+	payload := `{"sub":"u","aud":"` + para.APIKeyID() +
+		`","iat":1,"exp":99999999999,"data":{"userId":"u"}}`
 	kid := para.KeyIDs()[1]
 	for _, test := range []struct {
 		name, token, check, code string
 		why                      []string
 	}{
-		{"large", good + strings.Repeat("A", maxToken), "form", "malformed", []string{"larger than MaxTokenBytes"}},
+		{"large", good + strings.Repeat("A", maxToken), "form", "malformed",
+			[]string{"larger than MaxTokenBytes"}},
 		{"two parts", "a.b", "form", "malformed", []string{"it has 2 parts between dots"}},
-		{"padded header", "YQ==." + strings.SplitN(good, ".", 2)[1], "form", "malformed", []string{"canonical base64url"}},
-		{"long header", strings.Repeat("A", 4097) + ".YQ.YQ", "form", "malformed", []string{"header too large"}},
-		{"crit", para.Token(user, paratest.WithHeader("crit", []string{"exp"})), "header", "malformed", []string{"crit is not supported"}},
-		{"no kid", para.Token(user, paratest.WithHeader("kid", nil)), "header", "malformed", []string{"kid missing"}},
-		{"no alg", para.Token(user, paratest.WithHeader("alg", nil)), "header", "algorithm", []string{"has no alg"}},
-		{"HMAC", para.Token(user, paratest.WithHeader("alg", "HS256")), "header", "algorithm", []string{`alg "HS256" is not on the allow-list`, "Did somebody else issue this token?"}},
-		{"not the key's alg", para.Token(user, paratest.WithHeader("alg", "ES256")), "key", "algorithm", []string{"not the algorithm of its key"}},
-		{"unknown key", para.Token(user, paratest.UnknownKey("nobody's")), "key", "unknown_key", []string{"has no such key", "A restarted one has new keys"}},
-		{"other environment", para.Token(user, paratest.OtherEnvironment()), "key", "unknown_key", nil},
+		{"padded header", "YQ==." + strings.SplitN(good, ".", 2)[1], "form", "malformed",
+			[]string{"canonical base64url"}},
+		{"long header", strings.Repeat("A", 4097) + ".YQ.YQ", "form", "malformed",
+			[]string{"header too large"}},
+		{"crit", para.Token(user, paratest.WithHeader("crit", []string{"exp"})), "header",
+			"malformed", []string{"crit is not supported"}},
+		{"no kid", para.Token(user, paratest.WithHeader("kid", nil)), "header", "malformed",
+			[]string{"kid missing"}},
+		{"no alg", para.Token(user, paratest.WithHeader("alg", nil)), "header", "algorithm",
+			[]string{"has no alg"}},
+		{"HMAC", para.Token(user, paratest.WithHeader("alg", "HS256")), "header", "algorithm",
+			[]string{`alg "HS256" is not on the allow-list`,
+				"Did somebody else issue this token?"}},
+		{"not the key's alg", para.Token(user, paratest.WithHeader("alg", "ES256")), "key",
+			"algorithm", []string{"not the algorithm of its key"}},
+		{"unknown key", para.Token(user, paratest.UnknownKey("nobody's")), "key", "unknown_key",
+			[]string{"has no such key", "A restarted one has new keys"}},
+		{"other environment", para.Token(user, paratest.OtherEnvironment()), "key", "unknown_key",
+			nil},
 		{"padded signature", good + "=", "form", "malformed", []string{"canonical base64url"}},
-		{"bad signature", para.Token(user, paratest.BadSignature()), "signature", "signature", []string{"copy it again"}},
-		{"payload is no JSON", para.SignRaw(`{"alg":"RS256","kid":"`+kid+`"}`, payload+"x"), "claims", "malformed", []string{"data after the value"}},
-		{"no user", para.Token(user, paratest.WithData("userId", nil)), "claims", "claims", []string{"data.userId: missing"}},
-		{"no audience", para.Token(user, paratest.With("aud", nil)), "audience", "audience", []string{"aud: missing"}},
-		{"other app", para.Token(user, paratest.ForApp("somebody-else")), "audience", "audience", []string{`its aud is ["somebody-else"]`, "if this is your app"}},
+		{"bad signature", para.Token(user, paratest.BadSignature()), "signature", "signature",
+			[]string{"copy it again"}},
+		{"payload is not JSON", para.SignRaw(`{"alg":"RS256","kid":"`+kid+`"}`, payload+"x"),
+			"claims", "malformed", []string{"data after the value"}},
+		{"no user", para.Token(user, paratest.WithData("userId", nil)), "claims", "claims",
+			[]string{"data.userId: missing"}},
+		{"no audience", para.Token(user, paratest.With("aud", nil)), "audience", "audience",
+			[]string{"aud: missing"}},
+		{"other app", para.Token(user, paratest.ForApp("somebody-else")), "audience", "audience",
+			[]string{`its aud is ["somebody-else"]`, "if this is your app"}},
 		{"expired", para.Token(user, paratest.Expired()), "time", "expired", []string{"issueJwt"}},
-		{"early", para.Token(user, paratest.Lived(time.Hour, time.Hour)), "time", "not_yet_valid", []string{"date -u"}},
-		{"nbf", para.Token(user, paratest.With("nbf", time.Now().Add(time.Hour).Unix())), "time", "not_yet_valid", []string{"its nbf is"}},
+		{"early", para.Token(user, paratest.Lived(time.Hour, time.Hour)), "time", "not_yet_valid",
+			[]string{"date -u"}},
+		{"nbf", para.Token(user, paratest.With("nbf", time.Now().Add(time.Hour).Unix())), "time",
+			"not_yet_valid", []string{"its nbf is"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			args := []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID()}
@@ -102,7 +121,8 @@ func TestVerifyAccepts(t *testing.T) {
 		j.hides(t, token)
 		var r verifyReport
 		j.decode(t, &r)
-		if j.status != exitOK || !r.Accepted || r.Code != "" || r.User.Identifier != user.Identifier || len(r.Wallets) != 2 ||
+		if j.status != exitOK || !r.Accepted || r.Code != "" ||
+			r.User.Identifier != user.Identifier || len(r.Wallets) != 2 ||
 			r.KeyID != para.KeyIDs()[1] ||
 			r.URL != para.Environment().URL ||
 			r.ExpiresAt.Sub(r.IssuedAt) != 30*time.Minute {
@@ -111,7 +131,7 @@ func TestVerifyAccepts(t *testing.T) {
 	}
 }
 
-// The largest token that is looked at is the library's to say.
+// The library decides the size of the largest token.
 func TestMaxTokenIsTheLibrarys(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	for size, malformed := range map[int]bool{maxToken: false, maxToken + 1: true} {
@@ -130,7 +150,7 @@ func TestVerifyReadsAServersSettings(t *testing.T) {
 	t.Setenv(apiKeyIDVariable, para.APIKeyID())
 	token := para.Token(paratest.EmailUser())
 	call(t, token, "verify").has(t, exitOK, "ACCEPTED")
-	// A flag goes before the variable.
+	// A flag takes precedence over the variable.
 	call(t, token, "verify", "--api-key-id", "another").has(t, exitRefused, "audience REFUSED")
 	call(t, "", "keys").has(t, exitOK, para.KeyIDs()[0])
 }
@@ -176,20 +196,20 @@ func TestVerifyOffline(t *testing.T) {
 	var r verifyReport
 	call(t, para.Token(paratest.EmailUser()), append(args, "--json")...).decode(t, &r)
 	if r.KeysFetchedAt.IsZero() {
-		t.Error("the age of the keys is not told")
+		t.Error("the age of the keys is missing")
 	}
 	if para.Fetches() != fetches {
 		t.Error("the network is used")
 	}
 
-	// A key set as it is served knows neither its age nor its environment.
+	// A key set as served has neither an age nor an environment.
 	plain := filepath.Join(t.TempDir(), "plain.json")
 	para.Recover()
 	writeFile(t, plain, get(t, para.Environment().URL))
 	args[len(args)-1] = plain
 	call(t, para.Token(paratest.EmailUser()), args...).has(t, exitOK, "ACCEPTED", "of unknown age")
 
-	// Another environment's is refused.
+	// A snapshot of another environment is refused.
 	args[2], args[len(args)-1] = "beta", file
 	call(
 		t, para.Token(paratest.EmailUser()),
@@ -204,7 +224,8 @@ func TestVerifyWithoutKeys(t *testing.T) {
 	writeFile(t, empty, `{"keys":[]}`)
 	writeFile(t, broken, `<html>`)
 	args := []string{"verify", "--env", para.URL(), "--api-key-id", para.APIKeyID()}
-	for file, want := range map[string]string{"no-such-file": "no such file", empty: "no usable key", broken: "not a key set"} {
+	for file, want := range map[string]string{"no-such-file": "no such file",
+		empty: "no usable key", broken: "not a key set"} {
 		o := call(t, token, append(args, "--keys", file)...)
 		o.has(t, exitNoKeys, want)
 		o.hides(t, token)
@@ -232,10 +253,11 @@ func TestVerifyWithoutKeys(t *testing.T) {
 	}
 }
 
-// At one of Para's environments, the others are named, and nothing but named.
+// For an unknown key at one of Para's environments, the report names the
+// others.
 func TestUnknownKeyNamesTheOtherEnvironments(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
-	// A snapshot of BETA, which is where this Para's keys will be taken to be from.
+	// This snapshot presents the keys of this Para as those of BETA.
 	file := filepath.Join(t.TempDir(), "beta.json")
 	_, keys, _ := strings.Cut(get(t, para.Environment().URL), "{")
 	writeFile(
@@ -253,7 +275,7 @@ func TestUnknownKeyNamesTheOtherEnvironments(t *testing.T) {
 		"parajwt verify --env prod --api-key-id ID parajwt verify --env sandbox --api-key-id ID",
 	)
 	if strings.Contains(o.stdout, "--env beta") {
-		t.Errorf("the environment that was asked is named as another:\n%s", o.stdout)
+		t.Errorf("the report names the same environment as another:\n%s", o.stdout)
 	}
 
 	// With the other environment's key set, the library names the environment.
@@ -268,7 +290,8 @@ func TestUnknownKeyNamesTheOtherEnvironments(t *testing.T) {
 		),
 	)
 	call(t, prod.Token(paratest.EmailUser()), append(args, "--known", known)...).
-		has(t, exitRefused, `the key is known from Para's environment "prod", and this validator is for "beta"`)
+		has(t, exitRefused,
+			`the key is known from Para's environment "prod", and this validator is for "beta"`)
 }
 
 // A token of the longest life is accepted, and a longer one is refused.
@@ -283,7 +306,7 @@ func TestVerifyRefusesALongLife(t *testing.T) {
 	call(t, life(most+time.Second), args...).has(t, exitRefused, "claims REFUSED")
 }
 
-// Every error has one check that is not ok.
+// For every error, exactly one check has failed.
 func TestEveryErrorHasItsCheck(t *testing.T) {
 	for _, test := range []struct {
 		code middleware.Code
@@ -317,7 +340,7 @@ func writeFile(t *testing.T, name, text string) {
 	}
 }
 
-// answering is a server with one answer.
+// answering starts a server that always returns the same response.
 func answering(t *testing.T, status int, contentType, body string) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -25,7 +25,8 @@ type browser struct {
 	session string // its URL
 }
 
-// newBrowser starts chromedriver and, by it, Chromium. Both end with the test.
+// newBrowser starts chromedriver, which starts Chromium. Both end with the
+// test.
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "parajwt-chromium-")
@@ -34,7 +35,7 @@ func newBrowser(t *testing.T) *browser {
 	}
 	driver := exec.Command(
 		"chromedriver", "--port=0",
-	) // not bound to t.Context, which ends before Chromium is told to
+	) // t.Context ends before Chromium is shut down
 	driver.Env = append(os.Environ(), "HOME="+dir, "TMPDIR="+dir)
 	out, err := driver.StdoutPipe()
 	if err != nil {
@@ -46,12 +47,13 @@ func newBrowser(t *testing.T) *browser {
 	t.Cleanup(func() {
 		driver.Process.Kill()
 		driver.Wait()
-		os.RemoveAll(dir) // as far as it goes: a browser that ends may still be writing
+		os.RemoveAll(dir) // best effort: a browser may still be writing
 	})
 	var port string
 	lines := bufio.NewScanner(out)
 	for port == "" && lines.Scan() {
-		if m := regexp.MustCompile(`started successfully on port (\d+)`).FindStringSubmatch(lines.Text()); m != nil {
+		started := regexp.MustCompile(`started successfully on port (\d+)`)
+		if m := started.FindStringSubmatch(lines.Text()); m != nil {
 			port = m[1]
 		}
 	}
@@ -68,14 +70,15 @@ func newBrowser(t *testing.T) *browser {
 		"unhandledPromptBehavior": "dismiss",
 		"goog:chromeOptions": map[string]any{"args": []string{
 			"--headless=new",
-			"--no-sandbox", // refused to root otherwise, which is who runs in a container; it sees loopback only
+			"--no-sandbox", // root in a container needs it; the browser uses loopback only
 			"--disable-dev-shm-usage", "--window-size=1280,900", "--lang=en-GB",
 		}},
 	}}}, &made)
 	b.session += "/" + made.SessionID
 	t.Cleanup(func() {
 		b.call("DELETE", "", nil, nil)
-		// It answers when it has ended the browser and removed its profile.
+		// chromedriver responds after it has ended the browser and removed its
+		// profile.
 		if res, err := http.Get("http://127.0.0.1:" + port + "/shutdown"); err == nil {
 			res.Body.Close()
 			driver.Wait()
@@ -126,7 +129,7 @@ func (b *browser) open(url string) {
 	b.call("POST", "/url", map[string]string{"url": url}, nil)
 }
 
-// element is a reference to one, as the protocol writes it.
+// element is an element reference of the protocol.
 type element map[string]string
 
 func (e element) id() string {
@@ -149,20 +152,20 @@ func (b *browser) all(css string) (found []element) {
 	return found
 }
 
-// click clicks as a person does: where something else is in the way, it fails.
+// click clicks like a user. It fails if another element covers this one.
 func (b *browser) click(css string) {
 	b.t.Helper()
 	b.call("POST", "/element/"+b.find(css).id()+"/click", nil, nil)
 }
 
-// text is what can be read there.
+// text returns the visible text of an element.
 func (b *browser) text(css string) (text string) {
 	b.t.Helper()
 	b.call("GET", "/element/"+b.find(css).id()+"/text", nil, &text)
 	return text
 }
 
-// label is what a screen reader calls an element.
+// label returns the accessible name of an element, which a screen reader reads.
 func (b *browser) label(e element) (label string) {
 	b.t.Helper()
 	b.call("GET", "/element/"+e.id()+"/computedlabel", nil, &label)
@@ -176,7 +179,7 @@ func (b *browser) write(css, text string) {
 	b.call("POST", path+"/value", map[string]string{"text": text}, nil)
 }
 
-// keys presses keys one after the other, wherever the focus is.
+// keys presses keys one after another, in the focused element.
 func (b *browser) keys(keys ...string) {
 	b.t.Helper()
 	var presses []map[string]string
@@ -191,14 +194,14 @@ func (b *browser) keys(keys ...string) {
 	}}, nil)
 }
 
-// Keys of WebDriver §17.4.2.
+// The key codes of WebDriver §17.4.2.
 const (
 	tab   = "\ue004"
 	down  = "\ue015"
 	enter = "\ue007"
 )
 
-// eval runs a function's body in the page. A promise that it returns is waited for.
+// eval runs a function's body in the page. It waits for a returned promise.
 func (b *browser) eval(body string, into any) {
 	b.t.Helper()
 	b.call("POST", "/execute/sync", map[string]any{"script": body, "args": []any{}}, into)
@@ -243,7 +246,8 @@ func (b *browser) screenshot(name string) {
 		return { x: 0, y: 0, width: page.clientWidth, height: page.scrollHeight, scale: 1 };`, &clip)
 	var shot struct{ Data string }
 	b.call("POST", "/goog/cdp/execute", map[string]any{
-		"cmd": "Page.captureScreenshot", "params": map[string]any{"captureBeyondViewport": true, "clip": clip},
+		"cmd":    "Page.captureScreenshot",
+		"params": map[string]any{"captureBeyondViewport": true, "clip": clip},
 	}, &shot)
 	png, err := base64.StdEncoding.DecodeString(shot.Data)
 	if err != nil {
