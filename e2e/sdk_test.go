@@ -430,7 +430,7 @@ func TestForgedExport(t *testing.T) {
 			)
 		}
 		active, err := importSession(t, para.client(t), exported[name]).IsActive(t.Context())
-		if wrong := name != "no session at all"; active ||
+		if wrong := name != "no session"; active ||
 			errors.Is(err, session.ErrOtherUser) != wrong ||
 			!wrong && err != nil {
 			t.Errorf("%s: active %v, %v", name, active, err)

@@ -27,7 +27,8 @@ func ExamplePara_Validator() {
 			t.Error(err)
 		}
 		para.Advance(time.Hour)
-		if _, err := validator.Validate(t.Context(), token); !errors.Is(err, middleware.ErrExpired) {
+		_, err := validator.Validate(t.Context(), token)
+		if !errors.Is(err, middleware.ErrExpired) {
 			t.Errorf("an expired token: %v", err)
 		}
 	}
