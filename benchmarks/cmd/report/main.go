@@ -52,6 +52,7 @@ func main() {
 		passes: 10, rowTime: 250 * time.Millisecond, loadTime: 500 * time.Millisecond,
 		traffic: suite.Traffic{Tokens: 1_000_000, Requests: 2_000_000, Capacity: 100_000,
 			Skew: 1.01},
+		fleet: true,
 	}
 	if *quick {
 		p = plan{

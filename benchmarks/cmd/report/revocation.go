@@ -70,7 +70,8 @@ func (b *bench) revocations() (err error) {
 			all[i].Name = fmt.Sprintf("list of %s entries", thousands(listSizes[i]))
 		}
 	}
-	difference := func(name string, with, without func(*testing.B)) (ns, allocs float64, err error) {
+	difference := func(name string, with, without func(*testing.B)) (ns, allocs float64,
+		err error) {
 		t := timing{Name: name}
 		for _, body := range []func(*testing.B){without, with, without} {
 			if err := t.add(body); err != nil {
@@ -90,7 +91,8 @@ func (b *bench) revocations() (err error) {
 				return err
 			}
 			a := &all[i]
-			a.One, a.Many, a.Allocs = append(a.One, one), append(a.Many, many), append(a.Allocs, allocs)
+			a.One, a.Many, a.Allocs = append(a.One, one), append(a.Many, many),
+				append(a.Allocs, allocs)
 		}
 	}
 	b.r.Revocations.Rows = all
@@ -142,7 +144,8 @@ func (r *revocations) parse(out string) error {
 	}
 	for line := range strings.Lines(out) {
 		if m := spreadLine.FindStringSubmatch(line); m != nil {
-			r.Spread = append(r.Spread, propagation{m[1], int(number(m[2])), duration(m[3]), duration(m[4])})
+			r.Spread = append(r.Spread,
+				propagation{m[1], int(number(m[2])), duration(m[3]), duration(m[4])})
 		}
 		if m := millionLine.FindStringSubmatch(line); m != nil {
 			found := million{Store: m[1], Read: duration(m[3]), HeapMB: number(m[4])}
@@ -243,7 +246,8 @@ func (r revocations) panel() panel {
 			name = "parajwt, " + strings.TrimPrefix(name, "list of ")
 		}
 		chart.bars = append(chart.bars, bar{
-			name: name, value: fmt.Sprintf("%s ns, %.0f allocs", thousands(int(ns)), row.Allocs.median()),
+			name:   name,
+			value:  fmt.Sprintf("%s ns, %.0f allocs", thousands(int(ns)), row.Allocs.median()),
 			length: max(ns, 1), ours: row.Lists,
 		})
 	}

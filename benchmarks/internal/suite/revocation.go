@@ -25,10 +25,10 @@ import (
 // ErrNoRedis means that the rows which need a Redis server are missing.
 var ErrNoRedis = errors.New("redis-server is not installed")
 
-// Revocations are [Suite.Repeat] with Config.Revoked: a list with each number of
-// entries, and a GET for each request with two Redis clients. No user is revoked.
-// With an error that is [ErrNoRedis], the rows of the lists are complete. stop
-// ends the server, and closes what the rows use.
+// Revocations are [Suite.Repeat] with Config.Revoked: a list with each number
+// of entries, and a GET for each request with two Redis clients. No user is
+// revoked. With an error that is [ErrNoRedis], the rows of the lists are
+// complete. stop ends the server, and closes what the rows use.
 func (s *Suite) Revocations(entries ...int) (rows []Row, stop func(), err error) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	var stops []func()
