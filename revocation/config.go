@@ -32,14 +32,15 @@ type Config struct {
 	// the store lost silently. Default 10 minutes; from 1 second to 24 hours.
 	Resync time.Duration
 	// Limit is how many entries may be added with this List. Entries of other
-	// servers are always accepted. Default 1,000,000, which need at most 64 MiB.
+	// servers are always accepted. Default 1,000,000, which need at most 64
+	// MiB.
 	Limit int
 	// MaxTokenLife is the longest life of a token, as in middleware.Config: how
 	// long a revoked user stays on the list. Default 31 days.
 	MaxTokenLife time.Duration
-	// Initial is a [List.Snapshot] to start from. With a Store, it is used until
-	// the store can be read, for MaxStaleness at most. Its age is the time since
-	// its list last read the store. Default nil: start empty.
+	// Initial is a [List.Snapshot] to start from. With a Store, it is used
+	// until the store can be read, for MaxStaleness at most. Its age is the
+	// time since its list last read the store. Default nil: start empty.
 	Initial []byte
 	// Now is the clock, which must be the one of the validator. It must be safe
 	// for concurrent use by multiple goroutines. Default time.Now.
@@ -101,9 +102,9 @@ func (cfg Config) checked() (Config, error) {
 	return cfg, errors.Join(errs...)
 }
 
-// New returns a List. It does not wait for the store: see [List.Warm]. It starts
-// to read it in the background, and [List.Close] stops that. The error reports
-// every mistake in cfg, and a damaged Initial.
+// New returns a List. It does not wait for the store: see [List.Warm]. It
+// starts to read it in the background, and [List.Close] stops that. The error
+// reports every mistake in cfg, and a damaged Initial.
 func New(cfg Config) (*List, error) {
 	cfg, err := cfg.checked()
 	l := &List{cfg: cfg, epoch: 1}

@@ -67,9 +67,9 @@ const maxText = 100
 var errEntry = errors.New("revocation: malformed entry, or one of an unknown kind or version")
 
 // AppendText appends the text form of e to b: the version and kind, Subject, At
-// in milliseconds and Expires in seconds since 1970, both in base 36. An example
-// is "1u.q83vEjRWeJCrze8SNFZ4kKvN7xI.mjw3k5c0.tfkd9s". The error is that of a
-// malformed Entry.
+// in milliseconds and Expires in seconds since 1970, both in base 36. An
+// example is "1u.q83vEjRWeJCrze8SNFZ4kKvN7xI.mjw3k5c0.tfkd9s". The error is
+// that of a malformed Entry.
 func (e Entry) AppendText(b []byte) ([]byte, error) {
 	p, ok := pack(e)
 	if !ok {
@@ -108,7 +108,8 @@ func (e *Entry) UnmarshalText(text []byte) error {
 	if expires != 0 {
 		parsed.Expires = time.Unix(int64(expires), 0)
 	}
-	// One entry has one form: no leading zeros, signs, capitals or padding bits.
+	// One entry has one form: no leading zeros, signs, capitals or padding
+	// bits.
 	p, ok := pack(parsed)
 	if !ok || string(p.append(make([]byte, 0, maxText))) != string(text) {
 		return errEntry
@@ -232,9 +233,9 @@ func (p packed) append(b []byte) []byte {
 	return strconv.AppendUint(b, uint64(p.expires), 36)
 }
 
-// filterHash returns 32 bits of a fast hash of s, after wyhash: it multiplies 16
-// bytes at a time into 128 bits and folds them. It is a part of Subject, so its
-// result must never change. It protects nothing: SHA-256 decides.
+// filterHash returns 32 bits of a fast hash of s, after wyhash: it multiplies
+// 16 bytes at a time into 128 bits and folds them. It is a part of Subject, so
+// its result must never change. It protects nothing: SHA-256 decides.
 func filterHash(s string) uint32 {
 	const (
 		k0 = 0xa0761d6478bd642f

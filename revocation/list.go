@@ -18,8 +18,8 @@ var (
 	ErrNotReady = errors.New("revocation: the store was not read yet")
 	// ErrStale means that the store was last read more than MaxStaleness ago.
 	ErrStale = errors.New("revocation: the list is stale")
-	// ErrFull means that the list holds Limit entries. Nothing was revoked. Raise
-	// Limit, or use RevokeIssuedBefore.
+	// ErrFull means that the list holds Limit entries. Nothing was revoked.
+	// Raise Limit, or use RevokeIssuedBefore.
 	ErrFull = errors.New("revocation: the list is full")
 	// ErrNotYetShared means that a change is in force in this process, and the
 	// store does not have it yet. The list retries until it does.
@@ -38,12 +38,12 @@ const (
 // expired. [List.Revoked] fits middleware.Config.Revoked.
 //
 // Without a Store it is a list in memory. With a Store it follows the store's
-// log: a revocation is in force everywhere within Poll plus Timeout, and usually
-// within milliseconds. While the store cannot be reached, each server uses what
-// it has, and refuses every token after MaxStaleness.
+// log: a revocation is in force everywhere within Poll plus Timeout, and
+// usually within milliseconds. While the store cannot be reached, each server
+// uses what it has, and refuses every token after MaxStaleness.
 //
-// A revocation does not end the session at Para. A client that still has one can
-// get a new token without logging in; see [List.BlockUser].
+// A revocation does not end the session at Para. A client that still has one
+// can get a new token without logging in; see [List.BlockUser].
 //
 // A List is safe for concurrent use by multiple goroutines. Close it.
 type List struct {
@@ -148,9 +148,9 @@ func (c clock) now(local time.Time) time.Time { return c.store.Add(local.Sub(c.l
 //
 // now is a reading of the clock that Config.Now is. The error matches
 // [ErrNotReady] or [ErrStale], and the token must then be refused. A known
-// revocation is reported in every state: true, nil. Users without IssuedAt, which
-// are those of a verification token, are affected by [List.BlockUser] only, and
-// by [List.RevokeToken] if they have a TokenID.
+// revocation is reported in every state: true, nil. Users without IssuedAt,
+// which are those of a verification token, are affected by [List.BlockUser]
+// only, and by [List.RevokeToken] if they have a TokenID.
 func (l *List) Revoked(_ context.Context, user *claims.Claims, now time.Time) (bool, error) {
 	if user == nil {
 		return false, errNoClaims
@@ -201,8 +201,8 @@ func (l *List) listed(user *claims.Claims) bool {
 }
 
 // RevokeUser refuses every token of this user that was issued up to now. It is
-// "log out everywhere". A token that is issued in a later second is accepted, and
-// a client whose session at Para goes on can get one; see [List.BlockUser].
+// "log out everywhere". A token that is issued in a later second is accepted,
+// and a client whose session at Para goes on can get one; see [List.BlockUser].
 //
 // It returns nil when the store has the revocation, or at once without a Store.
 // The errors are [ErrFull], [ErrNotYetShared], and one for an empty user ID.
@@ -216,9 +216,9 @@ func (l *List) RevokeUser(ctx context.Context, userID string) error {
 	return l.change(ctx, packed{kind: KindUser, id: identify(userID)})
 }
 
-// RevokeToken refuses the token that user was read from, and no other. It is "log
-// out here". The entry is kept until the token expires. The errors are those of
-// [List.RevokeUser], and one for claims without a TokenID.
+// RevokeToken refuses the token that user was read from, and no other. It is
+// "log out here". The entry is kept until the token expires. The errors are
+// those of [List.RevokeUser], and one for claims without a TokenID.
 func (l *List) RevokeToken(ctx context.Context, user *claims.Claims) error {
 	if user == nil {
 		return errNoClaims
@@ -310,8 +310,8 @@ func (l *List) change(ctx context.Context, p packed) error {
 	return l.awaitShared(ctx, seq)
 }
 
-// enter puts p into force here. local is whether its time is of a clock that was
-// not compared with the store's. The caller holds mu.
+// enter puts p into force here. local is whether its time is of a clock that
+// was not compared with the store's. The caller holds mu.
 func (l *List) enter(p packed, now time.Time) (local bool, s *slot, err error) {
 	l.sweep(now, time.Hour)
 	s = l.tables[tableOf(p.kind)].find(p.id)
@@ -391,8 +391,8 @@ func (l *List) entries() int {
 	return l.tables[users].used + l.tables[tokens].used + l.tables[blocks].used
 }
 
-// sweep removes what has expired by this clock and by the store's, unless it did
-// so less than every ago. The caller holds mu.
+// sweep removes what has expired by this clock and by the store's, unless it
+// did so less than every ago. The caller holds mu.
 func (l *List) sweep(now time.Time, every time.Duration) {
 	if since := now.Sub(l.swept); since >= 0 && since < every {
 		return
@@ -434,17 +434,18 @@ func (l *List) Format(f fmt.State, _ rune) { fmt.Fprint(f, l.String()) }
 
 // Status describes a [List]. It marshals to JSON. It names no user.
 type Status struct {
-	// Ready is whether the store was read, or a snapshot was. It is true without
-	// a Store.
+	// Ready is whether the store was read, or a snapshot was. It is true
+	// without a Store.
 	Ready bool `json:"ready"`
-	// Usable is whether [List.Revoked] can say that a token is not revoked. It is
-	// for a readiness check.
+	// Usable is whether [List.Revoked] can say that a token is not revoked. It
+	// is for a readiness check.
 	Usable bool `json:"usable"`
 	// Stale is whether Staleness is higher than it should be: over 10 seconds,
 	// twice Poll plus Timeout if that is longer, or MaxStaleness if that is
 	// shorter. It is for an alert.
 	Stale bool `json:"stale"`
-	// Staleness is the time since the last read that reached the end of the log.
+	// Staleness is the time since the last read that reached the end of the
+	// log.
 	Staleness time.Duration `json:"staleness"`
 	Entries   int           `json:"entries"`   // users and tokens on the list
 	Pending   int           `json:"pending"`   // changes that the store does not have yet

@@ -9,9 +9,9 @@ import (
 )
 
 // follower is the state of the goroutine that reads the store. The tail is the
-// cursor that follows the log. A pass reads the whole log once: with the tail if
-// that starts at the beginning, and otherwise with a second cursor, so that new
-// entries do not wait for it.
+// cursor that follows the log. A pass reads the whole log once: with the tail
+// if that starts at the beginning, and otherwise with a second cursor, so that
+// new entries do not wait for it.
 type follower struct {
 	tail  Cursor
 	whole bool // the tail's reads so far began at the beginning of the log
@@ -44,10 +44,10 @@ func (l *List) read() {
 	}
 }
 
-// Warm waits until the store was read for the first time. It returns nil at once
-// without a Store, and if a snapshot in Initial is fresh enough. The error
-// matches [ErrNotReady] and names why the store could not be read, or is that of
-// ctx.
+// Warm waits until the store was read for the first time. It returns nil at
+// once without a Store, and if a snapshot in Initial is fresh enough. The error
+// matches [ErrNotReady] and names why the store could not be read, or is that
+// of ctx.
 func (l *List) Warm(ctx context.Context) error {
 	if l.cfg.Store == nil || l.Status().Usable {
 		return nil
@@ -240,9 +240,9 @@ func (l *List) beginPass() {
 	l.mu.Unlock()
 }
 
-// endPass is called when the whole log was read. Entries without the mark of the
-// epoch are missing from the store. Another server may be writing them, so they
-// are written after a random time and a second pass that misses them, too.
+// endPass is called when the whole log was read. Entries without the mark of
+// the epoch are missing from the store. Another server may be writing them, so
+// they are written after a random time and a second pass that misses them, too.
 func (l *List) endPass(f *follower) {
 	l.mu.Lock()
 	missing := l.missing(f.confirm)

@@ -19,8 +19,9 @@ type shard struct {
 	used  int // of the holder of List.mu
 }
 
-// slot is one entry. A slot whose state is 0 is free. The other words are stored
-// before state becomes non-zero, and hi, lo and the hash do not change after that.
+// slot is one entry. A slot whose state is 0 is free. The other words are
+// stored before state becomes non-zero, and hi, lo and the hash do not change
+// after that.
 type slot struct {
 	state  atomic.Uint64 // At in 48 bits, an epoch in 8, and flags
 	hi, lo atomic.Uint64
@@ -187,8 +188,8 @@ func (t *table) rebuildFilter() {
 }
 
 // filter is a Bloom filter of 64-bit words. All bits of one ID are in one word,
-// so a look-up is one load. It has at least 16 bits an entry. An ID that it does
-// not have is in no table.
+// so a look-up is one load. It has at least 16 bits an entry. An ID that it
+// does not have is in no table.
 type filter struct {
 	words []atomic.Uint64
 	room  int // entries it was made for

@@ -189,8 +189,8 @@ func (l *List) finish(refs []ref, err error) {
 	l.mu.Lock()
 	l.writes = 0
 	if err != nil {
-		// One that was changed in the meantime is in the queue once more. Then it
-		// is written twice.
+		// One that was changed in the meantime is in the queue once more. Then
+		// it is written twice.
 		for _, r := range refs {
 			if s := l.tables[r.table].find(r.id); s != nil {
 				s.state.Or(flagQueued)
@@ -209,13 +209,15 @@ func (l *List) finish(refs []ref, err error) {
 	l.recovered(&l.writeState, "the store takes revocations again")
 }
 
-// Close stops following the store. It first hands over what is pending, and gives
-// up after Timeout: the error then matches [ErrNotYetShared], and those changes
-// are lost unless another server has them or a [List.Snapshot] was kept.
+// Close stops following the store. It first hands over what is pending, and
+// gives up after Timeout: the error then matches [ErrNotYetShared], and those
+// changes are lost unless another server has them or a [List.Snapshot] was
+// kept.
 //
 // [List.Revoked] continues to work. It returns [ErrStale] in time if there is a
 // Store. Close leaves no goroutine, unless a client of the store ignores its
-// context for longer than Timeout and a second. It may be called more than once.
+// context for longer than Timeout and a second. It may be called more than
+// once.
 func (l *List) Close() error {
 	if l.cfg.Store == nil {
 		return nil
@@ -252,8 +254,8 @@ func (l *List) Close() error {
 	return nil
 }
 
-// maxCalls bounds the calls that may be under way because a client ignored their
-// deadline.
+// maxCalls bounds the calls that may be under way because a client ignored
+// their deadline.
 const maxCalls = 8
 
 var errCalls = errors.New("revocation: the store's client ignores its context: calls hang")
@@ -323,8 +325,8 @@ func (l *List) recovered(s *errorState, message string) {
 	}
 }
 
-// backoff returns how long to wait after a failure: up to a second, and a random
-// part of it, so that servers do not retry together.
+// backoff returns how long to wait after a failure: up to a second, and a
+// random part of it, so that servers do not retry together.
 func (l *List) backoff(s *errorState) time.Duration {
 	l.mu.Lock()
 	n := s.failures

@@ -1,7 +1,7 @@
 // Package forwardauth answers a reverse proxy that asks who is calling: nginx
-// auth_request, Caddy forward_auth, Traefik forwardAuth, HAProxy with Lua, Envoy
-// ext_authz over HTTP. The application behind the proxy, in any language, gets
-// the user in the header fields of [Fields].
+// auth_request, Caddy forward_auth, Traefik forwardAuth, HAProxy with Lua,
+// Envoy ext_authz over HTTP. The application behind the proxy, in any language,
+// gets the user in the header fields of [Fields].
 //
 // A Go service does better without it: package parahttp verifies a token in the
 // service itself, for a fraction of the cost. docs/gateway.md of the repository
@@ -30,9 +30,9 @@ const (
 	maxValues = 3 << 10 // bytes together: nginx reads the header of an answer into 4 KiB
 )
 
-// Fields returns the names of the header fields that every 200 has. Their values
-// are percent-encoded (RFC 3986 §2.1, all but unreserved characters), at most
-// 3 KiB together. The value "-" means no value; a literal "-" is "%2D".
+// Fields returns the names of the header fields that every 200 has. Their
+// values are percent-encoded (RFC 3986 §2.1, all but unreserved characters), at
+// most 3 KiB together. The value "-" means no value; a literal "-" is "%2D".
 //
 //   - X-Para-User-Id: claims.Claims.UserID.
 //   - X-Para-Auth-Type: AuthType.
@@ -46,9 +46,9 @@ func Fields() []string {
 		"X-Para-Wallets", "X-Para-Token-Id", "X-Para-Expires"}
 }
 
-// Require returns a handler that responds to a request with a verified Para user
-// with 200 and the user in [Fields]. It refuses every other request with the
-// default response of [middleware.Error.Answer], and never redirects.
+// Require returns a handler that responds to a request with a verified Para
+// user with 200 and the user in [Fields]. It refuses every other request with
+// the default response of [middleware.Error.Answer], and never redirects.
 //
 // The token alone decides. Path, method, host and X-Forwarded-* have no effect,
 // because proxies pass on forged ones. OnRefusal does not apply, because the
@@ -60,8 +60,8 @@ func Require(v *middleware.Validator, opts ...middleware.Option) http.Handler {
 	return handler{middleware.Require(v, withRule(opts)...)}
 }
 
-// Optional is [Require] that also responds to a request without a token with 200.
-// Every field is then "-".
+// Optional is [Require] that also responds to a request without a token with
+// 200. Every field is then "-".
 func Optional(v *middleware.Validator, opts ...middleware.Option) http.Handler {
 	return handler{middleware.Optional(v, withRule(opts)...)}
 }
@@ -70,8 +70,8 @@ func withRule(opts []middleware.Option) []middleware.Option {
 	return append(opts[:len(opts):len(opts)], middleware.Allow(userIDFits))
 }
 
-// userIDFits refuses what cannot be passed on whole: a user ID that is cut could
-// be that of another user.
+// userIDFits refuses what cannot be passed on whole: a user ID that is cut
+// could be that of another user.
 func userIDFits(_ context.Context, user *claims.Claims) error {
 	if n := len(encode(user.UserID)); n > maxValue {
 		return fmt.Errorf("the user ID has %d bytes in a header field: at most %d", n, maxValue)
@@ -157,8 +157,8 @@ func upTo(size int, value string) string {
 	return value
 }
 
-// encode returns s in the form that decoders of paths and of queries read alike:
-// neither a space nor "+" is left.
+// encode returns s in the form that decoders of paths and of queries read
+// alike: neither a space nor "+" is left.
 func encode(s string) string {
 	switch s {
 	case "":

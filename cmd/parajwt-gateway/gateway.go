@@ -138,8 +138,9 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	if err != nil || network != "unix" {
 		return listener, err
 	}
-	// Every local user who may enter the directory may connect, because the proxy
-	// usually runs as another user. An answer reveals only whether a token is good.
+	// Every local user who may enter the directory may connect, because the
+	// proxy usually runs as another user. An answer reveals only whether a
+	// token is good.
 	if err := os.Chmod(address, 0o666); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}

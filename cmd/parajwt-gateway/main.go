@@ -1,6 +1,7 @@
-// Parajwt-gateway verifies Para users for a reverse proxy, so that an application
-// in any language gets them in header fields. Package forwardauth describes the
-// fields, and docs/gateway.md when to use it and how to configure the proxy.
+// Parajwt-gateway verifies Para users for a reverse proxy, so that an
+// application in any language gets them in header fields. Package forwardauth
+// describes the fields, and docs/gateway.md when to use it and how to configure
+// the proxy.
 //
 //	parajwt-gateway --env beta --api-key-id UUID
 //	parajwt-gateway --print-config nginx

@@ -9,8 +9,8 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// checkNames are the checks of middleware.Validator that a token goes through, in
-// order. The tool has no revocations and no rules.
+// checkNames are the checks of middleware.Validator that a token goes through,
+// in order. The tool has no revocations and no rules.
 var checkNames = [...]middleware.Check{
 	middleware.CheckForm, middleware.CheckHeader, middleware.CheckKey, middleware.CheckSignature,
 	middleware.CheckClaims, middleware.CheckAudience, middleware.CheckTime,

@@ -23,8 +23,8 @@ func newFlags(command string) *flag.FlagSet {
 	return fs
 }
 
-// parse parses flags before, between and after the arguments. Package flag stops
-// at the first argument. If done is true, the command returns status.
+// parse parses flags before, between and after the arguments. Package flag
+// stops at the first argument. If done is true, the command returns status.
 func parse(fs *flag.FlagSet, args []string, std streams) (rest []string, status int, done bool) {
 	for {
 		err := fs.Parse(args)

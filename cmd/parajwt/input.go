@@ -270,8 +270,8 @@ func joined(text string, start, end int) found {
 	return found{alone, start, end}
 }
 
-// isComplete reports whether a token has three parts and a signature of the size
-// that its algorithm has (RFC 7518 §3.1). RSA keys have 1024 to 4096 bits.
+// isComplete reports whether a token has three parts and a signature of the
+// size that its algorithm has (RFC 7518 §3.1). RSA keys have 1024 to 4096 bits.
 func isComplete(token string) bool {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -307,7 +307,8 @@ func isObject(part string) bool {
 	return strings.HasPrefix(strings.TrimSpace(text), "{") && json.Valid([]byte(text))
 }
 
-// decoded decodes base64 of any alphabet. It returns what comes before an error.
+// decoded decodes base64 of any alphabet. It returns what comes before an
+// error.
 func decoded(segment string) string {
 	segment = strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(segment)
 	text, _ := base64.RawURLEncoding.DecodeString(segment)
@@ -354,8 +355,8 @@ func notAToken(text string) string {
 	return ""
 }
 
-// isSession reports whether a text is the result of Para's exportSession: base64
-// of JSON with a session cookie.
+// isSession reports whether a text is the result of Para's exportSession:
+// base64 of JSON with a session cookie.
 func isSession(text string) bool {
 	if len(text) > maxInput || strings.Contains(text, ".") {
 		return false

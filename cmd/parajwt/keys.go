@@ -276,8 +276,8 @@ type servedKey struct {
 	Skipped   string `json:"skipped,omitempty"`
 }
 
-// servedKeys decodes the set leniently and adds what the cache made of each key.
-// It shows only members that are public in every type of key.
+// servedKeys decodes the set leniently and adds what the cache made of each
+// key. It shows only members that are public in every type of key.
 func servedKeys(ctx context.Context, body []byte, cache *jwks.Cache) []servedKey {
 	var set map[string]json.RawMessage
 	var raws []json.RawMessage
@@ -346,8 +346,8 @@ func (k servedKey) usedAs() string {
 	return "nothing; skipped: " + k.Skipped
 }
 
-// saveKeys writes a snapshot to a temporary file and renames it, so that readers
-// never see a partial one.
+// saveKeys writes a snapshot to a temporary file and renames it, so that
+// readers never see a partial one.
 func saveKeys(file string, cache *jwks.Cache) (err error) {
 	data, err := cache.Snapshot()
 	if err != nil {

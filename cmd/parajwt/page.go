@@ -178,9 +178,9 @@ func newPage(
 	return onlyLocal(sameOrigin.Handler(mux), remote)
 }
 
-// onlyLocal refuses requests whose Host is a name of the public DNS. Such a name
-// can be made to resolve to loopback, which makes another site's page count as
-// the same origin (DNS rebinding).
+// onlyLocal refuses requests whose Host is a name of the public DNS. Such a
+// name can be made to resolve to loopback, which makes another site's page
+// count as the same origin (DNS rebinding).
 func onlyLocal(next http.Handler, remote bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

@@ -9,8 +9,8 @@ import (
 	"unicode"
 )
 
-// screen is an output stream with its width. Text for people goes through print,
-// JSON is written as it is.
+// screen is an output stream with its width. Text for people goes through
+// print, JSON is written as it is.
 type screen struct {
 	io.Writer
 	columns int
@@ -22,9 +22,9 @@ const (
 	minColumns = 30
 )
 
-// newScreen returns a screen for w. A terminal gets lines of its width, and colors
-// unless NO_COLOR is set (https://no-color.org) or it is dumb. A pipe gets whole
-// lines, which are easier to search.
+// newScreen returns a screen for w. A terminal gets lines of its width, and
+// colors unless NO_COLOR is set (https://no-color.org) or it is dumb. A pipe
+// gets whole lines, which are easier to search.
 func newScreen(w io.Writer) screen {
 	s := screen{Writer: w, columns: math.MaxInt}
 	if f, ok := w.(*os.File); ok {
@@ -79,8 +79,8 @@ func (s screen) print(text string) {
 	io.WriteString(s, text)
 }
 
-// fit breaks long lines at spaces. The rest of a line is indented like the line,
-// or like the second of two columns. A shell command continues after a
+// fit breaks long lines at spaces. The rest of a line is indented like the
+// line, or like the second of two columns. A shell command continues after a
 // backslash, so that it can be copied. A word that is longer than a line stays
 // whole.
 func fit(text string, columns int) string {

@@ -89,8 +89,8 @@ func writeJSON(w io.Writer, v any) error {
 	return err
 }
 
-// escaped escapes invisible characters of JSON. Those outside ASCII occur in its
-// strings only.
+// escaped escapes invisible characters of JSON. Those outside ASCII occur in
+// its strings only.
 func escaped(text string) string {
 	if !strings.ContainsFunc(text, needsEscape) && utf8.ValidString(text) {
 		return text

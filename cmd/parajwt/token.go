@@ -16,8 +16,8 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// reading is what a token says. The checks are those of the library. The rest is
-// decoded leniently, because refused tokens are inspected, too.
+// reading is what a token says. The checks are those of the library. The rest
+// is decoded leniently, because refused tokens are inspected, too.
 type reading struct {
 	Verified bool `json:"verified"` // always false
 	input

@@ -172,8 +172,8 @@ func environment(flag string) (jwks.Environment, error) {
 	return jwks.ParseEnvironment(name)
 }
 
-// apiKeyIDs returns the IDs as Para writes them. It refuses keys, and warns of an
-// ID that is not a UUID. It does not print the ID, which may be a secret.
+// apiKeyIDs returns the IDs as Para writes them. It refuses keys, and warns of
+// an ID that is not a UUID. It does not print the ID, which may be a secret.
 func apiKeyIDs(std streams, command, from string, ids []string) ([]string, error) {
 	var normal []string
 	for _, id := range ids {
@@ -188,8 +188,8 @@ func apiKeyIDs(std streams, command, from string, ids []string) ([]string, error
 	return normal, nil
 }
 
-// leewayOf returns the leeway for middleware.Config, where a negative value means
-// none.
+// leewayOf returns the leeway for middleware.Config, where a negative value
+// means none.
 func leewayOf(fs *flag.FlagSet, d time.Duration) (time.Duration, error) {
 	switch {
 	case d < 0:

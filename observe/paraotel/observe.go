@@ -6,9 +6,9 @@
 // status of the key set and of the revocation list at each collection.
 // docs/observe.md lists all metrics, with alert rules for Prometheus.
 //
-// No metric has a user ID as an attribute: each user would be a time series, and
-// metrics reach more people than logs do. A handler can set it on its span; see
-// the example of Observe.
+// No metric has a user ID as an attribute: each user would be a time series,
+// and metrics reach more people than logs do. A handler can set it on its span;
+// see the example of Observe.
 package paraotel
 
 import (

@@ -22,8 +22,8 @@ import (
 // clock.
 //
 // Watch each environment once per meter: points with equal attributes replace
-// one another. Call Unregister on the result to stop. WatchKeys returns an error
-// if an argument is nil or meter refuses an instrument.
+// one another. Call Unregister on the result to stop. WatchKeys returns an
+// error if an argument is nil or meter refuses an instrument.
 func WatchKeys(meter metric.Meter, status func() jwks.Status) (metric.Registration, error) {
 	if meter == nil {
 		return nil, errNilMeter
@@ -76,8 +76,8 @@ func WatchKeys(meter metric.Meter, status func() jwks.Status) (metric.Registrati
 // parajwt.revocations.staleness has no point until the store was read.
 //
 // Watch one list per meter: points with equal attributes replace one another.
-// Call Unregister on the result to stop. WatchRevocations returns an error if an
-// argument is nil or meter refuses an instrument.
+// Call Unregister on the result to stop. WatchRevocations returns an error if
+// an argument is nil or meter refuses an instrument.
 func WatchRevocations(
 	meter metric.Meter, status func() revocation.Status,
 ) (metric.Registration, error) {

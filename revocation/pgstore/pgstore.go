@@ -1,6 +1,6 @@
 // Package pgstore keeps a revocation log in a PostgreSQL table, through
-// database/sql. It has no dependency: the program opens the database with its own
-// driver, such as pgx's stdlib or lib/pq.
+// database/sql. It has no dependency: the program opens the database with its
+// own driver, such as pgx's stdlib or lib/pq.
 //
 // Create the table with [Schema]. It needs PostgreSQL 10 or later. The database
 // user needs SELECT, INSERT and DELETE on the table, on the primary server.
@@ -37,8 +37,9 @@ const (
 	readCount = 5000 // rows of one query
 	maxRows   = 1000 // rows of one INSERT, whose parameters are limited to 65,535
 	poll      = 500 * time.Millisecond
-	// keepExpired is how long an expired row stays, for servers whose clocks are
-	// behind, and deleteCount how many one reading of the whole log deletes.
+	// keepExpired is how long an expired row stays, for servers whose clocks
+	// are behind, and deleteCount how many one reading of the whole log
+	// deletes.
 	keepExpired = time.Hour
 	deleteCount = 10_000
 )
@@ -58,9 +59,9 @@ type Store struct {
 
 // New returns a Store in a table, such as "parajwt_revocations" or
 // "myschema.revocations". It does not use the database: a missing table or a
-// wrong password is an error of the first Read. The error is that of a nil db or
-// an invalid name. Names are case-sensitive and consist of letters, digits and
-// underscores, at most 63 characters in all.
+// wrong password is an error of the first Read. The error is that of a nil db
+// or an invalid name. Names are case-sensitive and consist of letters, digits
+// and underscores, at most 63 characters in all.
 func New(db *sql.DB, table string) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("pgstore: db is nil")
@@ -86,8 +87,8 @@ func quote(table string) (string, error) {
 }
 
 // Schema returns the statement that creates the table, for a migration or
-// db.Exec. It has no effect if the table exists. For an invalid name, which [New]
-// refuses, it returns a statement that fails.
+// db.Exec. It has no effect if the table exists. For an invalid name, which
+// [New] refuses, it returns a statement that fails.
 //
 // The columns at and expires are milliseconds since 1970. expires is 0 for
 // entries that do not expire.
@@ -283,8 +284,8 @@ func decode(kind, subject string, at, expires int64) revocation.Entry {
 }
 
 // sweep deletes blocks that were lifted and rows that expired by the server's
-// clock, at most once a minute. The last row stays: its position is the cursor of
-// every reader. A failure is not one of Read: the next sweep finds the same.
+// clock, at most once a minute. The last row stays: its position is the cursor
+// of every reader. A failure is not one of Read: the next sweep finds the same.
 func (s *Store) sweep(ctx context.Context) {
 	s.mu.Lock()
 	due := s.swept.IsZero() || time.Since(s.swept) > time.Minute

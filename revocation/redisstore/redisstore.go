@@ -30,10 +30,11 @@ import (
 )
 
 // Do sends one command and returns its reply, as the Do of every Redis client
-// does. Replies may have the shapes of RESP2 or RESP3, with strings as string or
-// []byte. A nil reply is (nil, nil), or the client's error for it. XREAD blocks
-// for up to a second, so a client that shares a connection between callers must
-// not send it there. Do must be safe for concurrent use by multiple goroutines.
+// does. Replies may have the shapes of RESP2 or RESP3, with strings as string
+// or []byte. A nil reply is (nil, nil), or the client's error for it. XREAD
+// blocks for up to a second, so a client that shares a connection between
+// callers must not send it there. Do must be safe for concurrent use by
+// multiple goroutines.
 //
 // With go-redis:
 //
@@ -72,8 +73,8 @@ const (
 	// maxBlock is less than the read timeout of every client: go-redis gives up
 	// after 3 seconds.
 	maxBlock = time.Second
-	// keepExpired is how long an expired message stays, for servers whose clocks
-	// are behind.
+	// keepExpired is how long an expired message stays, for servers whose
+	// clocks are behind.
 	keepExpired = time.Hour
 )
 
@@ -152,8 +153,8 @@ func (s *Store) Read(ctx context.Context, after revocation.Cursor, wait time.Dur
 		if batch.Next != "" {
 			from = idOf(batch.Next)
 		}
-		// The reply only ends the wait. XREAD does not notice that its stream was
-		// deleted; XRANGE does.
+		// The reply only ends the wait. XREAD does not notice that its stream
+		// was deleted; XRANGE does.
 		block := min(left, maxBlock)
 		_, err = s.do(ctx, "XREAD", "COUNT", "1", "BLOCK",
 			strconv.FormatInt(block.Milliseconds(), 10), "STREAMS", s.key, from)
@@ -199,8 +200,9 @@ func (s *Store) readNow(ctx context.Context, after revocation.Cursor) (revocatio
 		if i == len(messages)-1 {
 			batch.Next = cursorOf(m)
 		}
-		// The message at the cursor stays: Read would report a gap. It is visited
-		// by the read that continues there. The newest message therefore stays, too.
+		// The message at the cursor stays: Read would report a gap. It is
+		// visited by the read that continues there. The newest message
+		// therefore stays, too.
 		if i < len(messages)-1 {
 			w.visit(id, entries, now)
 		} else if w != nil {
@@ -262,7 +264,8 @@ func messageID(message any) string {
 	return ""
 }
 
-// isID reports whether s is the ID of a stream's message, such as 1526919030474-0.
+// isID reports whether s is the ID of a stream's message, such as
+// 1526919030474-0.
 func isID(s string) bool {
 	ms, seq, ok := strings.Cut(s, "-")
 	_, err1 := strconv.ParseUint(ms, 10, 64)
@@ -369,8 +372,8 @@ func (w *walk) visit(id string, entries []revocation.Entry, now time.Time) {
 	}
 }
 
-// sweep deletes what the walk found. A failure is not one of Read: the next walk
-// finds the same.
+// sweep deletes what the walk found. A failure is not one of Read: the next
+// walk finds the same.
 func (s *Store) sweep(ctx context.Context, w *walk, batch revocation.Batch) {
 	if w == nil {
 		return

@@ -14,7 +14,8 @@ import (
 )
 
 // Run tests a store. open returns a store with a new, empty log for each call.
-// The store's server must have the clock of this machine, give or take a minute.
+// The store's server must have the clock of this machine, give or take a
+// minute.
 func Run(t *testing.T, open func(t *testing.T) revocation.Store) {
 	for _, test := range []struct {
 		name string
@@ -298,9 +299,9 @@ func otherLife(t *testing.T, open func(*testing.T) revocation.Store) {
 	}
 }
 
-// twoWriters checks that a reader that follows the log gets every entry once, in
-// the order of its writer: the order of the log is the order in which entries
-// become visible.
+// twoWriters checks that a reader that follows the log gets every entry once,
+// in the order of its writer: the order of the log is the order in which
+// entries become visible.
 func twoWriters(t *testing.T, open func(*testing.T) revocation.Store) {
 	const writers, each = 4, 100
 	s := open(t)
@@ -352,8 +353,8 @@ func clock(t *testing.T, open func(*testing.T) revocation.Store) {
 	}
 }
 
-// expired checks that deleting expired entries deletes nothing else, and makes no
-// gap for a reader at the end of the log.
+// expired checks that deleting expired entries deletes nothing else, and makes
+// no gap for a reader at the end of the log.
 func expired(t *testing.T, open func(*testing.T) revocation.Store) {
 	s := open(t)
 	old := user(1)
@@ -379,8 +380,8 @@ func expired(t *testing.T, open func(*testing.T) revocation.Store) {
 	}
 }
 
-// liftedBlocks checks that the end of a block is never deleted before the block,
-// and that a block which counts is never deleted.
+// liftedBlocks checks that the end of a block is never deleted before the
+// block, and that a block which counts is never deleted.
 func liftedBlocks(t *testing.T, open func(*testing.T) revocation.Store) {
 	s := open(t)
 	now := time.Now()
