@@ -123,7 +123,7 @@ func FuzzSnapshot(f *testing.F) {
 	f.Add("parajwt revocations 1 1\n")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, body string) {
-		l, err := revocation.New(revocation.Config{Initial: withSum(body), Now: newClock().now})
+		l, err := revocation.New(revocation.Config{Initial: withSum(body), Now: newClock().Now})
 		if err != nil {
 			return
 		}
@@ -134,7 +134,7 @@ func FuzzSnapshot(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l2, err := revocation.New(revocation.Config{Initial: again, Now: newClock().now})
+		l2, err := revocation.New(revocation.Config{Initial: again, Now: newClock().Now})
 		if err != nil {
 			t.Fatal(err)
 		}

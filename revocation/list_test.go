@@ -14,30 +14,13 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/revocation"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// testClock is a clock that only a test moves.
-type testClock struct {
-	mu   sync.Mutex
-	time time.Time
-}
-
-func newClock() *testClock { return &testClock{time: noon} }
-
-func (c *testClock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.time
-}
-
-func (c *testClock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.time = c.time.Add(d)
-}
+func newClock() *testkit.Clock { return testkit.NewClock(noon) }
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
@@ -141,7 +124,7 @@ func TestRevoked(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			l := newList(t, revocation.Config{Now: newClock().now})
+			l := newList(t, revocation.Config{Now: newClock().Now})
 			test.revoke(t, l)
 			for _, c := range test.out {
 				if !revoked(t, l, c, noon) {
@@ -158,7 +141,7 @@ func TestRevoked(t *testing.T) {
 }
 
 func TestChangesNeedASubject(t *testing.T) {
-	l := newList(t, revocation.Config{Now: newClock().now})
+	l := newList(t, revocation.Config{Now: newClock().Now})
 	ctx := t.Context()
 	for name, test := range map[string]struct{ bad, good error }{
 		"RevokeUser":  {l.RevokeUser(ctx, ""), l.RevokeUser(ctx, "a")},
@@ -188,7 +171,7 @@ func TestChangesNeedASubject(t *testing.T) {
 
 func TestLimit(t *testing.T) {
 	clock := newClock()
-	l := newList(t, revocation.Config{Limit: 10, Now: clock.now})
+	l := newList(t, revocation.Config{Limit: 10, Now: clock.Now})
 	ctx := t.Context()
 	for i := range 5 {
 		must(t, l.RevokeUser(ctx, fmt.Sprint("u", i)))
@@ -212,13 +195,13 @@ func TestLimit(t *testing.T) {
 	must(t, l.UnblockUser(ctx, "one more"))
 
 	// A revocation stays as long as a token that it concerns could be accepted.
-	clock.advance(2 * time.Hour)
+	clock.Advance(2 * time.Hour)
 	must(t, l.RevokeUser(ctx, "in a token's place"))
-	clock.advance(31*24*time.Hour - 2*time.Hour)
-	if !revoked(t, l, issued("u0", "", noon), clock.now()) {
+	clock.Advance(31*24*time.Hour - 2*time.Hour)
+	if !revoked(t, l, issued("u0", "", noon), clock.Now()) {
 		t.Error("a user was removed while a token of theirs could be valid")
 	}
-	clock.advance(24 * time.Hour)
+	clock.Advance(24 * time.Hour)
 	for i := range 8 {
 		must(t, l.RevokeUser(ctx, fmt.Sprint("later", i)))
 	}
@@ -234,7 +217,7 @@ func TestDefaultLimit(t *testing.T) {
 		return int64(m.HeapAlloc)
 	}
 	before := heap()
-	l := newList(t, revocation.Config{Now: newClock().now})
+	l := newList(t, revocation.Config{Now: newClock().Now})
 	for i := range 1_000_000 {
 		must(t, l.RevokeUser(t.Context(), strconv.Itoa(i)))
 	}
@@ -323,20 +306,20 @@ func TestEntriesExpireInTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := newClock()
-			l := newList(t, revocation.Config{Limit: 1, Now: clock.now})
+			l := newList(t, revocation.Config{Limit: 1, Now: clock.Now})
 			must(t, test.revoke(l))
-			clock.advance(test.needed)
+			clock.Advance(test.needed)
 			if err := l.RevokeUser(t.Context(), "next"); !errors.Is(err, revocation.ErrFull) {
 				t.Errorf("made room at once: %v", err)
 			}
-			if !revoked(t, l, test.whose, clock.now()) {
+			if !revoked(t, l, test.whose, clock.Now()) {
 				t.Error("removed too early")
 			}
-			clock.advance(time.Second)
+			clock.Advance(time.Second)
 			if err := l.RevokeUser(t.Context(), "next"); err != nil {
 				t.Errorf("makes no room: %v", err)
 			}
-			if revoked(t, l, test.whose, clock.now()) {
+			if revoked(t, l, test.whose, clock.Now()) {
 				t.Error("not removed")
 			}
 		})
@@ -345,13 +328,13 @@ func TestEntriesExpireInTime(t *testing.T) {
 
 func TestBlockNeverExpires(t *testing.T) {
 	clock := newClock()
-	l := newList(t, revocation.Config{Limit: 1, Now: clock.now})
+	l := newList(t, revocation.Config{Limit: 1, Now: clock.Now})
 	must(t, l.BlockUser(t.Context(), "a"))
-	clock.advance(10 * 365 * 24 * time.Hour)
+	clock.Advance(10 * 365 * 24 * time.Hour)
 	if err := l.RevokeUser(t.Context(), "b"); !errors.Is(err, revocation.ErrFull) {
 		t.Errorf("a block made room: %v", err)
 	}
-	if !revoked(t, l, issued("a", "", clock.now()), clock.now()) {
+	if !revoked(t, l, issued("a", "", clock.Now()), clock.Now()) {
 		t.Error("a block expired")
 	}
 }
@@ -359,24 +342,24 @@ func TestBlockNeverExpires(t *testing.T) {
 // A clock that was set back takes nothing back.
 func TestRevokeUserAgainWithAnEarlierClock(t *testing.T) {
 	clock := newClock()
-	l := newList(t, revocation.Config{Now: clock.now})
+	l := newList(t, revocation.Config{Now: clock.Now})
 	for _, step := range []time.Duration{time.Minute, -time.Hour} {
-		clock.advance(step)
+		clock.Advance(step)
 		must(t, l.RevokeUser(t.Context(), "u"))
-		if !revoked(t, l, issued("u", "", noon), clock.now()) {
+		if !revoked(t, l, issued("u", "", noon), clock.Now()) {
 			t.Errorf("after %v: accepted", step)
 		}
 	}
 	must(t, l.BlockUser(t.Context(), "u"))
-	clock.advance(-time.Hour)
+	clock.Advance(-time.Hour)
 	must(t, l.UnblockUser(t.Context(), "u"))
-	if revoked(t, l, issued("u", "", noon.Add(time.Hour)), clock.now()) {
+	if revoked(t, l, issued("u", "", noon.Add(time.Hour)), clock.Now()) {
 		t.Error("UnblockUser by an earlier clock has no effect")
 	}
 }
 
 func TestNothingPrintsAUser(t *testing.T) {
-	l := newList(t, revocation.Config{Now: newClock().now})
+	l := newList(t, revocation.Config{Now: newClock().Now})
 	must(t, l.RevokeUser(t.Context(), "canary"))
 	must(t, l.RevokeToken(t.Context(), issued("x", "canary", noon)))
 	snapshot, err := l.Snapshot()
@@ -395,7 +378,7 @@ func TestNothingPrintsAUser(t *testing.T) {
 }
 
 func TestWithoutAStore(t *testing.T) {
-	l := newList(t, revocation.Config{Now: newClock().now})
+	l := newList(t, revocation.Config{Now: newClock().Now})
 	if st := l.Status(); !st.Ready || !st.Usable || st.Stale || st.Staleness != 0 {
 		t.Errorf("status of a new list: %+v", st)
 	}
@@ -413,7 +396,7 @@ func TestWithoutAStore(t *testing.T) {
 }
 
 func TestRevokedDoesNotAllocate(t *testing.T) {
-	l := newList(t, revocation.Config{Now: newClock().now})
+	l := newList(t, revocation.Config{Now: newClock().Now})
 	for i := range 1000 {
 		must(t, l.RevokeUser(t.Context(), strconv.Itoa(i)))
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/revocation"
 )
 
@@ -448,16 +449,15 @@ func TestStoreWithoutAClock(t *testing.T) {
 func TestClockAheadRemovesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newStore()
-		clock := newClock()
-		clock.time = time.Now()
-		l := newList(t, revocation.Config{Store: s, Now: clock.now, MaxTokenLife: time.Hour})
+		clock := testkit.NewClock(time.Now())
+		l := newList(t, revocation.Config{Store: s, Now: clock.Now, MaxTokenLife: time.Hour})
 		must(t, l.Warm(t.Context()))
 		must(t, l.RevokeUser(t.Context(), "u"))
-		clock.advance(30 * 24 * time.Hour)
+		clock.Advance(30 * 24 * time.Hour)
 		time.Sleep(20 * time.Minute)
 		must(t, l.RevokeUser(t.Context(), "other"))
-		clock.advance(-30 * 24 * time.Hour)
-		if !revoked(t, l, of("u"), clock.now()) {
+		clock.Advance(-30 * 24 * time.Hour)
+		if !revoked(t, l, of("u"), clock.Now()) {
 			t.Error("the revocation is gone")
 		}
 	})
