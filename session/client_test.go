@@ -156,7 +156,7 @@ func TestVerifyTokenSaysWhoEveryKindOfUserIs(t *testing.T) {
 
 func TestVerifyTokenOfSessionsThatAreOver(t *testing.T) {
 	clock := newClock()
-	para := paratest.New(t, paratest.Config{Now: clock.now})
+	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	c := newClient(t, para)
 	ended, old, good := para.Login(paratest.EmailUser()), para.Login(paratest.PhoneUser()),
 		para.Login(paratest.TelegramUser())
@@ -172,11 +172,11 @@ func TestVerifyTokenOfSessionsThatAreOver(t *testing.T) {
 	if _, err := c.VerifyToken(t.Context(), old.VerificationToken()); err != nil {
 		t.Error(err)
 	}
-	clock.advance(29 * time.Minute)
+	clock.Advance(29 * time.Minute)
 	if err := importSession(t, c, good.Exported()).KeepAlive(t.Context()); err != nil {
 		t.Error(err)
 	}
-	clock.advance(time.Minute)
+	clock.Advance(time.Minute)
 	_, err = c.VerifyToken(t.Context(), old.VerificationToken())
 	is(t, err, session.ErrSessionExpired)
 	if _, err := c.VerifyToken(t.Context(), good.VerificationToken()); err != nil {

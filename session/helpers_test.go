@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -15,22 +14,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/paratest"
 	"github.com/parajwt/parajwt/session"
 )
 
-// clock is set by hand, so that minutes pass at once.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
+func newClock() *testkit.Clock {
+	return testkit.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 }
-
-func newClock() *clock { return &clock{at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
-
-func (c *clock) now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.at }
-
-func (c *clock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.at = c.at.Add(d) }
 
 // shared is one Para for all tests that neither set its clock nor count its
 // calls: its keys take a while to make.
@@ -209,12 +201,6 @@ func is(t testing.TB, err error, want session.Code) *session.Error {
 		t.Fatalf("error is %v, want %q", err, want)
 	}
 	return e
-}
-
-// recorder keeps what is logged.
-func recorder() (*slog.Logger, *bytes.Buffer) {
-	var b bytes.Buffer
-	return slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
 }
 
 func serve(h http.Handler, r *http.Request) *http.Response {

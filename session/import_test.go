@@ -3,6 +3,7 @@ package session_test
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/paratest"
 	"github.com/parajwt/parajwt/session"
@@ -423,24 +425,23 @@ func decoded(t testing.TB, exported string) string {
 }
 
 func TestKeySharesAreDroppedUnlessAskedFor(t *testing.T) {
-	logger, log := recorder()
+	var log testkit.Log
 	para := shared()
-	c := newClient(t, para, func(cfg *session.Config) { cfg.Logger = logger })
+	c := newClient(t, para, func(cfg *session.Config) { cfg.Logger = log.Logger() })
 
 	dropped := importSession(t, c, export(t))
-	if !dropped.SignersDropped() || !strings.Contains(log.String(), "key shares") ||
-		strings.Contains(log.String(), "canary") {
-		t.Errorf("dropped is %v, log is %s", dropped.SignersDropped(), log)
+	if text := fmt.Sprint(log.Take()); !dropped.SignersDropped() ||
+		!strings.Contains(text, "key shares") || testkit.Leaks(text, "canary") != nil {
+		t.Errorf("dropped is %v, log is %s", dropped.SignersDropped(), text)
 	}
 	if text := decoded(t, exportOf(t, dropped)); strings.Contains(text, "canary-share") ||
 		strings.Contains(text, "signer") {
 		t.Errorf("the export has key shares: %s", text)
 	}
 
-	log.Reset()
 	kept := importSession(t, c, export(t), session.KeepSignersThisServerCannotUse())
-	if kept.SignersDropped() || log.Len() > 0 {
-		t.Errorf("dropped is %v, log is %s", kept.SignersDropped(), log)
+	if lines := log.Take(); kept.SignersDropped() || lines != nil {
+		t.Errorf("dropped is %v, log is %v", kept.SignersDropped(), lines)
 	}
 	back := content(t, exportOf(t, kept))["wallets"].(map[string]any)
 	for id, share := range map[string]string{"w-sol": "canary-share-1", "w-evm": "canary-share-2"} {
@@ -451,7 +452,7 @@ func TestKeySharesAreDroppedUnlessAskedFor(t *testing.T) {
 
 	// An external wallet's is empty: there is nothing to drop.
 	none := importSession(t, c, export(t, `"canary-share-1"`, `""`, `"canary-share-2"`, `null`))
-	if none.SignersDropped() || log.Len() > 0 {
+	if none.SignersDropped() || log.Take() != nil {
 		t.Error("something was dropped")
 	}
 }

@@ -2,8 +2,6 @@ package session_test
 
 import (
 	"bytes"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,28 +9,15 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/session"
 )
-
-// leaks returns the secrets that are in a text, as they are or in another
-// writing.
-func leaks(text string) []string {
-	var found []string
-	text = strings.ToLower(text)
-	for _, form := range []string{"canary", hex.EncodeToString([]byte("canary")),
-		base64.RawStdEncoding.EncodeToString([]byte("canary")), "63 61 6e 61 72 79",
-		"99 97 110 97 114 121"} {
-		if strings.Contains(text, strings.ToLower(form)) {
-			found = append(found, form)
-		}
-	}
-	return found
-}
 
 // printed is all that a careless program might write of a value.
 func printed(v any) string {
@@ -93,14 +78,14 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 		for _, verb := range []string{"p", "w"} { // fmt calls no method for these
 			text += fmt.Sprintf("%"+verb, v)
 		}
-		if found := leaks(text); found != nil {
+		if found := testkit.Leaks(text, "canary"); found != nil {
 			t.Errorf("%s: %q is in\n%s", name, found, text)
 		}
 	}
 	// Who the user is is data. It is only not for logs.
 	id := session.Identity{AuthType: "email", Identifier: "canary@example.com"}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
-		if text := fmt.Sprintf(verb, id); leaks(text) != nil {
+		if text := fmt.Sprintf(verb, id); testkit.Leaks(text, "canary") != nil {
 			t.Errorf("Identity with %s: %s", verb, text)
 		}
 	}
@@ -126,10 +111,12 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 		string(text) != want {
 		t.Errorf("%s, %v", text, err)
 	}
-	logger, log := recorder()
-	logger.Info("x", "t", token, "j", jwt)
-	if !strings.Contains(log.String(), `"t":"[hidden]","j":{"Token":"[hidden]","KeyID":"kid-1"}`) {
-		t.Error(log)
+	var log testkit.Log
+	log.Logger().Info("x", "t", token, "j", jwt)
+	logged := log.Take()[0]
+	hidden := map[string]any{"Token": "[hidden]", "KeyID": "kid-1"}
+	if logged["t"] != "[hidden]" || !reflect.DeepEqual(logged["j"], hidden) {
+		t.Error(logged)
 	}
 }
 
@@ -184,7 +171,7 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 	}
 	for name, answer := range answers {
 		synctest.Test(t, func(t *testing.T) {
-			logger, log := recorder()
+			var log testkit.Log
 			c, err := session.New(session.Config{
 				Environment: jwks.Beta, SecretAPIKey: session.NewSecret("beta_secret-canary"),
 				APIKey: "beta_public-key",
@@ -192,7 +179,7 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 					Transport: &fakePara{
 						answers: []func(*http.Request) (*http.Response, error){answer},
 					},
-				}, Logger: logger,
+				}, Logger: log.Logger(),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -223,14 +210,14 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 				_, err = c.Import(bad)
 				note(err)
 			}
-			text := log.String()
+			text := fmt.Sprint(log.Take())
 			for _, err := range errs {
 				text += printed(err)
 				for ; err != nil; err = errors.Unwrap(err) {
 					text += printed(err)
 				}
 			}
-			if found := leaks(text); found != nil {
+			if found := testkit.Leaks(text, "canary"); found != nil {
 				t.Errorf("%s: %q is in\n%s", name, found, text)
 			}
 		})
@@ -262,13 +249,13 @@ func TestBrokenHTTPShowsNoKey(t *testing.T) {
 				}),
 			)
 			defer server.Close()
-			logger, log := recorder()
+			var log testkit.Log
 			c, err := session.New(
 				session.Config{
 					Environment:  jwks.Beta,
 					BaseURL:      server.URL,
 					SecretAPIKey: session.NewSecret("beta_secret-canary"),
-					Logger:       logger,
+					Logger:       log.Logger(),
 				},
 			)
 			if err != nil {
@@ -278,11 +265,11 @@ func TestBrokenHTTPShowsNoKey(t *testing.T) {
 			if err == nil {
 				t.Fatal("no error")
 			}
-			text := log.String()
+			text := fmt.Sprint(log.Take())
 			for ; err != nil; err = errors.Unwrap(err) {
 				text += printed(err)
 			}
-			if found := leaks(text); found != nil {
+			if found := testkit.Leaks(text, "canary"); found != nil {
 				t.Errorf("%q is in\n%s", found, text)
 			}
 		})

@@ -16,7 +16,7 @@ import (
 
 func TestASessionsLife(t *testing.T) {
 	clock := newClock()
-	para := paratest.New(t, paratest.Config{Now: clock.now})
+	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	c := newClient(t, para)
 	ctx := t.Context()
 	for kind, user := range paratest.Users() {
@@ -33,15 +33,15 @@ func TestASessionsLife(t *testing.T) {
 			id.Identifier != user.Identifier {
 			t.Errorf("%s: %#v, %v", kind, id, err)
 		}
-		clock.advance(29 * time.Minute)
+		clock.Advance(29 * time.Minute)
 		if err := s.KeepAlive(ctx); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
-		clock.advance(29 * time.Minute)
+		clock.Advance(29 * time.Minute)
 		if active, err := s.IsActive(ctx); !active || err != nil {
 			t.Errorf("%s: active %v, %v after it was extended", kind, active, err)
 		}
-		clock.advance(time.Minute)
+		clock.Advance(time.Minute)
 		if active, err := s.IsActive(ctx); active || err != nil {
 			t.Errorf("%s: active %v, %v after its time", kind, active, err)
 		}
@@ -55,12 +55,12 @@ func TestASessionsLife(t *testing.T) {
 
 func TestAnIssuedJWTGoesStraightIntoAValidator(t *testing.T) {
 	clock := newClock()
-	para := paratest.New(t, paratest.Config{Now: clock.now})
+	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	validator, err := middleware.New(
 		middleware.Config{
 			Environment: para.Environment(),
 			APIKeyIDs:   []string{para.APIKeyID()},
-			Now:         clock.now,
+			Now:         clock.Now,
 		},
 	)
 	if err != nil {
