@@ -4,7 +4,6 @@ package integration_test
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -116,31 +115,6 @@ var para = sync.OnceValue(func() *paratest.Para {
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // a guard without a validator uses it
 	os.Exit(m.Run())
-}
-
-// journal is a log in memory, down to debug level.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-// take returns the lines since the last call of take.
-func (j *journal) take() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	s := j.text.String()
-	j.text.Reset()
-	return s
-}
-
-func (j *journal) logger() *slog.Logger {
-	return slog.New(slog.NewJSONHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // newValidator returns a validator whose clock returns epoch, unless cfg has

@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
@@ -297,9 +298,9 @@ func (f *forge) publicForms() map[string][]byte {
 
 // validator returns a new validator for the forge's Para. With a negative
 // cacheSize it caches no token.
-func (f *forge) validator(t testing.TB, cacheSize int, log *journal) *middleware.Validator {
+func (f *forge) validator(t testing.TB, cacheSize int, log *testkit.Log) *middleware.Validator {
 	return newValidator(t,
-		middleware.Config{Environment: f.env, CacheSize: cacheSize, Logger: log.logger()})
+		middleware.Config{Environment: f.env, CacheSize: cacheSize, Logger: log.Logger()})
 }
 
 // last returns the signature of a token.

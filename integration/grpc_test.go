@@ -2,8 +2,10 @@ package integration_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,13 +19,14 @@ import (
 
 	"github.com/parajwt/parajwt/adapters/paragrpc"
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/middleware"
 )
 
 // attackGRPC sends the attacks of a class through both interceptors, over a
 // connection on loopback.
 func attackGRPC(t *testing.T, f *forge, c class) {
-	var log journal
+	var log testkit.Log
 	s := serveGRPC(t, f.validator(t, 0, &log))
 	for _, attack := range c.attacks {
 		want := "no valid token"
@@ -51,13 +54,12 @@ func attackGRPC(t *testing.T, f *forge, c class) {
 			if s.calls.Load() != before {
 				t.Errorf("%s, %s: the method was called", attack.name, kind)
 			}
-			unleaked(t, attack.name, st.String(), attack.bad)
-			lines := log.take()
-			if strings.Count(lines, `"msg":"parajwt: request refused"`) != 1 ||
-				!strings.Contains(lines, `"code":"`+string(attack.want)+`"`) {
+			testkit.NoLeak(t, attack.name+": "+st.String(), attack.bad, "canary")
+			lines := log.Take()
+			if got := refusals(lines); !slices.Equal(got, []string{string(attack.want)}) {
 				t.Errorf("%s, %s: logged as %q", attack.name, kind, lines)
 			}
-			unleaked(t, attack.name, lines, attack.bad)
+			testkit.NoLeak(t, attack.name+": "+fmt.Sprint(lines), attack.bad, "canary")
 		}
 		lets := func(kind string, call func(context.Context) error) {
 			t.Helper()
@@ -68,7 +70,7 @@ func attackGRPC(t *testing.T, f *forge, c class) {
 			if s.calls.Load() != before+1 {
 				t.Errorf("%s, %s: the method was not called", attack.name, kind)
 			}
-			log.take()
+			log.Take()
 		}
 		for kind, call := range map[string]func(context.Context) error{
 			"unary": s.unary, "stream": s.stream,
