@@ -50,10 +50,10 @@ type tokenSet struct {
 // handlers get copies of it, and callers of Validate get shared.
 type verified struct {
 	token  string
-	user   claims.Claims
-	shared *claims.Claims
 	key    jwks.Key // must still be in the set
 	hits   atomic.Uint32
+	shared *claims.Claims
+	user   claims.Claims
 }
 
 func newTokenCache(size int) *tokenCache {

@@ -88,11 +88,12 @@ func (v *Validator) validate(ctx context.Context, token string) outcome {
 		return outcome{refusal: &Error{Code: ErrMalformed, Check: CheckForm, Cause: errTooLarge}}
 	}
 	now := v.cfg.Now()
-	o, now := v.recall(ctx, token, now)
-	if o.user == nil {
-		if o, now = v.verify(ctx, token, now); o.refusal != nil {
-			return o
-		}
+	var o outcome
+	e, now := v.recall(ctx, token, now)
+	if e != nil {
+		o.user, o.shared, o.cached = &e.user, e.shared, true
+	} else if o, now = v.verify(ctx, token, now); o.refusal != nil {
+		return o
 	}
 	if o.refusal = v.inTime(o.user, now); o.refusal == nil {
 		o.refusal = v.revoked(ctx, o.user, now)
@@ -100,21 +101,21 @@ func (v *Validator) validate(ctx context.Context, token string) outcome {
 	return o
 }
 
-// recall returns the user of a cached token if its key is still in the set.
-// Otherwise the outcome is zero, and the caller verifies the token anew. The
-// time is now, or later if it waited for the keys.
+// recall returns the entry of a cached token if its key is still in the set.
+// Otherwise it returns nil, and the caller verifies the token anew. The time is
+// now, or later if it waited for the keys.
 func (v *Validator) recall(
 	ctx context.Context, token string, now time.Time,
-) (outcome, time.Time) {
+) (*verified, time.Time) {
 	e := v.cache.get(token)
 	if e == nil {
-		return outcome{}, now
+		return nil, now
 	}
 	key, now, err := v.key(ctx, e.key.ID(), now)
 	if err != nil || key != e.key {
-		return outcome{}, now
+		return nil, now
 	}
-	return outcome{user: &e.user, shared: e.shared, cached: true}, now
+	return e, now
 }
 
 // revoked returns why a user is revoked, or nil.

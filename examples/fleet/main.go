@@ -1,6 +1,6 @@
-// Fleet logs a user out on one server, and shows when another server refuses
-// the user. The servers share their revocations through Redis, as several
-// processes do. With nothing configured, Redis and Para are embedded:
+// Fleet logs a user out on one server, and shows when another server refuses the
+// user. The servers share their revocations through Redis, as several processes
+// do. With nothing configured, Redis and Para are embedded:
 //
 //	go run ./examples/fleet
 //	REDIS_URL=redis://localhost:6379/0 go run ./examples/fleet

@@ -41,8 +41,7 @@ func Cookie(validator *middleware.Validator, list *revocation.List) http.Handler
 		})))
 
 	// Browsers add the cookie to requests that other sites cause. This refuses
-	// them with 403, except for GET, HEAD and OPTIONS: those must change
-	// nothing.
+	// them with 403, except for GET, HEAD and OPTIONS: those must change nothing.
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
