@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +37,14 @@ func TestRun(t *testing.T) {
 	for _, bad := range []string{"NaN", "Inf", "%!"} {
 		if strings.Contains(string(text), bad) {
 			t.Errorf("RESULTS.md contains %s:\n%s", bad, text)
+		}
+	}
+	for _, row := range []string{
+		`net/http above the validator \| ≤ 370 ns \| -?\d+ ns \| (met|missed) \|`,
+		`gRPC above the validator \|  \| -?\d+ ns \|  \|`, // no target
+	} {
+		if !regexp.MustCompile(row).Match(text) {
+			t.Errorf("RESULTS.md has no row %s:\n%s", row, text)
 		}
 	}
 	svg, err := os.Open(filepath.Join(dir, "results.svg"))

@@ -9,10 +9,11 @@ import (
 	"github.com/parajwt/parajwt/benchmarks/internal/fixture"
 )
 
-// target is a performance target and the measured figure.
+// target is a measured figure and its limit. Limit and Verdict are "" if the
+// figure has no target.
 type target struct {
 	What, Limit, Here string
-	Met               bool
+	Verdict           string // "met" or "missed"
 }
 
 // targets compares the results with the targets. Ratios are to raw crypto in
@@ -25,19 +26,22 @@ func targets(r *results) []target {
 		fmt.Sscanf(text, "%f", &rounded)
 		return text, rounded
 	}
+	verdict := map[bool]string{true: "met", false: "missed"}
 	most := func(what, format string, here, limit float64) {
 		text, rounded := printed(format, here)
-		all = append(all, target{what, "≤ " + fmt.Sprintf(format, limit), text, rounded <= limit})
+		all = append(all,
+			target{what, "≤ " + fmt.Sprintf(format, limit), text, verdict[rounded <= limit]})
 	}
 	least := func(what, format string, here, limit float64) {
 		text, rounded := printed(format, here)
-		all = append(all, target{what, "≥ " + fmt.Sprintf(format, limit), text, rounded >= limit})
+		all = append(all,
+			target{what, "≥ " + fmt.Sprintf(format, limit), text, verdict[rounded >= limit]})
 	}
 
 	for _, f := range []struct {
 		alg           string
 		ratio, allocs float64
-	}{{fixture.RS256, 1.12, 15}, {fixture.ES256, 1.06, 27}} {
+	}{{fixture.RS256, 1.08, 14}, {fixture.ES256, 1.05, 26}} {
 		ours := r.FirstSight[f.alg].Libs[0]
 		most("new token, "+f.alg+", relative to raw crypto", "%.2f", ours.Ratio.median(), f.ratio)
 		most("new token, "+f.alg+", allocations", "%.0f", ours.Allocs.median(), f.allocs)
@@ -47,12 +51,23 @@ func targets(r *results) []target {
 	most("Observe with OpenTelemetry", "%.0f ns", r.Observed.Ns.median()-r.Repeat.Ns.median(), 300)
 	most("Observe with OpenTelemetry, allocations", "%.0f",
 		r.Observed.Allocs.median()-r.Repeat.Allocs.median(), 0)
-	for i, f := range []struct{ ns, allocs float64 }{{220, 2}, {240, 2}, {270, 3}, {270, 2},
-		{1500, 13}} {
-		router := r.Routers[i]
-		most(router.Name+" above the validator", "%.0f ns", router.Above.median(), f.ns)
-		most(router.Name+" above the validator, allocations", "%.0f", router.AboveAllocs.median(),
-			f.allocs)
+	// The times are those from before each request had its own copy of the user,
+	// 219, 200 and 262 ns, plus 150 ns for the copy. Other routers have no
+	// target.
+	limits := map[string]struct{ ns, allocs float64 }{
+		"net/http": {370, 2}, "Gin": {350, 2}, "Echo": {412, 3},
+	}
+	for _, router := range r.Routers {
+		time := router.Name + " above the validator"
+		allocs := time + ", allocations"
+		if limit, ok := limits[router.Name]; ok {
+			most(time, "%.0f ns", router.Above.median(), limit.ns)
+			most(allocs, "%.0f", router.AboveAllocs.median(), limit.allocs)
+			continue
+		}
+		all = append(all,
+			target{What: time, Here: fmt.Sprintf("%.0f ns", router.Above.median())},
+			target{What: allocs, Here: fmt.Sprintf("%.0f", router.AboveAllocs.median())})
 	}
 	r.Revocations.targets(most)
 	for _, refusal := range r.Refusals {
@@ -86,11 +101,14 @@ func targetText(r *results) string {
 	}
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, f := range targets(r) {
-		missed := ""
-		if !f.Met {
-			missed = "missed"
+		limit, missed := "no target", ""
+		if f.Limit != "" {
+			limit = "target " + f.Limit
 		}
-		fmt.Fprintf(table, "%s\ttarget %s\tmeasured %s\t%s\n", f.What, f.Limit, f.Here, missed)
+		if f.Verdict == "missed" {
+			missed = f.Verdict
+		}
+		fmt.Fprintf(table, "%s\t%s\tmeasured %s\t%s\n", f.What, limit, f.Here, missed)
 	}
 	table.Flush()
 	fmt.Fprintln(&text, "\ntime relative to raw crypto, every token new:")

@@ -16,10 +16,7 @@ import (
 )
 
 // remembered is the minimal entry of a cache of verified tokens.
-type remembered struct {
-	user    string
-	expires time.Time
-}
+type remembered struct{ expires time.Time }
 
 // Caches measures general-purpose caches: one look-up of a live token, and a
 // check of its exp against the clock. The validator does more on a hit.
