@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/parajwt/parajwt/internal/testkit"
 )
 
 // This file has the responses of the test server, and the ways in which it
@@ -24,10 +26,12 @@ func body(text string, fields ...string) http.HandlerFunc {
 	}
 }
 
+// keys responds with the key set of these signers.
+func keys(pairs ...testkit.Signer) http.HandlerFunc { return body(testkit.SetOf(pairs...)) }
+
 func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, http.StatusText(code),
-			code)
+		http.Error(w, http.StatusText(code), code)
 	}
 }
 
@@ -66,7 +70,7 @@ func stall(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, text[:len(text)/2])
 		http.NewResponseController(w).Flush()
-		<-r.Context().Done()
+		hang(w, r)
 	}
 }
 

@@ -45,11 +45,10 @@ func TestFreshness(t *testing.T) {
 		{"s-maxage is not for us", []string{"Cache-Control", "s-maxage=60"}, 5 * time.Minute},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := newLab(t)
-			now := newClock()
+			l, now := newLab(t), newClock()
+			l.does(body(testkit.SetOf(keyA()), test.header...))
 			var early, late time.Duration
 			for range 10 { // jitter
-				l.does(body(testkit.SetOf(keyA()), test.header...))
 				c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 				found(t, c, "a")
 				wait := c.Status().NextFetch.Sub(now.Now())
@@ -71,10 +70,8 @@ func TestFreshness(t *testing.T) {
 // headers do not change it.
 func TestFreshnessWithShortInterval(t *testing.T) {
 	for _, header := range []string{"max-age=10", "max-age=600", "no-store"} {
-		l := newLab(t)
-		now := newClock()
-		l.does(body(testkit.SetOf(keyA()), "Cache-Control", header))
-		c := l.cache(t, jwks.Config{RefreshInterval: 30 * time.Second}, jwks.WithClock(now.Now))
+		_, now, c := clocked(t, body(testkit.SetOf(keyA()), "Cache-Control", header),
+			jwks.Config{RefreshInterval: 30 * time.Second})
 		found(t, c, "a")
 		if wait := c.Status().NextFetch.Sub(now.Now()); wait < 24*time.Second ||
 			wait > 27*time.Second {
@@ -87,16 +84,12 @@ func TestFreshnessWithShortInterval(t *testing.T) {
 // response says.
 func TestNotModified(t *testing.T) {
 	for _, field := range []string{"ETag", "Last-Modified"} { // the latter is never asked with
-		version := `"v1"`
 		t.Run(field, func(t *testing.T) {
-			l := newLab(t)
-			now := newClock()
-			l.does(conditional(field, version, body(testkit.SetOf(keyA()))))
-			c := l.cache(t, jwks.Config{StaleLimit: 6 * time.Minute}, jwks.WithClock(now.Now))
+			unchanged := conditional(field, `"v1"`, keys(keyA()))
+			l, now, c := clocked(t, unchanged, jwks.Config{StaleLimit: 6 * time.Minute})
 			key := found(t, c, "a")
 			for range 10 {
-				now.Advance(refresh)
-				settle(c)
+				l.refreshed(now, refresh, c, unchanged)
 				if found(t, c, "a") != key {
 					t.Fatal("the key is another one")
 				}
@@ -106,26 +99,22 @@ func TestNotModified(t *testing.T) {
 			if st := c.Status(); st.Failures != 0 || !st.FetchedAt.Equal(now.Now()) {
 				t.Errorf("status: %+v", st)
 			}
-			l.does(conditional(field, `"v2"`, body(testkit.SetOf(keyB()))))
-			now.Advance(refresh)
-			settle(c)
+			l.refreshed(now, refresh, c, conditional(field, `"v2"`, keys(keyB())))
 			refused(t, c, "a", jwks.ErrUnknownKey)
 			found(t, c, "b")
 		})
 	}
 	t.Run("with another max-age", func(t *testing.T) {
-		l := newLab(t)
-		now := newClock()
-		l.does(conditional("ETag", `"v1"`, body(testkit.SetOf(keyA()))))
-		c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
+		unchanged := conditional("ETag", `"v1"`, keys(keyA()))
+		l, now, c := clocked(t, unchanged, jwks.Config{})
 		found(t, c, "a")
-		l.does(func(w http.ResponseWriter, r *http.Request) {
+		l.refreshed(now, refresh, c, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "max-age=60")
-			conditional("ETag", `"v1"`, nil)(w, r)
+			unchanged(w, r)
 		})
-		now.Advance(refresh)
-		settle(c)
-		if st := c.Status(); st.Failures != 0 || st.NextFetch.Sub(now.Now()) > time.Minute {
+		st := c.Status()
+		if l.sent().Get("If-None-Match") == "" || st.Failures != 0 ||
+			st.NextFetch.Sub(now.Now()) > time.Minute {
 			t.Errorf("status: %+v", st)
 		}
 	})
@@ -156,12 +145,10 @@ func TestETag(t *testing.T) {
 		{"any", "*", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l, now := newLab(t), newClock()
-			l.does(body(testkit.SetOf(keyA()), "ETag", test.etag))
-			c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
+			answer := body(testkit.SetOf(keyA()), "ETag", test.etag)
+			l, now, c := clocked(t, answer, jwks.Config{})
 			found(t, c, "a")
-			now.Advance(refresh)
-			settle(c)
+			l.refreshed(now, refresh, c, answer)
 			l.fetched(t, 2)
 			want := ""
 			if test.kept {
@@ -177,20 +164,16 @@ func TestETag(t *testing.T) {
 
 // If a server refuses a conditional request, the next request is unconditional.
 func TestETagAfterAFailure(t *testing.T) {
-	l, now := newLab(t), newClock()
 	good := body(testkit.SetOf(keyA()), "ETag", `"v1"`)
-	l.does(good)
-	c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
+	l, now, c := clocked(t, good, jwks.Config{})
 	key := found(t, c, "a")
-	l.does(func(w http.ResponseWriter, r *http.Request) {
+	l.refreshed(now, refresh, c, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("If-None-Match") != "" {
 			status(400)(w, r)
 			return
 		}
 		good(w, r)
 	})
-	now.Advance(refresh)
-	settle(c)
 	if st := c.Status(); l.sent().Get("If-None-Match") == "" || st.Failures != 1 {
 		t.Fatalf("the conditional request did not fail: %+v", st)
 	}

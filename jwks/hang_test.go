@@ -15,7 +15,49 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// These tests check who waits, and for how long, while Para hangs.
+// These tests check who waits, and for how long, at the start and while Para
+// hangs.
+
+func TestColdStartStampede(t *testing.T) {
+	const callers = 10_000
+	l := newLab(t)
+	all := make(chan struct{})
+	l.does(hangUntil(all, keys(keyA())))
+	c := l.cache(t, jwks.Config{FetchTimeout: time.Minute})
+	if n := stampede(t, c, callers, func() { close(all) }); n != callers {
+		t.Errorf("%d of %d look-ups failed", callers-n, callers)
+	}
+	l.fetched(t, 1)
+}
+
+func TestHangAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := bubbleLab(t)
+		l.does(hang)
+		c := l.cache(t, jwks.Config{})
+		takes(t, timeout, func() { refused(t, c, "a", jwks.ErrUnavailable) })
+		l.serves(keyA())
+		time.Sleep(1100 * time.Millisecond)
+		synctest.Wait()
+		atOnce(t, func() { found(t, c, "a") })
+	})
+}
+
+// Warm reports whether keys are loaded, also if its context ends before Para
+// responds.
+func TestWarmWithInitialAndAHangingPara(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := bubbleLab(t)
+		l.does(hang)
+		c := l.cache(t, jwks.Config{Initial: l.keySet(keyA())})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Warm(ctx); err != nil {
+			t.Error(err)
+		}
+		found(t, c, "a")
+	})
+}
 
 func TestHangingRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -141,48 +183,41 @@ func TestLookUpTakesNoLock(t *testing.T) {
 	}
 }
 
+// A caller's context bounds only its own wait.
 func TestCallersContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
-		l.does(after(4*time.Second, body(testkit.SetOf(keyA()))))
+		l.does(after(4*time.Second, keys(keyA())))
 		c := l.cache(t, jwks.Config{})
 
 		cause := errors.New("the client went away")
 		impatient, cancel := context.WithTimeoutCause(t.Context(), time.Second, cause)
 		defer cancel()
+		lookUp := func(ctx context.Context) error { _, err := c.Key(ctx, "a"); return err }
 		var wg sync.WaitGroup
 		for range 10 { // the first of these look-ups may have started the fetch
-			wg.Go(func() {
-				before := time.Now()
-				_, err := c.Key(impatient, "a")
-				var ue *jwks.UnavailableError
-				if !errors.As(err, &ue) || !errors.Is(err, jwks.ErrUnavailable) ||
-					!errors.Is(err, cause) || ue.RetryAfter < time.Second {
-					t.Errorf("impatient: %v", err)
-				}
-				if waited := time.Since(before); waited != time.Second {
-					t.Errorf("impatient: waited %v", waited)
-				}
-			})
-			wg.Go(func() {
-				before := time.Now()
-				if err := c.Warm(impatient); !errors.Is(err, jwks.ErrUnavailable) ||
-					!errors.Is(err, cause) {
-					t.Errorf("impatient: %v", err)
-				}
-				if waited := time.Since(before); waited != time.Second {
-					t.Errorf("impatient: waited %v", waited)
-				}
-			})
+			for _, call := range []func(context.Context) error{lookUp, c.Warm} {
+				wg.Go(func() {
+					takes(t, time.Second, func() {
+						err := call(impatient)
+						var ue *jwks.UnavailableError
+						if !errors.As(err, &ue) || !errors.Is(err, jwks.ErrUnavailable) ||
+							!errors.Is(err, cause) || ue.RetryAfter < time.Second {
+							t.Errorf("impatient: %v", err)
+						}
+					})
+				})
+			}
 		}
 		synctest.Wait()
 		for range 10 {
-			wg.Go(func() { found(t, c, "a") })
-			wg.Go(func() {
-				if err := c.Warm(t.Context()); err != nil {
-					t.Error(err)
-				}
-			})
+			for _, call := range []func(context.Context) error{lookUp, c.Warm} {
+				wg.Go(func() {
+					if err := call(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
 		}
 		wg.Wait()
 		l.fetched(t, 1)

@@ -11,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/jwks"
 )
 
@@ -39,136 +38,75 @@ func inState(t *testing.T, c *jwks.Cache, want jwks.State) {
 
 // This test covers every arrow of the diagram in docs/outages.md.
 func TestStates(t *testing.T) {
-	const stale = 10 * time.Minute
-	start := func(t *testing.T, cfg jwks.Config) (*lab, *testkit.Clock, *jwks.Cache) {
-		l, now := newLab(t), newClock()
-		l.serves(keyA())
-		cfg.StaleLimit = stale
-		if cfg.Offline {
-			cfg.Initial = l.keySet(keyA())
-		}
-		return l, now, l.cache(t, cfg, jwks.WithClock(now.Now))
+	const (
+		stale   = 10 * time.Minute
+		promise = refresh + timeout
+	)
+	good, bad, empty := keys(keyA()), status(500), body(`{"keys":[]}`)
+	const cold, initial, offline = 0, 1, 2
+	type step struct {
+		wait   time.Duration
+		answer http.HandlerFunc // of the fetch that is due; nil for no fetch
+		want   jwks.State
 	}
-	t.Run("cold, fresh, fresh", func(t *testing.T) {
-		_, now, c := start(t, jwks.Config{})
-		inState(t, c, jwks.StateCold)
-		now.Advance(time.Hour)
-		inState(t, c, jwks.StateCold)
-		settle(c)
-		inState(t, c, jwks.StateFresh)
-		now.Advance(refresh)
-		settle(c)
-		inState(t, c, jwks.StateFresh)
-	})
-	t.Run("cold, unavailable, fresh", func(t *testing.T) {
-		l, now, c := start(t, jwks.Config{})
-		l.does(status(500))
-		settle(c)
-		inState(t, c, jwks.StateUnavailable)
-		l.serves(keyA())
-		now.Advance(2 * time.Second)
-		settle(c)
-		inState(t, c, jwks.StateFresh)
-	})
-	t.Run("fresh, retrying, stale, unavailable, fresh", func(t *testing.T) {
-		l, now, c := start(t, jwks.Config{})
-		settle(c)
-		l.does(status(500))
-		now.Advance(refresh + timeout - 1)
-		settle(c)
-		inState(t, c, jwks.StateRetrying)
-		now.Advance(1)
-		inState(t, c, jwks.StateStale)
-		now.Advance(stale - refresh - timeout - 1)
-		inState(t, c, jwks.StateStale)
-		now.Advance(1)
-		inState(t, c, jwks.StateUnavailable)
-		l.serves(keyA())
-		settle(c)
-		inState(t, c, jwks.StateFresh)
-	})
-	t.Run("retrying, fresh", func(t *testing.T) {
-		l, now, c := start(t, jwks.Config{})
-		settle(c)
-		l.does(status(500))
-		now.Advance(refresh)
-		settle(c)
-		inState(t, c, jwks.StateRetrying)
-		l.serves(keyA())
-		now.Advance(2 * time.Second)
-		settle(c)
-		inState(t, c, jwks.StateFresh)
-	})
-	t.Run("fresh, overdue, fresh; fresh, overdue, stale, fresh", func(t *testing.T) {
-		l, now, c := start(t, jwks.Config{})
-		settle(c)
-		now.Advance(refresh + timeout - 1)
-		inState(t, c, jwks.StateFresh)
-		now.Advance(1)
-		inState(t, c, jwks.StateOverdue)
-		found(t, c, "a")
-		inState(t, c, jwks.StateFresh)
-		now.Advance(refresh + timeout)
-		l.does(status(500))
-		found(t, c, "a")
-		inState(t, c, jwks.StateStale)
-		l.serves(keyA())
-		now.Advance(2 * time.Second)
-		settle(c)
-		inState(t, c, jwks.StateFresh)
-	})
-	t.Run("overdue, unavailable", func(t *testing.T) {
-		_, now, c := start(t, jwks.Config{})
-		settle(c)
-		now.Advance(stale)
-		inState(t, c, jwks.StateUnavailable)
-	})
-	t.Run("initial, fresh; initial, retrying, stale", func(t *testing.T) {
-		for _, answer := range []http.HandlerFunc{body(testkit.SetOf(keyA())), status(500)} {
+	for name, test := range map[string]struct {
+		start int // cold, or with Initial, or with Initial and Offline
+		steps []step
+	}{
+		"cold, fresh, fresh": {cold, []step{{0, nil, jwks.StateCold},
+			{time.Hour, nil, jwks.StateCold}, {0, good, jwks.StateFresh},
+			{refresh, good, jwks.StateFresh}}},
+		"cold, unavailable, fresh": {cold, []step{{0, bad, jwks.StateUnavailable},
+			{2 * time.Second, good, jwks.StateFresh}}},
+		"fresh, retrying, stale, unavailable, fresh": {cold, []step{{0, good, jwks.StateFresh},
+			{promise - 1, bad, jwks.StateRetrying}, {1, nil, jwks.StateStale},
+			{stale - promise - 1, nil, jwks.StateStale}, {1, nil, jwks.StateUnavailable},
+			{0, good, jwks.StateFresh}}},
+		"retrying, fresh": {cold, []step{{0, good, jwks.StateFresh},
+			{refresh, bad, jwks.StateRetrying}, {2 * time.Second, good, jwks.StateFresh}}},
+		"fresh, overdue, fresh": {cold, []step{{0, good, jwks.StateFresh},
+			{promise - 1, nil, jwks.StateFresh}, {1, nil, jwks.StateOverdue},
+			{0, good, jwks.StateFresh}}},
+		"fresh, overdue, stale, fresh": {cold, []step{{0, good, jwks.StateFresh},
+			{promise, bad, jwks.StateStale}, {2 * time.Second, good, jwks.StateFresh}}},
+		"overdue, unavailable": {cold, []step{{0, good, jwks.StateFresh},
+			{stale, nil, jwks.StateUnavailable}}},
+		"initial, fresh": {initial, []step{{0, nil, jwks.StateInitial},
+			{0, good, jwks.StateFresh}}},
+		"initial, retrying, stale": {initial, []step{{0, nil, jwks.StateInitial},
+			{0, bad, jwks.StateRetrying}, {promise, nil, jwks.StateStale}}},
+		"initial, unavailable": {initial, []step{ // nothing was promised yet
+			{stale - 1, nil, jwks.StateInitial}, {1, nil, jwks.StateUnavailable}}},
+		"retrying, unavailable": {cold, []step{{0, good, jwks.StateFresh},
+			{refresh, empty, jwks.StateRetrying}, {90 * time.Second, empty, jwks.StateStale},
+			{90 * time.Second, empty, jwks.StateStale},
+			{90 * time.Second, empty, jwks.StateUnavailable}}},
+		"offline": {offline, []step{{0, nil, jwks.StateOffline},
+			{100 * stale, nil, jwks.StateOffline}}},
+	} {
+		t.Run(name, func(t *testing.T) {
 			l, now := newLab(t), newClock()
-			l.does(answer)
-			c := l.cache(t, jwks.Config{Initial: l.keySet(keyA()), StaleLimit: stale},
-				jwks.WithClock(now.Now))
-			inState(t, c, jwks.StateInitial)
-			settle(c)
-			if c.Status().Failures == 0 {
-				inState(t, c, jwks.StateFresh)
-				continue
+			cfg := jwks.Config{StaleLimit: stale, Offline: test.start == offline}
+			if test.start != cold {
+				cfg.Initial = l.keySet(keyA())
 			}
-			inState(t, c, jwks.StateRetrying)
-			now.Advance(refresh + timeout)
-			inState(t, c, jwks.StateStale)
-		}
-	})
-	t.Run("initial, unavailable", func(t *testing.T) {
-		l, now := newLab(t), newClock()
-		c := l.cache(t, jwks.Config{Initial: l.keySet(keyA()), StaleLimit: stale},
-			jwks.WithClock(now.Now))
-		now.Advance(stale - 1)
-		inState(t, c, jwks.StateInitial) // nothing was promised yet
-		now.Advance(1)
-		inState(t, c, jwks.StateUnavailable)
-	})
-	t.Run("retrying, unavailable", func(t *testing.T) { // a fourth response without keys
-		l, now, c := start(t, jwks.Config{})
-		settle(c)
-		l.does(body(`{"keys":[]}`))
-		for _, wait := range []time.Duration{5 * time.Minute, 90 * time.Second, 90 * time.Second,
-			90 * time.Second} {
-			now.Advance(wait)
-			settle(c)
-		}
-		inState(t, c, jwks.StateUnavailable)
-		if n := len(c.Status().KeyIDs); n != 0 {
-			t.Errorf("%d keys are left", n)
-		}
-	})
-	t.Run("offline", func(t *testing.T) {
-		_, now, c := start(t, jwks.Config{Offline: true})
-		inState(t, c, jwks.StateOffline)
-		now.Advance(100 * stale)
-		inState(t, c, jwks.StateOffline)
-	})
+			c := l.cache(t, cfg, jwks.WithClock(now.Now))
+			for _, step := range test.steps {
+				now.Advance(step.wait)
+				if step.answer != nil {
+					l.does(step.answer)
+					if c.Status().State == jwks.StateOverdue {
+						found(t, c, "a") // the look-up waits for the fetch
+					}
+					settle(c)
+				}
+				inState(t, c, step.want)
+			}
+			if n := len(c.Status().KeyIDs); (n == 0) != (name == "retrying, unavailable") {
+				t.Errorf("%d keys are left", n)
+			}
+		})
+	}
 }
 
 // docs/outages.md has a row and a node of the diagram for each state.
@@ -199,30 +137,20 @@ func TestEveryStateIsDocumented(t *testing.T) {
 }
 
 // The clock is read after every wait. A key that becomes unusable during the
-// wait is not returned.
+// wait is not returned. The fetch ends the wait, or the context after 3 s.
 func TestClockIsReadAfterTheWait(t *testing.T) {
-	for name, give := range map[string]func(context.Context) (context.Context, context.CancelFunc){
-		"the fetch ends the wait": func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return ctx, func() {}
-		},
-		"the context ends the wait": func(ctx context.Context) (context.Context,
-			context.CancelFunc) {
-			return context.WithTimeout(ctx, 3*time.Second)
-		},
-	} {
+	for _, patience := range []time.Duration{time.Hour, 3 * time.Second} {
 		for _, left := range []time.Duration{2 * time.Second, 10 * time.Second} {
-			t.Run(name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					l, c := bubbleStarted(t, jwks.Config{StaleLimit: time.Hour})
-					l.does(hang)
-					c.SetBack(left - time.Hour) // suspended: this much is left
-					ctx, cancel := give(t.Context())
-					defer cancel()
-					_, err := c.Key(ctx, "a")
-					if usable := left > timeout; (err == nil) != usable {
-						t.Errorf("%v before the limit: %v", left, err)
-					}
-				})
+			synctest.Test(t, func(t *testing.T) {
+				l, c := bubbleStarted(t, jwks.Config{StaleLimit: time.Hour})
+				l.does(hang)
+				c.SetBack(left - time.Hour) // suspended: this much is left
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				_, err := c.Key(ctx, "a")
+				if usable := left > timeout; (err == nil) != usable {
+					t.Errorf("%v before the limit, with %v to wait: %v", left, patience, err)
+				}
 			})
 		}
 	}
