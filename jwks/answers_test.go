@@ -12,9 +12,6 @@ import (
 	"github.com/parajwt/parajwt/internal/testkit"
 )
 
-// This file has the responses of the test server, and the ways in which it
-// fails.
-
 // body responds with 200, a text and pairs of header fields.
 func body(text string, fields ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -44,7 +41,7 @@ func html(w http.ResponseWriter, _ *http.Request) {
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 // hangUntil responds once it is released, or returns when the client gives up.
-func hangUntil(release <-chan struct{}, answer http.HandlerFunc) http.HandlerFunc {
+func hangUntil[T any](release <-chan T, answer http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-release:
@@ -56,13 +53,7 @@ func hangUntil(release <-chan struct{}, answer http.HandlerFunc) http.HandlerFun
 
 // after responds after a delay. Use it in a bubble only.
 func after(d time.Duration, answer http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-time.After(d):
-			answer(w, r)
-		case <-r.Context().Done():
-		}
-	}
+	return func(w http.ResponseWriter, r *http.Request) { hangUntil(time.After(d), answer)(w, r) }
 }
 
 // stall sends a status and half a body, then nothing more.
@@ -77,14 +68,10 @@ func stall(text string) http.HandlerFunc {
 // drip sends one byte per second. Use it in a bubble only.
 func drip(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		for i := range len(text) {
+		for i := 0; i < len(text) && r.Context().Err() == nil; i++ {
 			io.WriteString(w, text[i:i+1])
 			http.NewResponseController(w).Flush()
-			select {
-			case <-time.After(time.Second):
-			case <-r.Context().Done():
-				return
-			}
+			hangUntil(time.After(time.Second), func(http.ResponseWriter, *http.Request) {})(w, r)
 		}
 	}
 }

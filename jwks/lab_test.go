@@ -3,14 +3,12 @@ package jwks_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -25,29 +23,59 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// The lab is a key server that can fail in every way that servers fail, and
-// that counts requests. Time is fake. In a synctest bubble, timers run. With
+// The lab is a key server that can fail in every way that servers fail (see
+// answers_test.go), and that counts requests. Time is fake. In a synctest bubble, timers run. With
 // WithClock they do not, as in a suspended process.
 
 // rows has the tests of each row of the first table of docs/outages.md.
-var rows = []struct{ row, tests string }{
-	{"Para answers 500", "TestOutageOfADay"},
-	{"Para hangs", "TestHangingRefresh"},
-	{"One key of Para's set is malformed", "TestOneBadKeyAmongGoodOnes"},
-	{"Para is down when your server starts", "TestDownAtStart TestHangAtStart"},
-	{"the same, with `Initial`", "TestInitial"},
-	{"Para is down for longer than 72 h", "TestStaleLimit"},
-	{"Para recovers", "TestOutageOfADay TestUnknownKeyWhileParaIsDown"},
-	{"Para adds a key", "TestNewKeyWhenIdle"},
-	{"the same, during a flood", "TestNewKeyUnderFlood"},
-	{"the same, before anybody uses it", "TestNewKeyWithoutTraffic"},
-	{"Para withdraws a key", "TestWithdrawnKey"},
-	{"Para publishes another key with the same kid", "TestRefreshReplacesTheSet"},
-	{"Para's set is empty", "TestEmptySets"},
-	{"A flood of tokens with made-up key IDs", "TestJunkFlood TestUnknownKeyJoinsFetch"},
-	{"10,000 first requests at once", "TestColdStartStampede"},
-	{"The process was suspended", "TestFrozenProcess TestWithdrawnKeyInFrozenProcess"},
-	{"The clock is set back", "TestClockSetBack TestSystemClockSetBack"},
+var rows = []struct {
+	row   string // its beginning
+	tests tests
+}{
+	{"Para answers 500", tests{TestOutageOfADay}},
+	{"Para hangs", tests{TestHangingRefresh}},
+	{"One key of Para's set is malformed", tests{TestOneBadKeyAmongGoodOnes}},
+	{"Para is down when your server starts", tests{TestDownAtStart}},
+	{"the same, with `Initial`", tests{TestInitial}},
+	{"Para is down for longer than 72 h", tests{TestStaleLimit}},
+	{"Para recovers", tests{TestOutageOfADay, TestUnknownKeyWhileParaIsDown}},
+	{"Para adds a key", tests{TestNewKeyWhenIdle}},
+	{"the same, during a flood", tests{TestNewKeyUnderFlood}},
+	{"the same, before anybody uses it", tests{TestNewKeyWithoutTraffic}},
+	{"Para withdraws a key", tests{TestWithdrawnKey}},
+	{"Para publishes another key with the same kid", tests{TestRefreshReplacesTheSet}},
+	{"Para's set is empty", tests{TestEmptySets}},
+	{"A flood of tokens with made-up key IDs", tests{TestJunkFlood, TestUnknownKeyJoinsFetch}},
+	{"10,000 first requests at once", tests{TestColdStartStampede}},
+	{"The process was suspended", tests{TestFrozenProcess, TestWithdrawnKeyInFrozenProcess}},
+	{"The clock is set back", tests{TestClockSetBack, TestSystemClockSetBack}},
+}
+
+type tests = []func(*testing.T)
+
+// docs/outages.md has no other rows than these.
+func TestEveryRowHasATest(t *testing.T) {
+	lines := strings.Split(section(t, "| What happens |", "\n\n"), "\n")[2:]
+	if len(lines) != len(rows) {
+		t.Fatalf("%d rows, and tests for %d", len(lines), len(rows))
+	}
+	for i, line := range lines {
+		if !strings.HasPrefix(strings.Trim(line, "| *"), rows[i].row) || len(rows[i].tests) == 0 {
+			t.Errorf("row %d has no test: %s", i, line)
+		}
+	}
+}
+
+// section returns the part of docs/outages.md between two texts.
+func section(t *testing.T, from, to string) string {
+	t.Helper()
+	page, err := os.ReadFile("../docs/outages.md")
+	_, text, begins := strings.Cut(string(page), from)
+	text, _, ends := strings.Cut(text, to)
+	if err != nil || !begins || !ends {
+		t.Fatalf("no section from %q to %q: %v", from, to, err)
+	}
+	return text
 }
 
 const (
@@ -68,18 +96,16 @@ type lab struct {
 	url     string
 	client  *http.Client // nil for the cache's default client
 	fetches atomic.Int64 // requests received
+	open    atomic.Int64 // connections
 
 	mu     sync.Mutex
 	answer http.HandlerFunc // nil to refuse connections, in a bubble only
-	open   map[net.Conn]bool
-	asked  []time.Time   // arrival times of the requests
-	header []http.Header // header fields of the requests
-	ended  []time.Time   // when each connection broke or each handler returned
+	header http.Header      // of the last request
 }
 
 // newLab starts a server on loopback.
 func newLab(t testing.TB) *lab {
-	l := &lab{open: make(map[net.Conn]bool)}
+	l := &lab{}
 	server := httptest.NewUnstartedServer(l)
 	server.Config.ConnState = l.connState
 	// Some handlers panic to cut off a response.
@@ -94,7 +120,8 @@ func newLab(t testing.TB) *lab {
 // sockets are pipes. The client and the server are those of net/http.
 func bubbleLab(t testing.TB) *lab {
 	l := bubble()
-	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	listener := pipeListener{make(chan net.Conn), ctx, cancel}
 	server := &http.Server{Handler: l, ConnState: l.connState,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	go server.Serve(listener)
@@ -113,7 +140,7 @@ func bubbleLab(t testing.TB) *lab {
 			select {
 			case listener.conns <- far:
 				return near, nil
-			case <-listener.closed:
+			case <-listener.Done():
 				return nil, net.ErrClosed
 			}
 		},
@@ -122,73 +149,52 @@ func bubbleLab(t testing.TB) *lab {
 }
 
 // bubble returns a lab with the URL of every bubbleLab.
-func bubble() *lab { return &lab{url: "http://127.0.0.1", open: make(map[net.Conn]bool)} }
+func bubble() *lab { return &lab{url: "http://127.0.0.1"} }
 
 type pipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
+	conns chan net.Conn
+	context.Context
+	close context.CancelFunc
 }
 
-func (l *pipeListener) Accept() (net.Conn, error) {
+func (l pipeListener) Accept() (net.Conn, error) {
 	select {
 	case conn := <-l.conns:
 		return conn, nil
-	case <-l.closed:
+	case <-l.Done():
 		return nil, net.ErrClosed
 	}
 }
 
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
+func (l pipeListener) Close() error { l.close(); return nil }
 
-func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
+func (l pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 
 func (l *lab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.fetches.Add(1)
 	l.mu.Lock()
 	answer := l.answer
-	l.asked, l.header = append(l.asked, time.Now()), append(l.header, r.Header.Clone())
+	l.header = r.Header.Clone()
 	l.mu.Unlock()
-	defer func() {
-		l.mu.Lock()
-		l.ended = append(l.ended, time.Now())
-		l.mu.Unlock()
-	}()
 	answer(w, r)
 }
 
-func (l *lab) connState(conn net.Conn, state http.ConnState) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *lab) connState(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		l.open[conn] = true
+		l.open.Add(1)
 	case http.StateClosed:
-		delete(l.open, conn)
+		l.open.Add(-1)
 	}
 }
 
-func (l *lab) connections() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.open)
-}
-
-// times returns the arrival times of the requests.
-func (l *lab) times() []time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.asked)
-}
+func (l *lab) connections() int { return int(l.open.Load()) }
 
 // sent returns the header of the last request.
 func (l *lab) sent() http.Header {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.header[len(l.header)-1]
+	return l.header
 }
 
 // does sets the handler of later requests. With nil, the server refuses
@@ -308,10 +314,7 @@ func takes(t testing.TB, want time.Duration, do func()) {
 }
 
 // atOnce fails the test if do takes any time. Use it in a bubble only.
-func atOnce(t testing.TB, do func()) {
-	t.Helper()
-	takes(t, 0, do)
-}
+func atOnce(t testing.TB, do func()) { t.Helper(); takes(t, 0, do) }
 
 // refreshed answers the refresh that is due after d, and waits for its end.
 func (l *lab) refreshed(
@@ -331,10 +334,10 @@ func untilNextFetch(c *jwks.Cache) {
 
 // unavailable looks up a key and returns the error, which must be an
 // UnavailableError.
-func unavailable(t testing.TB, ctx context.Context, c *jwks.Cache, id string) *jwks.UnavailableError {
+func unavailable(t testing.TB, c *jwks.Cache, id string) *jwks.UnavailableError {
 	t.Helper()
 	var ue *jwks.UnavailableError
-	if _, err := c.Key(ctx, id); !errors.As(err, &ue) || !errors.Is(err, jwks.ErrUnavailable) {
+	if _, err := c.Key(t.Context(), id); !errors.As(err, &ue) || !errors.Is(err, jwks.ErrUnavailable) {
 		t.Fatalf("key %q: got %v, want an UnavailableError", id, err)
 	}
 	return ue
@@ -367,8 +370,7 @@ func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for limit := time.Now().Add(20 * time.Second); !is(); runtime.Gosched() {
 		if time.Now().After(limit) {
-			stacks := make([]byte, 1<<16)
-			t.Fatalf("not %s\n%s", what, stacks[:runtime.Stack(stacks, true)])
+			t.Fatalf("not %s", what)
 		}
 	}
 }
@@ -380,61 +382,4 @@ func messages(log *testkit.Log) []string {
 		all[line["msg"].(string)] = true
 	}
 	return slices.Sorted(maps.Keys(all))
-}
-
-// docs/outages.md has no other rows than those of the table above, and each of
-// their tests exists.
-func TestEveryRowHasATest(t *testing.T) {
-	page, err := os.ReadFile("../docs/outages.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, table, _ := strings.Cut(string(page), "| What happens |")
-	table, _, _ = strings.Cut(table, "\n\n")
-	lines := strings.Split(table, "\n")[2:]
-	var source []byte
-	files, _ := filepath.Glob("*_test.go")
-	for _, name := range files {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		source = append(source, text...)
-	}
-	for i, line := range lines {
-		if i >= len(rows) || !strings.HasPrefix(strings.Trim(line, "| *"), rows[i].row) {
-			t.Fatalf("row %d has no test: %s", i, line)
-		}
-		for _, test := range strings.Fields(rows[i].tests) {
-			if !strings.Contains(string(source), "\nfunc "+test+"(t *testing.T)") {
-				t.Errorf("%s: no test %s", rows[i].row, test)
-			}
-		}
-	}
-	if len(lines) != len(rows) {
-		t.Errorf("%d rows, and tests for %d", len(lines), len(rows))
-	}
-}
-
-// TestBubbleLab checks the lab itself: pipes work as a network, and time in a
-// bubble is fake.
-func TestBubbleLab(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := bubbleLab(t)
-		l.does(after(time.Hour, body("late")))
-		takes(t, time.Hour, func() {
-			res, err := l.client.Get(l.url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer res.Body.Close()
-			if text, err := io.ReadAll(res.Body); string(text) != "late" || err != nil {
-				t.Fatal(string(text), err)
-			}
-		})
-		l.does(nil)
-		if _, err := l.client.Get(l.url); !errors.Is(err, syscall.ECONNREFUSED) {
-			t.Fatalf("not refused: %v", err)
-		}
-	})
 }

@@ -3,9 +3,12 @@ package jwks_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,10 +18,8 @@ import (
 )
 
 // These tests check the rows of docs/outages.md about an outage, its end and
-// StaleLimit.
-
-// longestRetry is the longest backoff and its jitter.
-const longestRetry = 5*time.Minute + 5*time.Second
+// StaleLimit, and about who waits for how long, at the start and while Para
+// hangs.
 
 // None of these failing responses affects a known key. nil refuses connections.
 var outages = map[string]http.HandlerFunc{
@@ -52,8 +53,7 @@ func TestOutageOfADay(t *testing.T) {
 		inBubble(t, name, func(t *testing.T) {
 			l, c := bubbleStarted(t, jwks.Config{})
 			l.does(answer)
-			start, lookups := time.Now(), 0
-			for ; time.Since(start) < 24*time.Hour; lookups++ {
+			for start := time.Now(); time.Since(start) < 24*time.Hour; {
 				atOnce(t, func() { found(t, c, "a") })
 				time.Sleep(17 * time.Second)
 			}
@@ -62,21 +62,21 @@ func TestOutageOfADay(t *testing.T) {
 			if st.Fetches-1 > 300 || st.Fetches-1 < 200 {
 				t.Errorf("%d fetches in a day", st.Fetches-1)
 			}
-			if !st.Usable || !st.Stale || st.LastError == "" ||
-				st.Failures != int(st.Fetches-1) {
+			if !st.Usable || !st.Stale || st.LastError == "" || st.Failures != int(st.Fetches-1) {
 				t.Errorf("status: %+v", st)
+			}
+			if answer == nil && !strings.Contains(st.LastError, "connection refused") {
+				t.Errorf("connections are not refused: %s", st.LastError)
 			}
 			refused(t, c, "b", jwks.ErrUnavailable)
 
 			l.serves(keyB())
-			time.Sleep(longestRetry)
+			time.Sleep(refresh + timeout) // the longest backoff and its jitter
 			synctest.Wait()
 			atOnce(t, func() { found(t, c, "b"); refused(t, c, "a", jwks.ErrUnknownKey) })
 			if st := c.Status(); st.Failures != 0 || st.Stale || st.LastError != "" {
 				t.Errorf("status once it is over: %+v", st)
 			}
-			t.Logf("24 h of %s: 0 of %d look-ups refused, %d fetches", name, lookups,
-				st.Fetches-1)
 		})
 	}
 }
@@ -94,7 +94,6 @@ func TestOutageOfADayWithoutTimers(t *testing.T) {
 	if n > 300 || n < 200 {
 		t.Fatalf("%d fetches in a day", n)
 	}
-	t.Logf("24 h of 500, driven by look-ups alone: 0 of %d refused, %d fetches", 24*60*4, n)
 }
 
 // Retries back off exponentially: from a second to five minutes, with jitter. A
@@ -102,23 +101,26 @@ func TestOutageOfADayWithoutTimers(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)
-		l.does(status(500))
+		var failures []time.Time
+		fail := func(w http.ResponseWriter, r *http.Request) {
+			failures = append(failures, time.Now())
+			status(500)(w, r)
+		}
+		l.does(fail)
 		c := l.cache(t, jwks.Config{})
 		refused(t, c, "a", jwks.ErrUnavailable)
 		jittered := false
 		for round := range 2 {
-			from := len(l.times()) - 1
-			for len(l.times())-from < 13 {
+			for len(failures) < 13 {
 				wait := time.Until(c.Status().NextFetch)
-				ue := unavailable(t, t.Context(), c, "b")
+				ue := unavailable(t, c, "b")
 				if ue.RetryAfter != max(wait, time.Second) {
 					t.Errorf("RetryAfter: %v with %v to go", ue, wait)
 				}
 				untilNextFetch(c)
 			}
-			times := l.times()[from:]
-			for i := range times[1:] {
-				gap := times[i+1].Sub(times[i])
+			for i := range failures[1:] {
+				gap := failures[i+1].Sub(failures[i])
 				least := min(time.Second<<i, 5*time.Minute)
 				if most := least + min(least/10, timeout); gap < least || gap > most {
 					t.Errorf("round %d: failure %d was followed after %v, want %v to %v", round,
@@ -130,7 +132,8 @@ func TestBackoff(t *testing.T) {
 				l.serves(keyA())
 				untilNextFetch(c)
 				found(t, c, "a")
-				l.does(status(500))
+				failures = nil
+				l.does(fail)
 				untilNextFetch(c)
 			}
 		}
@@ -172,7 +175,7 @@ func TestUnknownKeyWhileParaIsDown(t *testing.T) {
 	refused(t, c, "b", jwks.ErrUnavailable) // a look-up that does not fetch
 	l.fetched(t, 2)
 	now.Advance(900 * time.Millisecond)
-	if ue := unavailable(t, t.Context(), c, "b"); ue.RetryAfter != time.Second {
+	if ue := unavailable(t, c, "b"); ue.RetryAfter != time.Second {
 		// Retry-After: 0 would cause a retry storm.
 		t.Errorf("with less than a second to go: %v", ue)
 	}
@@ -211,8 +214,8 @@ func TestStaleLimit(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		refused(t, c, "a", jwks.ErrUnavailable)
-		ue := unavailable(t, t.Context(), c, "a")
-		if ue.RetryAfter < time.Second || ue.RetryAfter > longestRetry || ue.Cause == nil ||
+		ue := unavailable(t, c, "a")
+		if ue.RetryAfter < time.Second || ue.RetryAfter > refresh+timeout || ue.Cause == nil ||
 			!strings.Contains(ue.Cause.Error(), "503") {
 			t.Errorf("%#v", ue)
 		}
@@ -227,7 +230,7 @@ func TestStaleLimit(t *testing.T) {
 		}
 
 		l.serves(keyA())
-		time.Sleep(longestRetry)
+		time.Sleep(refresh + timeout)
 		synctest.Wait()
 		atOnce(t, func() { found(t, c, "a") })
 	})
@@ -251,7 +254,9 @@ func TestStaleLimitIsExact(t *testing.T) {
 			now.Advance(1)
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			unavailable(t, ctx, c, "a")
+			if _, err := c.Key(ctx, "a"); !errors.Is(err, jwks.ErrUnavailable) {
+				t.Fatalf("a stale key: %v", err)
+			}
 			if st := c.Status(); st.Usable || !st.Stale {
 				t.Errorf("status: %+v", st)
 			}
@@ -270,15 +275,16 @@ func TestStaleLimitIsExact(t *testing.T) {
 // Para is down at the start, and then well.
 func TestDownAtStart(t *testing.T) {
 	for name, answer := range outages {
+		wait := time.Duration(0)
 		if name == "hang" || name == "stall" || name == "drip" {
-			continue // they fail after FetchTimeout, which TestHangAtStart checks
+			wait = timeout
 		}
 		inBubble(t, name, func(t *testing.T) {
 			for range 20 { // the schedule has jitter
 				l := bubbleLab(t)
 				l.does(answer)
 				c := l.cache(t, jwks.Config{})
-				refused(t, c, "a", jwks.ErrUnavailable)
+				takes(t, wait, func() { refused(t, c, "a", jwks.ErrUnavailable) })
 				atOnce(t, func() { // no look-up waits before the next retry
 					for range 10 {
 						refused(t, c, "a", jwks.ErrUnavailable)
@@ -297,5 +303,162 @@ func TestDownAtStart(t *testing.T) {
 				c.Close()
 			}
 		})
+	}
+}
+
+func TestColdStartStampede(t *testing.T) {
+	const callers = 10_000
+	l := newLab(t)
+	all := make(chan struct{})
+	l.does(hangUntil(all, keys(keyA())))
+	c := l.cache(t, jwks.Config{FetchTimeout: time.Minute})
+	if n := stampede(t, c, callers, func() { close(all) }); n != callers {
+		t.Errorf("%d of %d look-ups failed", callers-n, callers)
+	}
+	l.fetched(t, 1)
+}
+
+// Warm reports whether keys are loaded, also if its context ends before Para
+// responds.
+func TestWarmWithInitialAndAHangingPara(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := bubbleLab(t)
+		l.does(hang)
+		c := l.cache(t, jwks.Config{Initial: l.keySet(keyA())})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Warm(ctx); err != nil {
+			t.Error(err)
+		}
+		found(t, c, "a")
+	})
+}
+
+func TestHangingRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, c := bubbleStarted(t, jwks.Config{})
+		l.does(func(w http.ResponseWriter, r *http.Request) {
+			takes(t, timeout, func() { hang(w, r) })
+		})
+		for start := time.Now(); time.Since(start) < time.Hour; {
+			atOnce(t, func() { found(t, c, "a") })
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := l.fetches.Load(); n < 10 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
+// A look-up of a known key takes no lock, neither normally nor while a refresh
+// hangs. The test holds the lock through Config.Now, which Status calls under
+// it.
+func TestLookUpTakesNoLock(t *testing.T) {
+	for _, phase := range []string{"fresh", "fresh by a clock that was set back a bit",
+		"refreshing", "refreshing after failures", "refreshing a snapshot"} {
+		t.Run(phase, func(t *testing.T) {
+			l, now := newLab(t), newClock()
+			var block atomic.Bool
+			locked, release := make(chan struct{}), make(chan struct{})
+			snapshot := fmt.Sprintf(`{"parajwt":{"environment":"lab",`+
+				`"url":"%s/.well-known/jwks.json","fetchedAt":%q},%s`, l.url,
+				now.Now().Add(-24*time.Hour).Format(time.RFC3339), testkit.SetOf(keyA())[1:])
+			c := l.cache(t, jwks.Config{FetchTimeout: time.Minute,
+				Initial: jwks.FromBytes([]byte(snapshot))},
+				jwks.WithClock(func() time.Time {
+					if block.CompareAndSwap(true, false) {
+						close(locked)
+						<-release
+					}
+					return now.Now()
+				}))
+			l.does(hang)
+			if phase != "refreshing a snapshot" {
+				l.serves(keyA())
+				settle(c)
+			}
+			found(t, c, "a")
+			switch phase {
+			case "fresh by a clock that was set back a bit":
+				now.Advance(-30 * time.Second)
+			case "refreshing after failures":
+				l.refreshed(now, time.Hour, c, status(500))
+				now.Advance(time.Hour)
+				fallthrough
+			case "refreshing":
+				l.does(hang)
+				now.Advance(refresh)
+				found(t, c, "a")
+			}
+			block.Store(true)
+			go c.Status()
+			<-locked
+			var done atomic.Bool
+			go func() {
+				if _, err := c.KeyAt(context.Background(), "a", now.Now()); err != nil {
+					t.Error(err)
+				}
+				done.Store(true)
+			}()
+			eventually(t, "done without the lock", done.Load)
+			close(release)
+			c.Close()
+		})
+	}
+}
+
+// A caller's context bounds only its own wait.
+func TestCallersContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := bubbleLab(t)
+		l.does(after(4*time.Second, keys(keyA())))
+		c := l.cache(t, jwks.Config{})
+
+		cause := errors.New("the client went away")
+		impatient, cancel := context.WithTimeoutCause(t.Context(), time.Second, cause)
+		defer cancel()
+		calls := []func(context.Context) error{c.Warm,
+			func(ctx context.Context) error { _, err := c.Key(ctx, "a"); return err }}
+		var wg sync.WaitGroup
+		for range 10 { // the first of these look-ups may have started the fetch
+			for _, call := range calls {
+				wg.Go(func() {
+					takes(t, time.Second, func() {
+						err := call(impatient)
+						var ue *jwks.UnavailableError
+						if !errors.As(err, &ue) || !errors.Is(err, jwks.ErrUnavailable) ||
+							!errors.Is(err, cause) || ue.RetryAfter < time.Second {
+							t.Errorf("impatient: %v", err)
+						}
+					})
+				})
+			}
+		}
+		synctest.Wait()
+		for range 10 {
+			for _, call := range calls {
+				wg.Go(func() {
+					if err := call(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		wg.Wait()
+		l.fetched(t, 1)
+	})
+}
+
+// A look-up of a known key succeeds although its context has ended.
+func TestCancelledContextAndKnownKey(t *testing.T) {
+	_, now, c := started(t, jwks.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		if _, err := c.Key(ctx, "a"); err != nil {
+			t.Fatal(err)
+		}
+		now.Advance(time.Minute)
+		settle(c)
 	}
 }

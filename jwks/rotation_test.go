@@ -1,9 +1,10 @@
 package jwks_test
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,7 +13,8 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Para adds, replaces and withdraws keys in these tests.
+// In these tests Para adds, replaces and withdraws keys, and tokens have unknown
+// key IDs.
 
 func TestNewKeyWhenIdle(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
@@ -154,32 +156,111 @@ func TestRefreshReplacesTheSet(t *testing.T) {
 }
 
 func TestEnvironmentsNeverMix(t *testing.T) {
-	const kid = "1"
+	const kid, input = "1", "header.payload"
 	prod, beta := newLab(t), newLab(t)
-	prod.serves(testkit.RSA(0).Named(kid))
-	beta.serves(testkit.RSA(1).Named(kid))
+	prodPair, betaPair := testkit.RSA(0).Named(kid), testkit.RSA(1).Named(kid)
+	prod.serves(prodPair)
+	beta.serves(betaPair)
+	prodSignature, betaSignature := prodPair.Signature(input), betaPair.Signature(input)
 	prodCache, betaCache := prod.cache(t, jwks.Config{}), beta.cache(t, jwks.Config{})
 	var wg sync.WaitGroup
-	var across atomic.Int64
 	for range 100 {
 		wg.Go(func() {
 			prodKey, betaKey := found(t, prodCache, kid), found(t, betaCache, kid)
-			const input = "header.payload"
-			prodSig, betaSig := testkit.RSA(0).Signature(input), testkit.RSA(1).Signature(input)
-			if prodKey.Verify([]byte(input), prodSig) != nil ||
-				betaKey.Verify([]byte(input), betaSig) != nil {
+			if prodKey.Verify([]byte(input), prodSignature) != nil ||
+				betaKey.Verify([]byte(input), betaSignature) != nil {
 				t.Error("a key does not verify its own signature")
 			}
-			if prodKey.Verify([]byte(input), betaSig) == nil ||
-				betaKey.Verify([]byte(input), prodSig) == nil || prodKey == betaKey {
-				across.Add(1)
+			if prodKey.Verify([]byte(input), betaSignature) == nil ||
+				betaKey.Verify([]byte(input), prodSignature) == nil || prodKey == betaKey {
+				t.Error("a signature of one environment was accepted by the other")
 			}
 		})
 	}
 	wg.Wait()
-	if across.Load() != 0 {
-		t.Fatal("a signature of one environment was accepted by the other")
-	}
 	prod.fetched(t, 1)
 	beta.fetched(t, 1)
+}
+
+func TestJunkFlood(t *testing.T) {
+	const junk = 1_000_000
+	l, now, c := started(t, jwks.Config{})
+	for i := range junk {
+		now.Advance(time.Minute / junk)
+		if _, err := c.Key(t.Context(), strconv.Itoa(i)); !errors.Is(err, jwks.ErrUnknownKey) {
+			t.Fatalf("junk: %v", err)
+		}
+		if _, err := c.Key(t.Context(), "a"); err != nil {
+			t.Fatalf("a good key among junk: %v", err)
+		}
+	}
+	if n := l.fetches.Load() - 1; n > 3 {
+		t.Fatalf("%d fetches", n)
+	}
+}
+
+// A malformed key ID causes no fetch, however often it occurs.
+func TestEmptyKeyID(t *testing.T) {
+	l, _, c := started(t, jwks.Config{})
+	for range 10 {
+		refused(t, c, "", jwks.ErrUnknownKey)
+	}
+	l.fetched(t, 1)
+}
+
+// Look-ups of unknown key IDs share a fetch in progress and start no second
+// one.
+func TestUnknownKeyJoinsFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, c := bubbleStarted(t, jwks.Config{})
+		time.Sleep(time.Minute)
+		l.does(after(time.Second, keys(keyA(), keyB())))
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				if i%2 == 0 {
+					found(t, c, "b")
+				} else {
+					refused(t, c, fmt.Sprint("junk", i), jwks.ErrUnknownKey)
+				}
+			})
+		}
+		wg.Wait()
+		l.fetched(t, 2)
+	})
+}
+
+// One unknown key ID delays a real rotation by at most the cooldown. A fetch
+// that finds the key ends the cooldown, so consecutive rotations are found at
+// once. So does the first fetch of all.
+func TestCooldown(t *testing.T) {
+	const cooldown = 10 * time.Second
+	l, now, c := started(t, jwks.Config{Cooldown: cooldown})
+
+	l.serves(keyA(), keyB())
+	found(t, c, "b")
+	l.serves(keyA(), keyB(), keyC())
+	found(t, c, "c") // at the same instant
+	l.fetched(t, 3)
+
+	refused(t, c, "junk", jwks.ErrUnknownKey)
+	l.fetched(t, 4)
+	d := keyA().Named("d")
+	l.serves(keyA(), keyB(), keyC(), d)
+	now.Advance(cooldown - 1)
+	refused(t, c, "d", jwks.ErrUnknownKey)
+	l.fetched(t, 4)
+	now.Advance(1)
+	found(t, c, "d")
+	l.fetched(t, 5)
+}
+
+// The cooldown is for unknown key IDs only. A stale key is fetched during the
+// cooldown.
+func TestCooldownDoesNotKeepKeysStale(t *testing.T) {
+	l, now, c := started(t, jwks.Config{Cooldown: 10 * time.Minute, StaleLimit: refresh})
+	refused(t, c, "junk", jwks.ErrUnknownKey)
+	now.Advance(refresh)
+	found(t, c, "a")
+	l.fetched(t, 3)
 }
