@@ -174,7 +174,6 @@ func TestWithdrawnKeyInFrozenProcess(t *testing.T) {
 	const callers = 100
 	l, now, c := clocked(t, keys(keyA(), keyB()), jwks.Config{FetchTimeout: time.Minute})
 	found(t, c, "a")
-
 	now.Advance(time.Hour)
 	all := make(chan struct{})
 	l.does(hangUntil(all, keys(keyB())))
