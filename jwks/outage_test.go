@@ -344,6 +344,7 @@ func TestHangingRefresh(t *testing.T) {
 			atOnce(t, func() { found(t, c, "a") })
 			time.Sleep(100 * time.Millisecond)
 		}
+		settle(c) // the last fetch ends, too
 		if n := l.fetches.Load(); n < 10 {
 			t.Errorf("%d fetches", n)
 		}
@@ -413,7 +414,6 @@ func TestCallersContext(t *testing.T) {
 		l := bubbleLab(t)
 		l.does(after(4*time.Second, keys(keyA())))
 		c := l.cache(t, jwks.Config{})
-
 		cause := errors.New("the client went away")
 		impatient, cancel := context.WithTimeoutCause(t.Context(), time.Second, cause)
 		defer cancel()
