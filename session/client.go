@@ -62,8 +62,8 @@ type Client struct {
 	http        *http.Client
 	now         func() time.Time
 	logger      *slog.Logger
-	strangers   gate // for input that may be junk
-	known       gate // for tokens that Para accepted lately
+	strangers   *gate // for input that may be junk
+	known       *gate // for tokens that Para accepted lately
 }
 
 // New returns a client. It makes no call. It reports every mistake in the
@@ -212,17 +212,14 @@ func (c *Client) VerifyToken(ctx context.Context, token string) (Identity, error
 	return c.verifyToken(ctx, token, c.strangers)
 }
 
-func (c *Client) verifyToken(ctx context.Context, token string, g gate) (Identity, error) {
+func (c *Client) verifyToken(ctx context.Context, token string, g *gate) (Identity, error) {
 	if !visible(token, 1<<10) {
 		return Identity{}, &Error{Code: ErrNotAToken}
 	}
-	doc, err := c.askSecretly(ctx, g, "verificationToken", token, call{
-		path:     "/sessions/verify",
-		fields:   of(text, "authType identifier oAuthMethod"),
-		required: []string{"authType", "identifier"},
-		says: map[int]Code{
-			http.StatusForbidden: ErrSessionExpired, http.StatusUnauthorized: ErrUnauthorizedKey,
-		},
+	doc, err := c.askSecretly(ctx, "verificationToken", token, call{
+		path: "/sessions/verify", gate: g,
+		fields: append(of(required, "authType identifier"), field{name: "oAuthMethod"}),
+		says:   map[int]Code{http.StatusForbidden: ErrSessionExpired},
 	})
 	return Identity{
 		AuthType:    claims.AuthType(doc.get("authType").text),
@@ -243,20 +240,16 @@ func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID str
 	if !visible(address, 256) {
 		return "", &Error{Code: ErrNotAnAddress}
 	}
-	doc, err := c.askSecretly(ctx, c.strangers, "address", address, call{
-		path: "/wallets/verify", fields: of(text, "walletId"), required: []string{"walletId"},
-		says: map[int]Code{
-			http.StatusUnauthorized: ErrUnauthorizedKey, http.StatusForbidden: ErrUnauthorizedKey,
-			http.StatusNotFound: ErrWalletNotFound,
-		},
+	doc, err := c.askSecretly(ctx, "address", address, call{
+		path: "/wallets/verify", gate: c.strangers, fields: of(required, "walletId"),
+		says: map[int]Code{http.StatusNotFound: ErrWalletNotFound},
 	})
 	return doc.get("walletId").text, err
 }
 
-// askSecretly posts one name and value with the secret API key. The value is a
-// user's input. The result is the zero node if there is an error.
-func (c *Client) askSecretly(ctx context.Context, g gate, name, value string, k call) (
-	node, error) {
+// askSecretly posts one name and value, which is a user's input, with the
+// secret API key. The result is the zero node if there is an error.
+func (c *Client) askSecretly(ctx context.Context, name, value string, k call) (node, error) {
 	key := c.secretKey.Reveal()
 	if key == "" {
 		return node{}, &Error{Code: ErrNoAPIKey, Hint: "set Config.SecretAPIKey"}
@@ -265,15 +258,7 @@ func (c *Client) askSecretly(ctx context.Context, g gate, name, value string, k 
 	if err != nil {
 		return node{}, err
 	}
-	k.body, k.header, k.input = body, map[string]string{apiKeyHeader: key}, true
-	ctx, cancel := withTimeout(ctx, c.timeout)
-	defer cancel()
-	if err := g.enter(ctx); err != nil {
-		e := k.fail(ErrUnavailable, 0, err)
-		e.RetryAfter = time.Second
-		return node{}, e
-	}
-	defer g.leave()
+	k.body, k.header = body, map[string]string{apiKeyHeader: key}
 	a, err := c.do(ctx, k)
 	return a.doc, err
 }

@@ -16,15 +16,16 @@ import (
 type kind byte
 
 const (
-	text   kind = iota // a string; anything else makes the export malformed
-	secret             // the same, kept as a Secret
-	flag               // true or false; anything else makes the export malformed
-	note               // a string or number; anything else is dropped
-	object             // an object with known members
-	byID               // an object of wallets, named by their ID
-	texts              // a list of texts, at most maxWallets
-	lists              // an object of lists, together at most maxWallets texts
-	hint               // lists; anything else is dropped
+	text     kind = iota // a string; anything else makes the document malformed
+	required             // a text that is present and not empty
+	secret               // a text, kept as a Secret
+	flag                 // true or false; anything else makes the document malformed
+	note                 // a string or number; anything else is dropped
+	object               // an object with known members
+	byID                 // an object of wallets, named by their ID
+	texts                // a list of texts, at most maxWallets
+	lists                // an object of lists, together at most maxWallets texts
+	hint                 // lists; anything else is dropped
 )
 
 // field is a member that an object of an export may have.
@@ -130,8 +131,7 @@ func (r *reader) value(f field) node {
 		r.Skip()
 		return node{}
 	case f.kind == object:
-		var buf [24]node // on the stack, until their number is known
-		members := node{children: buf[:0]}
+		n.children = make([]node, 0, len(f.fields))
 		whole := r.at == ""
 		for name := range r.Object {
 			i := slices.IndexFunc(f.fields, func(m field) bool { return m.name == name })
@@ -141,9 +141,14 @@ func (r *reader) value(f field) node {
 			if whole {
 				r.at = f.fields[i].name
 			}
-			members.add(r.value(f.fields[i]))
+			n.add(r.value(f.fields[i]))
 		}
-		n.children = slices.Clone(members.children)
+		for _, m := range f.fields {
+			if m.kind == required && n.get(m.name).text == "" && r.Err() == nil {
+				r.at = m.name
+				r.Fail("missing or empty")
+			}
+		}
 	case f.kind == byID:
 		for id := range r.Object {
 			n.add(r.wallet(strings.Clone(id), f.fields))
@@ -172,7 +177,7 @@ func (r *reader) value(f field) node {
 		n.text = strconv.FormatBool(n.form == 't')
 	case f.kind == secret:
 		n.secret = NewSecret(strings.Clone(r.String()))
-	case f.kind == text, n.form == '"':
+	case f.kind == text, f.kind == required, n.form == '"':
 		n.text = strings.Clone(r.String())
 	case n.form == '0':
 		n.text = strings.Clone(r.Number())

@@ -115,10 +115,7 @@ func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token strin
 	key := digest(sha256.Sum256([]byte(token)))
 	v.mu.Lock()
 	now := v.client.now()
-	e := v.good.find(key, now, v.ttl)
-	if e == nil {
-		e = v.refused.find(key, now, refusedFor)
-	}
+	e := cmp.Or(v.good.find(key, now, v.ttl), v.refused.find(key, now, refusedFor))
 	if e != nil {
 		v.mu.Unlock()
 		return e.user, e.err
@@ -155,7 +152,7 @@ func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token strin
 }
 
 // fly asks Para and publishes the answer to all who wait.
-func (v *TokenVerifier) fly(ctx context.Context, f *flight, key digest, token string, g gate) {
+func (v *TokenVerifier) fly(ctx context.Context, f *flight, key digest, token string, g *gate) {
 	defer f.cancel()
 	// Round drops the monotonic clock, which stops while a machine is
 	// suspended.
