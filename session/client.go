@@ -53,17 +53,10 @@ type Config struct {
 // whole program. It needs no closing.
 type Client struct {
 	printed
-	environment jwks.Environment
-	origin      string // of the environment's API, whatever BaseURL is
-	base        string
-	secretKey   Secret
-	key         string
-	timeout     time.Duration
-	http        *http.Client
-	now         func() time.Time
-	logger      *slog.Logger
-	strangers   *gate // for input that may be junk
-	known       *gate // for tokens that Para accepted lately
+	cfg       Config // with its defaults
+	origin    string // of the environment's API, whatever BaseURL is
+	strangers *gate  // for input that may be junk
+	known     *gate  // for tokens that Para accepted lately
 }
 
 // New returns a client. It makes no call. It reports every mistake in the
@@ -76,9 +69,8 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		errs = append(errs, err)
 	}
-	base := origin
-	if cfg.BaseURL != "" {
-		if base, err = baseURL(cfg.BaseURL); err != nil {
+	if cfg.BaseURL = cmp.Or(cfg.BaseURL, origin); cfg.BaseURL != origin {
+		if cfg.BaseURL, err = baseURL(cfg.BaseURL); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -122,12 +114,11 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Environment.Name == "" {
 		_, cfg.Environment.Name, _ = strings.Cut(origin, "://")
 	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
+	cfg.HTTPClient = newHTTPClient(cfg.HTTPClient)
 	return &Client{
-		printed:     printedAs("Para session client for " + cfg.Environment.Name),
-		environment: cfg.Environment, origin: origin, base: base,
-		secretKey: cfg.SecretAPIKey, key: public, timeout: cfg.Timeout,
-		http: newHTTPClient(cfg.HTTPClient), now: cfg.Now,
-		logger:    cmp.Or(cfg.Logger, slog.Default()),
+		printed: printedAs("Para session client for " + cfg.Environment.Name),
+		cfg:     cfg, origin: origin,
 		strangers: newGate(maxNewCalls), known: newGate(maxKnownCalls),
 	}, nil
 }
@@ -159,8 +150,7 @@ func knownEnvironment(env jwks.Environment, origin string) string {
 		return ""
 	}
 	for _, known := range []jwks.Environment{jwks.Prod, jwks.Beta, jwks.Sandbox} {
-		base, _ := known.APIBase()
-		if base == origin || strings.EqualFold(known.Name, env.Name) {
+		if base, _ := known.APIBase(); base == origin || strings.EqualFold(known.Name, env.Name) {
 			return known.Name
 		}
 	}
@@ -250,15 +240,10 @@ func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID str
 // askSecretly posts one name and value, which is a user's input, with the
 // secret API key. The result is the zero node if there is an error.
 func (c *Client) askSecretly(ctx context.Context, name, value string, k call) (node, error) {
-	key := c.secretKey.Reveal()
-	if key == "" {
+	if k.key = c.cfg.SecretAPIKey.Reveal(); k.key == "" {
 		return node{}, &Error{Code: ErrNoAPIKey, Hint: "set Config.SecretAPIKey"}
 	}
-	body, err := json.Marshal(map[string]string{name: value})
-	if err != nil {
-		return node{}, err
-	}
-	k.body, k.header = body, map[string]string{apiKeyHeader: key}
+	k.body, _ = json.Marshal(map[string]string{name: value}) // strings, which cannot fail
 	a, err := c.do(ctx, k)
 	return a.doc, err
 }

@@ -1,7 +1,9 @@
 package session
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -101,10 +103,11 @@ func str(name, s string) node { return node{name: name, text: s, form: '"'} }
 // reader reads an export, or an answer of Para.
 type reader struct {
 	*strictjson.Decoder
-	keepSigners  bool
-	dropped      bool   // there were key shares, and they are not kept
-	wallets, ids int    // read so far
-	at           string // the known member of the whole that is read, for errors
+	keepSigners bool
+	dropped     bool   // there were key shares, and they are not kept
+	at          string // the known member of the whole that is read, for errors
+
+	wallets, lists, ids int // read so far
 }
 
 // document reads the whole text, which must be an object.
@@ -155,13 +158,12 @@ func (r *reader) value(f field) node {
 		}
 	case f.kind == lists:
 		for name := range r.Object {
-			r.count(len(n.children)+1, "lists")
+			r.count(&r.lists, "lists")
 			n.add(r.value(field{name: strings.Clone(name), kind: texts}))
 		}
 	case f.kind == texts:
 		for range r.Array {
-			r.ids++
-			r.count(r.ids, "IDs")
+			r.count(&r.ids, "IDs")
 			n.add(r.value(field{}))
 		}
 	case f.kind == hint:
@@ -188,17 +190,16 @@ func (r *reader) value(f field) node {
 	return n
 }
 
-// count fails if there are more than maxWallets.
-func (r *reader) count(n int, what string) {
-	if n > maxWallets {
+// count adds one to n, and fails if there are more than maxWallets.
+func (r *reader) count(n *int, what string) {
+	if *n++; *n > maxWallets {
 		r.Fail(fmt.Sprintf("more than %d %s", maxWallets, what))
 	}
 }
 
 // wallet reads a wallet. The empty key share of an external wallet stays.
 func (r *reader) wallet(id string, fields []field) node {
-	r.wallets++
-	r.count(r.wallets, "wallets")
+	r.count(&r.wallets, "wallets")
 	if r.Peek() == 'n' {
 		r.Fail("not an object")
 	}
@@ -234,43 +235,34 @@ func (n *node) remove(name string) {
 	n.children = slices.DeleteFunc(n.children, func(c node) bool { return c.name == name })
 }
 
-// write appends the JSON of the value (RFC 8259) to b.
-func (n node) write(b []byte) []byte {
+// write appends the JSON of the value (RFC 8259) to b, to which e encodes.
+// Nothing is escaped for HTML, so that an export does not outgrow what was
+// imported.
+func (n node) write(b *bytes.Buffer, e *json.Encoder) {
+	e.SetEscapeHTML(false)
+	quote := func(s string) {
+		_ = e.Encode(s)         // a string, which cannot fail
+		b.Truncate(b.Len() - 1) // the line break
+	}
 	switch n.form {
 	case '{', '[':
-		b = append(b, n.form)
+		b.WriteByte(n.form)
 		for i, c := range n.children {
 			if i > 0 {
-				b = append(b, ',')
+				b.WriteByte(',')
 			}
 			if n.form == '{' {
-				b = append(quote(b, c.name), ':')
+				quote(c.name)
+				b.WriteByte(':')
 			}
-			b = c.write(b)
+			c.write(b, e)
 		}
-		return append(b, n.form+2) // in ASCII, the closing bracket
+		b.WriteByte(n.form + 2) // in ASCII, the closing bracket
 	case '"':
-		return quote(b, n.text+n.secret.Reveal())
+		quote(n.text + n.secret.Reveal())
+	default:
+		b.WriteString(n.text)
 	}
-	return append(b, n.text...)
-}
-
-// quote appends a JSON string. It does not escape for HTML, so that an export
-// does not outgrow what was imported.
-func quote(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c < ' ':
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			continue
-		case c == '"', c == '\\':
-			b = append(b, '\\')
-		}
-		b = append(b, s[i])
-	}
-	return append(b, '"')
 }
 
 // readExport reads the JSON of an export and checks what decisions rest on.

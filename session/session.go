@@ -1,8 +1,10 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -95,10 +97,8 @@ func newSession(c *Client, doc node, dropped bool) *Session {
 	for _, w := range s.external.children {
 		s.wallets[w.name], s.externals[w.name] = w, true
 	}
-	s.line = func() string {
-		return fmt.Sprintf("Para session of user %q (%s, %s)",
-			s.UserID(), s.mode, c.environment.Name)
-	}
+	s.printed = printedAs(fmt.Sprintf("Para session of user %q (%s, %s)",
+		s.UserID(), s.mode, c.cfg.Environment.Name))
 	return s
 }
 
@@ -124,13 +124,9 @@ func isEmbedded(w node) bool { return !w.is("isExternal") }
 // byExternalWallet reports whether the user logged in with an external wallet
 // and nothing else.
 func byExternalWallet(auth node) bool {
-	for _, other := range []string{"email", "phone", "farcasterUsername", "telegramUserId",
-		"xUsername", "discordUsername", "customId"} {
-		if auth.get(other).text != "" {
-			return false
-		}
-	}
-	return auth.get("externalWalletAddress").text != ""
+	has := func(name string) bool { return auth.get(name).text != "" }
+	return has("externalWalletAddress") && !slices.ContainsFunc([]string{"email", "phone",
+		"farcasterUsername", "telegramUserId", "xUsername", "discordUsername", "customId"}, has)
 }
 
 // Mode returns how external wallets take part in the session.
@@ -275,14 +271,12 @@ func (s *Session) ask(ctx context.Context, k call) (answer, error) {
 		return answer{}, &Error{Code: ErrNotLoggedIn, Hint: "the session only connects external " +
 			"wallets (CONNECTION_ONLY): let the user log in"}
 	}
-	if s.client.key == "" {
+	if k.key = s.client.cfg.APIKey; k.key == "" {
 		return answer{}, &Error{Code: ErrNoAPIKey, Hint: "set Config.APIKey"}
 	}
 	for again := true; ; again = false {
 		sent, _ := s.now()
-		k.header = map[string]string{
-			apiKeyHeader: s.client.key, cookieHeader: sent, versionHeader: paraVersion,
-		}
+		k.cookie = sent
 		a, err := s.client.do(ctx, k)
 		if err == nil {
 			s.adopt(a, sent)
@@ -408,16 +402,16 @@ func (s *Session) Export() string {
 	cookie, current := s.now()
 	doc := s.doc
 	for _, name := range []string{"wallets", "externalWallets"} { // Para's SDK needs both
-		if doc.get(name).form == 0 {
-			doc.put(node{name: name, form: '{'})
-		}
+		doc.put(node{name: name, form: '{', children: doc.get(name).children})
 	}
 	doc.put(node{name: "currentWalletIds", form: '{', children: current.children})
 	if cookie != "" {
 		doc.put(str("sessionCookie", cookie))
 	}
 	doc.put(node{name: "parajwt", form: '{', children: []node{
-		str("environment", s.client.environment.Name), str("url", s.client.origin),
+		str("environment", s.client.cfg.Environment.Name), str("url", s.client.origin),
 	}})
-	return base64.StdEncoding.EncodeToString(doc.write(nil))
+	var b bytes.Buffer
+	doc.write(&b, json.NewEncoder(&b))
+	return base64.StdEncoding.EncodeToString(b.Bytes())
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -73,7 +72,8 @@ func newHTTPClient(from *http.Client) *http.Client {
 type call struct {
 	path   string // with its query, as it is sent
 	name   string // the path for errors, without IDs; by default path
-	header map[string]string
+	key    string // an API key
+	cookie string // the session's, or ""
 	body   []byte // JSON, or nil
 	// says is the meaning of statuses other than 200. By default, 401 and 403
 	// are about the API key.
@@ -100,7 +100,7 @@ type answer struct {
 // do makes a call within Config.Timeout, and repeats it if it may and that may
 // help. It returns the zero answer if there is an error.
 func (c *Client) do(ctx context.Context, k call) (answer, error) {
-	ctx, cancel := withTimeout(ctx, c.timeout)
+	ctx, cancel := withTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	if k.gate != nil {
 		if err := k.gate.enter(ctx); err != nil {
@@ -110,7 +110,7 @@ func (c *Client) do(ctx context.Context, k call) (answer, error) {
 		}
 		defer k.gate.leave()
 	}
-	limit := c.timeout
+	limit := c.cfg.Timeout
 	if !k.single {
 		limit /= 2 // an attempt that hangs leaves time for another
 	}
@@ -127,9 +127,8 @@ func (c *Client) do(ctx context.Context, k call) (answer, error) {
 		wait := firstWait << (attempt - 1)
 		wait = max(wait+rand.N(wait/2), err.RetryAfter)
 		if end, _ := ctx.Deadline(); again && time.Until(end) > wait {
-			c.logger.LogAttrs(ctx, slog.LevelDebug, "parajwt: Para did not answer; trying again",
-				slog.String("environment", c.environment.Name), slog.Any("error", err),
-				slog.Duration("in", wait))
+			c.cfg.Logger.DebugContext(ctx, "parajwt: Para did not answer; trying again",
+				"environment", c.cfg.Environment.Name, "error", err, "in", wait)
 			select {
 			case <-time.After(wait):
 				continue
@@ -190,13 +189,15 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 	ctx, cancel := withTimeout(ctx, limit)
 	defer cancel()
 	a := answer{call: k}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+k.path,
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.cfg.BaseURL+k.path,
 		bytes.NewReader(k.body))
 	if err != nil { // err would quote the URL
 		return a, a.fail(ErrUnavailable, errors.New("the request cannot be made"))
 	}
-	for name, value := range k.header {
-		req.Header.Set(name, value)
+	req.Header.Set(apiKeyHeader, k.key)
+	if k.cookie != "" {
+		req.Header.Set(cookieHeader, k.cookie)
+		req.Header.Set(versionHeader, paraVersion)
 	}
 	contentType := "application/x-www-form-urlencoded"
 	if k.body != nil {
@@ -206,7 +207,7 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "parajwt")
 
-	res, err := c.http.Do(req)
+	res, err := c.cfg.HTTPClient.Do(req)
 	if err != nil {
 		return a, a.fail(ErrUnavailable, reason(ctx, err))
 	}
@@ -268,10 +269,7 @@ func (a answer) fail(code Code, cause error) *Error {
 // its allow-list of IP addresses, rather than about the login. Para's reference
 // for /v1 has 403 "invalid secret api key".
 func blamesKey(body string) bool {
-	doc, err := readAnswer(body, of(note, "message error"))
-	if err != nil {
-		return false
-	}
+	doc, _ := readAnswer(body, of(note, "message error"))
 	message := strings.ToLower(doc.get("message").text + " " + doc.get("error").text)
 	message = strings.NewReplacer("-", "", "_", "", " ", "").Replace(message)
 	return slices.ContainsFunc([]string{"apikey", "allowlist", "whitelist", "ipaddress"},
@@ -285,24 +283,22 @@ func reason(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	for _, known := range []error{
-		as[*net.OpError](err), as[*tls.CertificateVerificationError](err), as[syscall.Errno](err),
-		http.ErrSchemeMismatch, context.DeadlineExceeded,
-	} {
-		if known != nil && errors.Is(err, known) {
-			return known
-		}
+	var op *net.OpError
+	var cert *tls.CertificateVerificationError
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &op):
+		return op
+	case errors.As(err, &cert):
+		return cert
+	case errors.As(err, &errno):
+		return errno
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return http.ErrSchemeMismatch
+	case errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded
 	}
 	return errors.New("the connection broke, or the answer is not HTTP")
-}
-
-// as returns the cause of err that is of type E, or nil.
-func as[E error](err error) error {
-	var cause E
-	if errors.As(err, &cause) {
-		return cause
-	}
-	return nil
 }
 
 // retryAfter parses Retry-After as seconds or a date (RFC 9110 §10.2.3), and
@@ -312,9 +308,6 @@ func (c *Client) retryAfter(h http.Header) time.Duration {
 	if n, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return min(time.Duration(n)*time.Second, maxRetryAfter)
 	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(c.now()), 0), maxRetryAfter)
+	at, _ := http.ParseTime(value) // the zero time, which is past, for anything else
+	return min(max(at.Sub(c.cfg.Now()), 0), maxRetryAfter)
 }
