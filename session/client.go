@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/noredirect"
 	"github.com/parajwt/parajwt/internal/parakey"
 	"github.com/parajwt/parajwt/jwks"
 )
@@ -64,16 +65,9 @@ type Client struct {
 // of the wrong kind, such as a secret key (sk_…) as APIKey, and keys whose
 // prefix names another environment, such as beta_… at prod.
 func New(cfg Config) (*Client, error) {
-	var errs mistakes
-	origin, err := cfg.Environment.APIBase()
-	if err != nil {
-		errs = append(errs, err)
-	}
-	if cfg.BaseURL = cmp.Or(cfg.BaseURL, origin); cfg.BaseURL != origin {
-		if cfg.BaseURL, err = baseURL(cfg.BaseURL); err != nil {
-			errs = append(errs, err)
-		}
-	}
+	origin, originErr := cfg.Environment.APIBase()
+	base, baseErr := baseURL(cfg.BaseURL, origin)
+	errs := mistakes{originErr, baseErr}
 
 	secret, public := cfg.SecretAPIKey.Reveal(), cfg.APIKey
 	if secret == "" && public == "" {
@@ -84,20 +78,11 @@ func New(cfg Config) (*Client, error) {
 			"Para's developer portal shows two different keys")
 	}
 	here := knownEnvironment(cfg.Environment, origin)
-	for _, k := range []struct{ name, key, prefix, right string }{
-		{"SecretAPIKey", secret, "pk_", "secret API key (sk_…)"},
-		{"APIKey", public, "sk_", "publishable API key"},
-	} {
-		kind, env := parakey.KindOf(k.key), parakey.Environment(k.key)
-		switch {
-		case k.key == "":
-		case !visible(k.key, 1<<10):
-			errs.add("%s has white space or other characters in it that no API key has", k.name)
-		case kind == parakey.Webhook, strings.HasPrefix(strings.ToLower(k.key), k.prefix):
-			errs.add("%s is a %s: set the %s", k.name, kind, k.right)
-		case env != "" && here != "" && env != here:
-			errs.add("%s is a key of %s, and Environment is %s", k.name, env, here)
-		}
+	if err := parakey.CheckKey(secret, parakey.Secret, here); secret != "" && err != nil {
+		errs.add("SecretAPIKey %w", err)
+	}
+	if err := parakey.CheckKey(public, parakey.Public, here); public != "" && err != nil {
+		errs.add("APIKey %w", err)
 	}
 
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
@@ -114,8 +99,9 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Environment.Name == "" {
 		_, cfg.Environment.Name, _ = strings.Cut(origin, "://")
 	}
+	cfg.BaseURL = base
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
-	cfg.HTTPClient = newHTTPClient(cfg.HTTPClient)
+	cfg.HTTPClient, _ = noredirect.Client(cfg.HTTPClient, newTransport())
 	return &Client{
 		printed: printedAs("Para session client for " + cfg.Environment.Name),
 		cfg:     cfg, origin: origin,
@@ -123,7 +109,7 @@ func New(cfg Config) (*Client, error) {
 	}, nil
 }
 
-// mistakes are those in a configuration.
+// mistakes are those in a configuration. nil is none, for errors.Join.
 type mistakes []error
 
 func (m *mistakes) add(format string, args ...any) {
@@ -131,7 +117,10 @@ func (m *mistakes) add(format string, args ...any) {
 }
 
 // baseURL checks Config.BaseURL like an environment's URL, and keeps its path.
-func baseURL(s string) (string, error) {
+func baseURL(s, byDefault string) (string, error) {
+	if s == "" {
+		return byDefault, nil
+	}
 	origin, err := jwks.Environment{Name: "BaseURL", URL: s}.APIBase()
 	if err != nil {
 		return "", fmt.Errorf("session: BaseURL: %w", err)

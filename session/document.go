@@ -54,8 +54,8 @@ func exportFields() []field {
 			isExternalConnectionOnly`),
 		of(note, `name addressSecondary partnerId createdAt lastUsedAt pregenIdentifier
 			pregenIdentifierType externalProviderId`))
-	auth := of(text, `email phone countryCode farcasterUsername telegramUserId
-		externalWalletAddress xUsername discordUsername customId guestId userId`)
+	const v1 = "email phone countryCode farcasterUsername telegramUserId externalWalletAddress"
+	auth := of(text, v1+" xUsername discordUsername customId guestId userId")
 	external := slices.Concat(of(text, "address type"),
 		of(flag, "withFullParaAuth isConnectionOnly withVerification"),
 		of(note, "partnerId provider providerId addressBech32"))
@@ -65,8 +65,7 @@ func exportFields() []field {
 	return slices.Concat(
 		of(text, "userId"), of(secret, "sessionCookie"), of(lists, "currentWalletIds"),
 		// Exports of v1 SDKs name the user here instead of in authInfo.
-		of(note, `email phone countryCode farcasterUsername telegramUserId
-			externalWalletAddress`),
+		of(note, v1),
 		[]field{
 			{"authInfo", object, authInfo}, {"wallets", byID, wallet},
 			{"externalWallets", byID, wallet},
@@ -205,7 +204,7 @@ func (r *reader) wallet(id string, fields []field) node {
 	}
 	w := r.value(field{id, object, fields})
 	if w.get("signer").secret.text != nil && !r.keepSigners {
-		w.remove("signer")
+		w.put(node{name: "signer"})
 		r.dropped = true
 	}
 	switch w.get("id").text {
@@ -224,15 +223,12 @@ func (n *node) add(child node) {
 	}
 }
 
-// put replaces a member, or adds it at the end.
+// put replaces a member by one at the end, or removes it if child is absent.
 func (n *node) put(child node) {
-	n.children = slices.Clone(n.children)
-	n.remove(child.name)
+	n.children = slices.DeleteFunc(slices.Clone(n.children), func(c node) bool {
+		return c.name == child.name
+	})
 	n.add(child)
-}
-
-func (n *node) remove(name string) {
-	n.children = slices.DeleteFunc(n.children, func(c node) bool { return c.name == name })
 }
 
 // write appends the JSON of the value (RFC 8259) to b, to which e encodes.

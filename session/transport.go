@@ -42,30 +42,17 @@ const (
 	paraVersion = "2.18.0"
 )
 
-// newHTTPClient returns a client that follows no redirects, whatever from does:
-// Go would send API keys and cookies, which are in custom headers, to another
-// host. The client shares from's transport.
-func newHTTPClient(from *http.Client) *http.Client {
-	client := &http.Client{}
-	if from != nil {
-		*client = *from
+// newTransport is used if Config.HTTPClient has no transport.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		MaxIdleConnsPerHost:    8,
+		MaxConnsPerHost:        maxConnections,
+		IdleConnTimeout:        30 * time.Second,
 	}
-	if client.Transport == nil {
-		client.Transport = &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			ForceAttemptHTTP2:      true,
-			TLSHandshakeTimeout:    10 * time.Second,
-			MaxResponseHeaderBytes: 64 << 10,
-			MaxIdleConnsPerHost:    8,
-			MaxConnsPerHost:        maxConnections,
-			IdleConnTimeout:        30 * time.Second,
-		}
-	}
-	client.Jar = nil
-	client.CheckRedirect = func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}
-	return client
 }
 
 // call is one POST request to Para.
