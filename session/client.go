@@ -168,11 +168,8 @@ type Identity struct {
 
 // Format implements [fmt.Formatter] for every verb.
 func (id Identity) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "Para identity (%s", id.AuthType)
-	if id.OAuthMethod != "" {
-		fmt.Fprintf(f, ", %s", id.OAuthMethod)
-	}
-	fmt.Fprint(f, ")")
+	how := strings.TrimSuffix(string(id.AuthType)+", "+string(id.OAuthMethod), ", ")
+	fmt.Fprintf(f, "Para identity (%s)", how)
 }
 
 // LogValue implements [slog.LogValuer].

@@ -109,6 +109,12 @@ type reader struct {
 	wallets, lists, ids int // read so far
 }
 
+// readAnswer reads the JSON of an answer of Para.
+func readAnswer(body string, fields []field) (node, error) {
+	r := reader{Decoder: strictjson.New(body)}
+	return r.document(fields)
+}
+
 // document reads the whole text, which must be an object.
 func (r *reader) document(fields []field) (node, error) {
 	doc := r.value(field{"", object, fields})

@@ -16,8 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/parajwt/parajwt/internal/strictjson"
 )
 
 const (
@@ -31,15 +29,8 @@ const (
 	firstWait = 250 * time.Millisecond
 	// maxRetryAfter is the longest Retry-After that is believed.
 	maxRetryAfter = 24 * time.Hour
-)
-
-// The headers of Para's SDK.
-const (
-	apiKeyHeader  = "X-External-API-Key"
-	cookieHeader  = "X-Capsule-Sid"
-	versionHeader = "X-Para-Version"
-	// paraVersion is the version of Para's SDK that these requests imitate.
-	paraVersion = "2.18.0"
+	// cookieHeader has the session cookie, in requests and in answers.
+	cookieHeader = "X-Capsule-Sid"
 )
 
 // newTransport is used if Config.HTTPClient has no transport.
@@ -181,10 +172,11 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 	if err != nil { // err would quote the URL
 		return a, a.fail(ErrUnavailable, errors.New("the request cannot be made"))
 	}
-	req.Header.Set(apiKeyHeader, k.key)
+	req.Header.Set("X-External-API-Key", k.key)
 	if k.cookie != "" {
 		req.Header.Set(cookieHeader, k.cookie)
-		req.Header.Set(versionHeader, paraVersion)
+		// The version of Para's SDK that these requests imitate.
+		req.Header.Set("X-Para-Version", "2.18.0")
 	}
 	contentType := "application/x-www-form-urlencoded"
 	if k.body != nil {
@@ -235,11 +227,6 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 		}
 	}
 	return a, a.fail(ErrUnexpectedAnswer, err)
-}
-
-func readAnswer(body string, fields []field) (node, error) {
-	r := reader{Decoder: strictjson.New(body)}
-	return r.document(fields)
 }
 
 // fail returns an error about a call or its answer.

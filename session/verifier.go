@@ -115,8 +115,7 @@ func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token strin
 	key := digest(sha256.Sum256([]byte(token)))
 	v.mu.Lock()
 	now := v.client.cfg.Now()
-	e := cmp.Or(v.good.find(key, now, v.ttl), v.refused.find(key, now, refusedFor))
-	if e != nil {
+	if e := cmp.Or(v.good.find(key, now, v.ttl), v.refused.find(key, now, refusedFor)); e != nil {
 		v.mu.Unlock()
 		return e.user, e.err
 	}
@@ -229,15 +228,13 @@ func newAnswers(limit int, life time.Duration) answers {
 // find returns an answer that is younger than age, or nil. An answer from the
 // future is older than the last adjustment of the clock, and is not used.
 func (a *answers) find(token digest, now time.Time, age time.Duration) *entry {
-	e := a.known[token]
-	if e == nil {
-		return nil
+	if e := a.known[token]; e != nil {
+		found := e.Value.(*entry)
+		if since := now.Sub(found.at); 0 <= since && since < age {
+			return found
+		}
 	}
-	found := e.Value.(*entry)
-	if since := now.Sub(found.at); since < 0 || since >= age {
-		return nil
-	}
-	return found
+	return nil
 }
 
 // put adds an answer, and drops those that are too old or too many.
