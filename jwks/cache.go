@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/internal/jose"
+	"github.com/parajwt/parajwt/internal/noredirect"
 )
 
 // Key is one public key of an environment, bound to one algorithm (RFC 8725
@@ -86,7 +87,7 @@ func New(env Environment, cfg Config, opts ...Option) (*Cache, error) {
 		opt(c)
 	}
 	errs = append(append(errs, envErr), checkAlgorithms(c.algorithms)...)
-	c.client, c.ownsClient = newClient(cfg.HTTPClient)
+	c.client, c.ownsClient = noredirect.Client(cfg.HTTPClient, newTransport())
 	first := &keySet{}
 	if !cfg.Initial.isZero() {
 		var err error

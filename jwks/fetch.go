@@ -28,27 +28,14 @@ type answer struct {
 // errNoUsableKey means that no token could be verified with the key set.
 var errNoUsableKey = errors.New("key set has no usable key")
 
-// newClient returns a copy of a client that follows no redirect, because only
-// the configuration may choose the source of the keys. It shares the client's
-// transport. owned reports whether the client had none.
-func newClient(from *http.Client) (client *http.Client, owned bool) {
-	client = &http.Client{}
-	if from != nil {
-		*client = *from
+// newTransport is used if there is no Config.HTTPClient.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		MaxResponseHeaderBytes: 64 << 10,
+		// Requests are minutes apart, so a kept connection would only idle.
+		DisableKeepAlives: true,
 	}
-	if owned = client.Transport == nil; owned {
-		client.Transport = &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			MaxResponseHeaderBytes: 64 << 10,
-			// Requests are minutes apart, so a kept connection would only idle.
-			DisableKeepAlives: true,
-		}
-	}
-	client.Jar = nil
-	client.CheckRedirect = func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}
-	return client, owned
 }
 
 // get fetches the key set once. The request is conditional if etag is not empty

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/noredirect"
 	"github.com/parajwt/parajwt/internal/parakey"
 	"github.com/parajwt/parajwt/jwks"
 )
@@ -53,17 +54,10 @@ type Config struct {
 // whole program. It needs no closing.
 type Client struct {
 	printed
-	environment jwks.Environment
-	origin      string // of the environment's API, whatever BaseURL is
-	base        string
-	secretKey   Secret
-	key         string
-	timeout     time.Duration
-	http        *http.Client
-	now         func() time.Time
-	logger      *slog.Logger
-	strangers   gate // for input that may be junk
-	known       gate // for tokens that Para accepted lately
+	cfg       Config // with its defaults
+	origin    string // of the environment's API, whatever BaseURL is
+	strangers *gate  // for input that may be junk
+	known     *gate  // for tokens that Para accepted lately
 }
 
 // New returns a client. It makes no call. It reports every mistake in the
@@ -71,17 +65,9 @@ type Client struct {
 // of the wrong kind, such as a secret key (sk_…) as APIKey, and keys whose
 // prefix names another environment, such as beta_… at prod.
 func New(cfg Config) (*Client, error) {
-	var errs mistakes
-	origin, err := cfg.Environment.APIBase()
-	if err != nil {
-		errs = append(errs, err)
-	}
-	base := origin
-	if cfg.BaseURL != "" {
-		if base, err = baseURL(cfg.BaseURL); err != nil {
-			errs = append(errs, err)
-		}
-	}
+	origin, originErr := cfg.Environment.APIBase()
+	base, baseErr := baseURL(cfg.BaseURL, origin)
+	errs := mistakes{originErr, baseErr}
 
 	secret, public := cfg.SecretAPIKey.Reveal(), cfg.APIKey
 	if secret == "" && public == "" {
@@ -92,20 +78,11 @@ func New(cfg Config) (*Client, error) {
 			"Para's developer portal shows two different keys")
 	}
 	here := knownEnvironment(cfg.Environment, origin)
-	for _, k := range []struct{ name, key, prefix, right string }{
-		{"SecretAPIKey", secret, "pk_", "secret API key (sk_…)"},
-		{"APIKey", public, "sk_", "publishable API key"},
-	} {
-		kind, env := parakey.KindOf(k.key), parakey.Environment(k.key)
-		switch {
-		case k.key == "":
-		case !visible(k.key, 1<<10):
-			errs.add("%s has white space or other characters in it that no API key has", k.name)
-		case kind == parakey.Webhook, strings.HasPrefix(strings.ToLower(k.key), k.prefix):
-			errs.add("%s is a %s: set the %s", k.name, kind, k.right)
-		case env != "" && here != "" && env != here:
-			errs.add("%s is a key of %s, and Environment is %s", k.name, env, here)
-		}
+	if err := parakey.CheckKey(secret, parakey.Secret, here); secret != "" && err != nil {
+		errs.add("SecretAPIKey %w", err)
+	}
+	if err := parakey.CheckKey(public, parakey.Public, here); public != "" && err != nil {
+		errs.add("APIKey %w", err)
 	}
 
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
@@ -122,17 +99,17 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Environment.Name == "" {
 		_, cfg.Environment.Name, _ = strings.Cut(origin, "://")
 	}
+	cfg.BaseURL = base
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
+	cfg.HTTPClient, _ = noredirect.Client(cfg.HTTPClient, newTransport())
 	return &Client{
-		printed:     printedAs("Para session client for " + cfg.Environment.Name),
-		environment: cfg.Environment, origin: origin, base: base,
-		secretKey: cfg.SecretAPIKey, key: public, timeout: cfg.Timeout,
-		http: newHTTPClient(cfg.HTTPClient), now: cfg.Now,
-		logger:    cmp.Or(cfg.Logger, slog.Default()),
+		printed: printedAs("Para session client for " + cfg.Environment.Name),
+		cfg:     cfg, origin: origin,
 		strangers: newGate(maxNewCalls), known: newGate(maxKnownCalls),
 	}, nil
 }
 
-// mistakes are those in a configuration.
+// mistakes are those in a configuration. nil is none, for errors.Join.
 type mistakes []error
 
 func (m *mistakes) add(format string, args ...any) {
@@ -140,7 +117,10 @@ func (m *mistakes) add(format string, args ...any) {
 }
 
 // baseURL checks Config.BaseURL like an environment's URL, and keeps its path.
-func baseURL(s string) (string, error) {
+func baseURL(s, byDefault string) (string, error) {
+	if s == "" {
+		return byDefault, nil
+	}
 	origin, err := jwks.Environment{Name: "BaseURL", URL: s}.APIBase()
 	if err != nil {
 		return "", fmt.Errorf("session: BaseURL: %w", err)
@@ -159,8 +139,7 @@ func knownEnvironment(env jwks.Environment, origin string) string {
 		return ""
 	}
 	for _, known := range []jwks.Environment{jwks.Prod, jwks.Beta, jwks.Sandbox} {
-		base, _ := known.APIBase()
-		if base == origin || strings.EqualFold(known.Name, env.Name) {
+		if base, _ := known.APIBase(); base == origin || strings.EqualFold(known.Name, env.Name) {
 			return known.Name
 		}
 	}
@@ -189,11 +168,8 @@ type Identity struct {
 
 // Format implements [fmt.Formatter] for every verb.
 func (id Identity) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "Para identity (%s", id.AuthType)
-	if id.OAuthMethod != "" {
-		fmt.Fprintf(f, ", %s", id.OAuthMethod)
-	}
-	fmt.Fprint(f, ")")
+	how := strings.TrimSuffix(string(id.AuthType)+", "+string(id.OAuthMethod), ", ")
+	fmt.Fprintf(f, "Para identity (%s)", how)
 }
 
 // LogValue implements [slog.LogValuer].
@@ -212,17 +188,14 @@ func (c *Client) VerifyToken(ctx context.Context, token string) (Identity, error
 	return c.verifyToken(ctx, token, c.strangers)
 }
 
-func (c *Client) verifyToken(ctx context.Context, token string, g gate) (Identity, error) {
+func (c *Client) verifyToken(ctx context.Context, token string, g *gate) (Identity, error) {
 	if !visible(token, 1<<10) {
 		return Identity{}, &Error{Code: ErrNotAToken}
 	}
-	doc, err := c.askSecretly(ctx, g, "verificationToken", token, call{
-		path:     "/sessions/verify",
-		fields:   of(text, "authType identifier oAuthMethod"),
-		required: []string{"authType", "identifier"},
-		says: map[int]Code{
-			http.StatusForbidden: ErrSessionExpired, http.StatusUnauthorized: ErrUnauthorizedKey,
-		},
+	doc, err := c.askSecretly(ctx, "verificationToken", token, call{
+		path: "/sessions/verify", gate: g,
+		fields: append(of(required, "authType identifier"), field{name: "oAuthMethod"}),
+		says:   map[int]Code{http.StatusForbidden: ErrSessionExpired},
 	})
 	return Identity{
 		AuthType:    claims.AuthType(doc.get("authType").text),
@@ -243,37 +216,20 @@ func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID str
 	if !visible(address, 256) {
 		return "", &Error{Code: ErrNotAnAddress}
 	}
-	doc, err := c.askSecretly(ctx, c.strangers, "address", address, call{
-		path: "/wallets/verify", fields: of(text, "walletId"), required: []string{"walletId"},
-		says: map[int]Code{
-			http.StatusUnauthorized: ErrUnauthorizedKey, http.StatusForbidden: ErrUnauthorizedKey,
-			http.StatusNotFound: ErrWalletNotFound,
-		},
+	doc, err := c.askSecretly(ctx, "address", address, call{
+		path: "/wallets/verify", gate: c.strangers, fields: of(required, "walletId"),
+		says: map[int]Code{http.StatusNotFound: ErrWalletNotFound},
 	})
 	return doc.get("walletId").text, err
 }
 
-// askSecretly posts one name and value with the secret API key. The value is a
-// user's input. The result is the zero node if there is an error.
-func (c *Client) askSecretly(ctx context.Context, g gate, name, value string, k call) (
-	node, error) {
-	key := c.secretKey.Reveal()
-	if key == "" {
+// askSecretly posts one name and value, which is a user's input, with the
+// secret API key. The result is the zero node if there is an error.
+func (c *Client) askSecretly(ctx context.Context, name, value string, k call) (node, error) {
+	if k.key = c.cfg.SecretAPIKey.Reveal(); k.key == "" {
 		return node{}, &Error{Code: ErrNoAPIKey, Hint: "set Config.SecretAPIKey"}
 	}
-	body, err := json.Marshal(map[string]string{name: value})
-	if err != nil {
-		return node{}, err
-	}
-	k.body, k.header, k.input = body, map[string]string{apiKeyHeader: key}, true
-	ctx, cancel := withTimeout(ctx, c.timeout)
-	defer cancel()
-	if err := g.enter(ctx); err != nil {
-		e := k.fail(ErrUnavailable, 0, err)
-		e.RetryAfter = time.Second
-		return node{}, e
-	}
-	defer g.leave()
+	k.body, _ = json.Marshal(map[string]string{name: value}) // strings, which cannot fail
 	a, err := c.do(ctx, k)
 	return a.doc, err
 }

@@ -1,7 +1,9 @@
 package session
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,15 +18,16 @@ import (
 type kind byte
 
 const (
-	text   kind = iota // a string; anything else makes the export malformed
-	secret             // the same, kept as a Secret
-	flag               // true or false; anything else makes the export malformed
-	note               // a string or number; anything else is dropped
-	object             // an object with known members
-	byID               // an object of wallets, named by their ID
-	texts              // a list of texts, at most maxWallets
-	lists              // an object of lists, together at most maxWallets texts
-	hint               // lists; anything else is dropped
+	text     kind = iota // a string; anything else makes the document malformed
+	required             // a text that is present and not empty
+	secret               // a text, kept as a Secret
+	flag                 // true or false; anything else makes the document malformed
+	note                 // a string or number; anything else is dropped
+	object               // an object with known members
+	byID                 // an object of wallets, named by their ID
+	texts                // a list of texts, at most maxWallets
+	lists                // an object of lists, together at most maxWallets texts
+	hint                 // lists; anything else is dropped
 )
 
 // field is a member that an object of an export may have.
@@ -51,8 +54,8 @@ func exportFields() []field {
 			isExternalConnectionOnly`),
 		of(note, `name addressSecondary partnerId createdAt lastUsedAt pregenIdentifier
 			pregenIdentifierType externalProviderId`))
-	auth := of(text, `email phone countryCode farcasterUsername telegramUserId
-		externalWalletAddress xUsername discordUsername customId guestId userId`)
+	const v1 = "email phone countryCode farcasterUsername telegramUserId externalWalletAddress"
+	auth := of(text, v1+" xUsername discordUsername customId guestId userId")
 	external := slices.Concat(of(text, "address type"),
 		of(flag, "withFullParaAuth isConnectionOnly withVerification"),
 		of(note, "partnerId provider providerId addressBech32"))
@@ -62,8 +65,7 @@ func exportFields() []field {
 	return slices.Concat(
 		of(text, "userId"), of(secret, "sessionCookie"), of(lists, "currentWalletIds"),
 		// Exports of v1 SDKs name the user here instead of in authInfo.
-		of(note, `email phone countryCode farcasterUsername telegramUserId
-			externalWalletAddress`),
+		of(note, v1),
 		[]field{
 			{"authInfo", object, authInfo}, {"wallets", byID, wallet},
 			{"externalWallets", byID, wallet},
@@ -100,10 +102,17 @@ func str(name, s string) node { return node{name: name, text: s, form: '"'} }
 // reader reads an export, or an answer of Para.
 type reader struct {
 	*strictjson.Decoder
-	keepSigners  bool
-	dropped      bool   // there were key shares, and they are not kept
-	wallets, ids int    // read so far
-	at           string // the known member of the whole that is read, for errors
+	keepSigners bool
+	dropped     bool   // there were key shares, and they are not kept
+	at          string // the known member of the whole that is read, for errors
+
+	wallets, lists, ids int // read so far
+}
+
+// readAnswer reads the JSON of an answer of Para.
+func readAnswer(body string, fields []field) (node, error) {
+	r := reader{Decoder: strictjson.New(body)}
+	return r.document(fields)
 }
 
 // document reads the whole text, which must be an object.
@@ -130,8 +139,7 @@ func (r *reader) value(f field) node {
 		r.Skip()
 		return node{}
 	case f.kind == object:
-		var buf [24]node // on the stack, until their number is known
-		members := node{children: buf[:0]}
+		n.children = make([]node, 0, len(f.fields))
 		whole := r.at == ""
 		for name := range r.Object {
 			i := slices.IndexFunc(f.fields, func(m field) bool { return m.name == name })
@@ -141,22 +149,26 @@ func (r *reader) value(f field) node {
 			if whole {
 				r.at = f.fields[i].name
 			}
-			members.add(r.value(f.fields[i]))
+			n.add(r.value(f.fields[i]))
 		}
-		n.children = slices.Clone(members.children)
+		for _, m := range f.fields {
+			if m.kind == required && n.get(m.name).text == "" && r.Err() == nil {
+				r.at = m.name
+				r.Fail("missing or empty")
+			}
+		}
 	case f.kind == byID:
 		for id := range r.Object {
 			n.add(r.wallet(strings.Clone(id), f.fields))
 		}
 	case f.kind == lists:
 		for name := range r.Object {
-			r.count(len(n.children)+1, "lists")
+			r.count(&r.lists, "lists")
 			n.add(r.value(field{name: strings.Clone(name), kind: texts}))
 		}
 	case f.kind == texts:
 		for range r.Array {
-			r.ids++
-			r.count(r.ids, "IDs")
+			r.count(&r.ids, "IDs")
 			n.add(r.value(field{}))
 		}
 	case f.kind == hint:
@@ -172,7 +184,7 @@ func (r *reader) value(f field) node {
 		n.text = strconv.FormatBool(n.form == 't')
 	case f.kind == secret:
 		n.secret = NewSecret(strings.Clone(r.String()))
-	case f.kind == text, n.form == '"':
+	case f.kind == text, f.kind == required, n.form == '"':
 		n.text = strings.Clone(r.String())
 	case n.form == '0':
 		n.text = strings.Clone(r.Number())
@@ -183,23 +195,22 @@ func (r *reader) value(f field) node {
 	return n
 }
 
-// count fails if there are more than maxWallets.
-func (r *reader) count(n int, what string) {
-	if n > maxWallets {
+// count adds one to n, and fails if there are more than maxWallets.
+func (r *reader) count(n *int, what string) {
+	if *n++; *n > maxWallets {
 		r.Fail(fmt.Sprintf("more than %d %s", maxWallets, what))
 	}
 }
 
 // wallet reads a wallet. The empty key share of an external wallet stays.
 func (r *reader) wallet(id string, fields []field) node {
-	r.wallets++
-	r.count(r.wallets, "wallets")
+	r.count(&r.wallets, "wallets")
 	if r.Peek() == 'n' {
 		r.Fail("not an object")
 	}
 	w := r.value(field{id, object, fields})
 	if w.get("signer").secret.text != nil && !r.keepSigners {
-		w.remove("signer")
+		w.put(node{name: "signer"})
 		r.dropped = true
 	}
 	switch w.get("id").text {
@@ -218,54 +229,42 @@ func (n *node) add(child node) {
 	}
 }
 
-// put replaces a member, or adds it at the end.
+// put replaces a member by one at the end, or removes it if child is absent.
 func (n *node) put(child node) {
-	n.children = slices.Clone(n.children)
-	n.remove(child.name)
+	n.children = slices.DeleteFunc(slices.Clone(n.children), func(c node) bool {
+		return c.name == child.name
+	})
 	n.add(child)
 }
 
-func (n *node) remove(name string) {
-	n.children = slices.DeleteFunc(n.children, func(c node) bool { return c.name == name })
-}
-
-// write appends the JSON of the value (RFC 8259) to b.
-func (n node) write(b []byte) []byte {
+// write appends the JSON of the value (RFC 8259) to b, to which e encodes.
+// Nothing is escaped for HTML, so that an export does not outgrow what was
+// imported.
+func (n node) write(b *bytes.Buffer, e *json.Encoder) {
+	e.SetEscapeHTML(false)
+	quote := func(s string) {
+		_ = e.Encode(s)         // a string, which cannot fail
+		b.Truncate(b.Len() - 1) // the line break
+	}
 	switch n.form {
 	case '{', '[':
-		b = append(b, n.form)
+		b.WriteByte(n.form)
 		for i, c := range n.children {
 			if i > 0 {
-				b = append(b, ',')
+				b.WriteByte(',')
 			}
 			if n.form == '{' {
-				b = append(quote(b, c.name), ':')
+				quote(c.name)
+				b.WriteByte(':')
 			}
-			b = c.write(b)
+			c.write(b, e)
 		}
-		return append(b, n.form+2) // in ASCII, the closing bracket
+		b.WriteByte(n.form + 2) // in ASCII, the closing bracket
 	case '"':
-		return quote(b, n.text+n.secret.Reveal())
+		quote(n.text + n.secret.Reveal())
+	default:
+		b.WriteString(n.text)
 	}
-	return append(b, n.text...)
-}
-
-// quote appends a JSON string. It does not escape for HTML, so that an export
-// does not outgrow what was imported.
-func quote(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c < ' ':
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			continue
-		case c == '"', c == '\\':
-			b = append(b, '\\')
-		}
-		b = append(b, s[i])
-	}
-	return append(b, '"')
 }
 
 // readExport reads the JSON of an export and checks what decisions rest on.

@@ -73,6 +73,9 @@ type fakePara struct {
 }
 
 func (f *fakePara) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil { // like http.Transport, which sends nothing
+		return nil, err
+	}
 	var body []byte
 	if r.Body != nil {
 		body, _ = io.ReadAll(r.Body)

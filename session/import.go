@@ -1,11 +1,9 @@
 package session
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"github.com/parajwt/parajwt/internal/strictjson"
@@ -51,9 +49,6 @@ func KeepSignersThisServerCannotUse() ImportOption {
 // Any number of sessions can be imported. Source: importSession of Para's SDK.
 func (c *Client) Import(exported string, opts ...ImportOption) (*Session, error) {
 	malformed := func(cause error) error { return &Error{Code: ErrSessionMalformed, Cause: cause} }
-	if len(exported) > maxExported {
-		return nil, malformed(fmt.Errorf("it is larger than %d bytes", maxExported))
-	}
 	raw, err := decodeBase64(exported)
 	if err != nil {
 		return nil, malformed(err)
@@ -69,16 +64,14 @@ func (c *Client) Import(exported string, opts ...ImportOption) (*Session, error)
 	}
 	from := doc.get("parajwt")
 	env, url := from.get("environment").text, from.get("url").text
-	if from.form != 0 && (env != c.environment.Name || url != c.origin) {
+	if from.form != 0 && (env != c.cfg.Environment.Name || url != c.origin) {
 		return nil, &Error{Code: ErrSessionEnvironment, Hint: fmt.Sprintf(
-			"it is of %.40q, and this client is for %q", env, c.environment.Name)}
+			"it is of %.40q, and this client is for %q", env, c.cfg.Environment.Name)}
 	}
 	s := newSession(c, doc, r.dropped)
 	if r.dropped {
-		c.logger.LogAttrs(context.Background(), slog.LevelInfo,
-			"parajwt: dropped the key shares of a session: "+
-				"let the client export with excludeSigners",
-			slog.Any("session", s))
+		c.cfg.Logger.Info("parajwt: dropped the key shares of a session: "+
+			"let the client export with excludeSigners", "session", s)
 	}
 	return s, nil
 }
@@ -86,6 +79,8 @@ func (c *Client) Import(exported string, opts ...ImportOption) (*Session, error)
 // decodeBase64 is strict: Go's decoder skips line breaks otherwise.
 func decodeBase64(s string) (string, error) {
 	switch {
+	case len(s) > maxExported:
+		return "", fmt.Errorf("it is larger than %d bytes", maxExported)
 	case s == "":
 		return "", errors.New("it is empty")
 	case strings.ContainsAny(s, " \t\r\n"):

@@ -1,10 +1,13 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -94,10 +97,8 @@ func newSession(c *Client, doc node, dropped bool) *Session {
 	for _, w := range s.external.children {
 		s.wallets[w.name], s.externals[w.name] = w, true
 	}
-	s.line = func() string {
-		return fmt.Sprintf("Para session of user %q (%s, %s)",
-			s.UserID(), s.mode, c.environment.Name)
-	}
+	s.printed = printedAs(fmt.Sprintf("Para session of user %q (%s, %s)",
+		s.UserID(), s.mode, c.cfg.Environment.Name))
 	return s
 }
 
@@ -123,13 +124,9 @@ func isEmbedded(w node) bool { return !w.is("isExternal") }
 // byExternalWallet reports whether the user logged in with an external wallet
 // and nothing else.
 func byExternalWallet(auth node) bool {
-	for _, other := range []string{"email", "phone", "farcasterUsername", "telegramUserId",
-		"xUsername", "discordUsername", "customId"} {
-		if auth.get(other).text != "" {
-			return false
-		}
-	}
-	return auth.get("externalWalletAddress").text != ""
+	has := func(name string) bool { return auth.get(name).text != "" }
+	return has("externalWalletAddress") && !slices.ContainsFunc([]string{"email", "phone",
+		"farcasterUsername", "telegramUserId", "xUsername", "discordUsername", "customId"}, has)
 }
 
 // Mode returns how external wallets take part in the session.
@@ -229,18 +226,16 @@ func (s *Session) SignersDropped() bool { return s.dropped }
 func (s *Session) touch(ctx context.Context) (answer, error) {
 	return s.ask(ctx, call{
 		path: "/touch?regenerate=false", name: "/touch",
-		// Para answers 200 to anonymous callers, so these are about the key.
-		says: denied(ErrUnauthorizedKey),
 		fields: slices.Concat(of(text, "userId sessionLookupId partnerId"),
 			of(flag, "isAuthenticated"), of(texts, "verifiedExternalWalletAddresses"),
 			// No decision rests on it.
 			of(hint, "currentWalletIds")),
-	}, s.check)
+		check: s.check,
+	})
 }
 
-// check decides whether an answer to /touch means that the session is active.
-// If so, it adopts the current wallets.
-func (s *Session) check(a answer) error {
+// check returns nil if an answer to /touch means that the session is active.
+func (s *Session) check(a answer) *Error {
 	userID, active := a.doc.get("userId").text, a.doc.is("isAuthenticated")
 	if s.mode == ModeVerification {
 		verified := map[string]bool{"": true}
@@ -265,40 +260,30 @@ func (s *Session) check(a answer) error {
 		return a.fail(ErrUnexpectedAnswer,
 			errors.New("it says that a user is logged in, and not which"))
 	}
-	if current := a.doc.get("currentWalletIds"); current.form != 0 {
-		s.mu.Lock()
-		s.current = current
-		s.mu.Unlock()
-	}
 	return nil
 }
 
-// ask makes a call with the session's cookie. It adopts a refreshed cookie if
-// check finds the answer good. If Para refuses a cookie that another call has
-// replaced in the meantime, it asks again with the new one.
-func (s *Session) ask(ctx context.Context, k call, check func(answer) error) (answer, error) {
+// ask makes a call with the session's cookie, and adopts what a good answer
+// refreshes. If Para refuses a cookie that another call has replaced in the
+// meantime, it asks again with the new one.
+func (s *Session) ask(ctx context.Context, k call) (answer, error) {
 	if s.mode == ModeConnectionOnly {
 		return answer{}, &Error{Code: ErrNotLoggedIn, Hint: "the session only connects external " +
 			"wallets (CONNECTION_ONLY): let the user log in"}
 	}
-	if s.client.key == "" {
+	if k.key = s.client.cfg.APIKey; k.key == "" {
 		return answer{}, &Error{Code: ErrNoAPIKey, Hint: "set Config.APIKey"}
 	}
 	for again := true; ; again = false {
 		sent, _ := s.now()
-		k.header = map[string]string{
-			apiKeyHeader: s.client.key, cookieHeader: sent, versionHeader: paraVersion,
-		}
+		k.cookie = sent
 		a, err := s.client.do(ctx, k)
 		if err == nil {
-			err = check(a)
-		}
-		if err == nil {
-			s.refresh(sent, a.cookie)
+			s.adopt(a, sent)
 			return a, nil
 		}
 		if newest, _ := s.now(); !again || !errors.Is(err, ErrSessionExpired) || newest == sent {
-			return answer{}, err
+			return a, err
 		}
 	}
 }
@@ -310,16 +295,17 @@ func (s *Session) now() (cookie string, current node) {
 	return s.cookie.Reveal(), s.current
 }
 
-// refresh replaces the cookie that was sent by the one in the answer, unless
-// another call has replaced it before: a late answer does not undo a newer one.
-func (s *Session) refresh(sent, answered string) {
-	if !isCookie(answered) {
-		return
-	}
+// adopt keeps the current wallets in an answer, and its cookie unless another
+// call has replaced the one that was sent: a late answer does not undo a newer
+// one.
+func (s *Session) adopt(a answer, sent string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cookie.Reveal() == sent {
-		s.cookie = NewSecret(answered)
+	if isCookie(a.cookie) && s.cookie.Reveal() == sent {
+		s.cookie = NewSecret(a.cookie)
+	}
+	if current := a.doc.get("currentWalletIds"); current.form != 0 {
+		s.current = current
 	}
 }
 
@@ -351,7 +337,7 @@ func (s *Session) KeepAlive(ctx context.Context) error {
 	_, err := s.askAsUser(ctx, call{
 		path: "/users/" + s.UserID() + "/session/keep-alive",
 		name: "/users/{userId}/session/keep-alive",
-	}, func(answer) error { return nil })
+	})
 	return err
 }
 
@@ -366,11 +352,12 @@ func (s *Session) IssueJWT(ctx context.Context) (JWT, error) {
 	a, err := s.askAsUser(ctx, call{
 		path: "/auth/jwt", body: []byte(`{"keyIndex":0}`), single: true,
 		fields: of(text, "token keyId"),
-	}, func(a answer) error {
-		if strings.Count(a.doc.get("token").text, ".") != 2 {
-			return a.fail(ErrUnexpectedAnswer, errors.New("it has no token"))
-		}
-		return nil
+		check: func(a answer) *Error {
+			if strings.Count(a.doc.get("token").text, ".") != 2 {
+				return a.fail(ErrUnexpectedAnswer, errors.New("it has no token"))
+			}
+			return nil
+		},
 	})
 	return JWT{NewSecret(a.doc.get("token").text), a.doc.get("keyId").text}, err
 }
@@ -378,9 +365,11 @@ func (s *Session) IssueJWT(ctx context.Context) (JWT, error) {
 // askAsUser posts a call that needs a logged-in user. A 401 or 403 does not say
 // whether the session has ended or the API key is wrong, and a wrong key must
 // not log everybody out: /touch tells them apart.
-func (s *Session) askAsUser(ctx context.Context, k call, check func(answer) error) (answer, error) {
-	k.says = denied(ErrSessionExpired)
-	a, err := s.ask(ctx, k, check)
+func (s *Session) askAsUser(ctx context.Context, k call) (answer, error) {
+	k.says = map[int]Code{
+		http.StatusUnauthorized: ErrSessionExpired, http.StatusForbidden: ErrSessionExpired,
+	}
+	a, err := s.ask(ctx, k)
 	if errors.Is(err, ErrSessionExpired) {
 		if _, touched := s.touch(ctx); errors.Is(touched, ErrUnauthorizedKey) {
 			return answer{}, touched
@@ -413,16 +402,16 @@ func (s *Session) Export() string {
 	cookie, current := s.now()
 	doc := s.doc
 	for _, name := range []string{"wallets", "externalWallets"} { // Para's SDK needs both
-		if doc.get(name).form == 0 {
-			doc.put(node{name: name, form: '{'})
-		}
+		doc.put(node{name: name, form: '{', children: doc.get(name).children})
 	}
 	doc.put(node{name: "currentWalletIds", form: '{', children: current.children})
 	if cookie != "" {
 		doc.put(str("sessionCookie", cookie))
 	}
 	doc.put(node{name: "parajwt", form: '{', children: []node{
-		str("environment", s.client.environment.Name), str("url", s.client.origin),
+		str("environment", s.client.cfg.Environment.Name), str("url", s.client.origin),
 	}})
-	return base64.StdEncoding.EncodeToString(doc.write(nil))
+	var b bytes.Buffer
+	doc.write(&b, json.NewEncoder(&b))
+	return base64.StdEncoding.EncodeToString(b.Bytes())
 }

@@ -64,7 +64,7 @@ type flight struct {
 // without SecretAPIKey, and makes no call.
 func (c *Client) TokenVerifier(cfg TokenVerifierConfig) (*TokenVerifier, error) {
 	var errs mistakes
-	if c.secretKey.Reveal() == "" {
+	if c.cfg.SecretAPIKey.Reveal() == "" {
 		errs = append(errs, &Error{Code: ErrNoAPIKey, Hint: "set Config.SecretAPIKey"})
 	}
 	cfg.TTL = cmp.Or(cfg.TTL, 30*time.Second)
@@ -84,7 +84,7 @@ func (c *Client) TokenVerifier(cfg TokenVerifierConfig) (*TokenVerifier, error) 
 	}
 	ttl := max(cfg.TTL, 0)
 	return &TokenVerifier{
-		printed: printedAs("Para verification tokens of " + c.environment.Name),
+		printed: printedAs("Para verification tokens of " + c.cfg.Environment.Name),
 		client:  c, ttl: ttl, grace: cfg.Grace,
 		// One TTL longer than they are used: a flood of other tokens does not
 		// block calls for these.
@@ -114,17 +114,13 @@ func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token strin
 	}
 	key := digest(sha256.Sum256([]byte(token)))
 	v.mu.Lock()
-	now := v.client.now()
-	e := v.good.find(key, now, v.ttl)
-	if e == nil {
-		e = v.refused.find(key, now, refusedFor)
-	}
-	if e != nil {
+	now := v.client.cfg.Now()
+	if e := cmp.Or(v.good.find(key, now, v.ttl), v.refused.find(key, now, refusedFor)); e != nil {
 		v.mu.Unlock()
 		return e.user, e.err
 	}
 	f := v.flights[key]
-	if f == nil {
+	if f == nil || f.waiting == 0 { // 0: it was given up
 		// The call outlives the request that began it, for others that wait.
 		call, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		f = &flight{done: make(chan struct{}), cancel: cancel}
@@ -146,27 +142,24 @@ func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token strin
 	v.mu.Lock()
 	if f.waiting--; f.waiting == 0 {
 		f.cancel()
-		if v.flights[key] == f {
-			delete(v.flights, key)
-		}
 	}
 	v.mu.Unlock()
 	return nil, &Error{Code: ErrUnavailable, Cause: context.Cause(ctx)}
 }
 
 // fly asks Para and publishes the answer to all who wait.
-func (v *TokenVerifier) fly(ctx context.Context, f *flight, key digest, token string, g gate) {
+func (v *TokenVerifier) fly(ctx context.Context, f *flight, key digest, token string, g *gate) {
 	defer f.cancel()
 	// Round drops the monotonic clock, which stops while a machine is
 	// suspended.
-	asked := v.client.now().Round(0)
+	asked := v.client.cfg.Now().Round(0)
 	id, err := v.client.verifyToken(ctx, token, g)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.flights[key] == f {
 		delete(v.flights, key)
 	}
-	now := v.client.now().Round(0)
+	now := v.client.cfg.Now().Round(0)
 	var refusal *Error
 	errors.As(err, &refusal)
 	last := v.good.find(key, now, v.ttl+v.grace)
@@ -185,9 +178,9 @@ func (v *TokenVerifier) fly(ctx context.Context, f *flight, key digest, token st
 		if refusal.Code == ErrUnauthorizedKey {
 			level = slog.LevelError
 		}
-		v.client.logger.LogAttrs(ctx, level,
+		v.client.cfg.Logger.LogAttrs(ctx, level,
 			"parajwt: Para cannot be asked about a verification token; using its last answer",
-			slog.String("environment", v.client.environment.Name), slog.Any("error", err))
+			slog.String("environment", v.client.cfg.Environment.Name), slog.Any("error", err))
 	}
 	close(f.done)
 }
@@ -196,7 +189,7 @@ func (v *TokenVerifier) fly(ctx context.Context, f *flight, key digest, token st
 func (v *TokenVerifier) user(id Identity) *claims.Claims {
 	c := &claims.Claims{
 		AuthType: id.AuthType, Identifier: id.Identifier, OAuthMethod: id.OAuthMethod,
-		Environment: v.client.environment.Name,
+		Environment: v.client.cfg.Environment.Name,
 	}
 	into := map[claims.AuthType]*string{
 		claims.AuthEmail:          &c.Email,
@@ -235,15 +228,13 @@ func newAnswers(limit int, life time.Duration) answers {
 // find returns an answer that is younger than age, or nil. An answer from the
 // future is older than the last adjustment of the clock, and is not used.
 func (a *answers) find(token digest, now time.Time, age time.Duration) *entry {
-	e := a.known[token]
-	if e == nil {
-		return nil
+	if e := a.known[token]; e != nil {
+		found := e.Value.(*entry)
+		if since := now.Sub(found.at); 0 <= since && since < age {
+			return found
+		}
 	}
-	found := e.Value.(*entry)
-	if since := now.Sub(found.at); since < 0 || since >= age {
-		return nil
-	}
-	return found
+	return nil
 }
 
 // put adds an answer, and drops those that are too old or too many.

@@ -8,6 +8,7 @@ package parakey
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -99,6 +100,30 @@ func CheckID(s string) error {
 		return errors.New("this is a " + kind.String() + ", which must stay on the server: " + use)
 	case Public:
 		return errors.New("this is a " + kind.String() + ", not an ID: " + use)
+	}
+	return nil
+}
+
+// CheckKey returns an error if s is not fit to be a header, is of another kind
+// than want, which is Secret or Public, or its prefix names another environment
+// than environment. An empty environment matches every one. The error is a
+// predicate, such as "is a webhook secret: set the secret API key (sk_…)". It
+// does not contain s. Keys of an unknown kind are accepted, and beta_… and the
+// like as either kind.
+func CheckKey(s string, want Kind, environment string) error {
+	other, right := "pk_", Secret.String()+" (sk_…)"
+	if want == Public {
+		other, right = "sk_", Public.String()
+	}
+	kind, of := parse(s)
+	invisible := func(r rune) bool { return r <= ' ' || r > '~' }
+	switch {
+	case len(s) > 1<<10 || strings.ContainsFunc(s, invisible):
+		return errors.New("has white space or other characters in it that no API key has")
+	case kind == Webhook || strings.HasPrefix(strings.ToLower(s), other):
+		return fmt.Errorf("is a %s: set the %s", kind, right)
+	case of != "" && environment != "" && of != environment:
+		return fmt.Errorf("is a key of %s, and Environment is %s", of, environment)
 	}
 	return nil
 }

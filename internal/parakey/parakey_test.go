@@ -81,6 +81,44 @@ func TestCheckIDRefusesKeysWithoutRepeatingThem(t *testing.T) {
 	}
 }
 
+func TestCheckKeyRefusesWhatIsNoKeyHere(t *testing.T) {
+	const key = "0123456789abcdef0123456789abcdef"
+	for _, c := range []struct {
+		value       string
+		kind        parakey.Kind
+		environment string
+		want        string // in the error; "" accepts
+	}{
+		{key, parakey.Secret, "prod", ""},
+		{key, parakey.Public, "prod", ""},
+		{"sk_" + key, parakey.Secret, "prod", ""},
+		{"pk_" + key, parakey.Public, "prod", ""},
+		{"beta_" + key, parakey.Secret, "beta", ""},
+		{"beta_" + key, parakey.Public, "beta", ""},
+		{"beta_" + key, parakey.Public, "", ""},
+		{strings.Repeat("a", 1024), parakey.Secret, "", ""},
+
+		{"SK_" + key, parakey.Public, "prod", "is a secret API key: set the publishable API key"},
+		{"pk_" + key, parakey.Secret, "prod", "is a publishable API key: set the secret API key"},
+		{"whsec_" + key, parakey.Secret, "", "is a webhook secret"},
+		{"whsec_" + key, parakey.Public, "", "is a webhook secret"},
+		{"BETA_" + key, parakey.Public, "prod", "is a key of beta, and Environment is prod"},
+		{"sk_beta_" + key, parakey.Secret, "prod", "is a key of beta, and Environment is prod"},
+		{key + "\n", parakey.Secret, "", "has white space"},
+		{key + "é", parakey.Secret, "", "other characters"},
+		{strings.Repeat("a", 1025), parakey.Secret, "", "other characters"},
+	} {
+		err := parakey.CheckKey(c.value, c.kind, c.environment)
+		switch {
+		case (err == nil) != (c.want == ""):
+			t.Errorf("CheckKey(%q, %v, %q) = %v", c.value, c.kind, c.environment, err)
+		case err != nil && (!strings.Contains(err.Error(), c.want) ||
+			strings.Contains(err.Error(), key)):
+			t.Errorf("CheckKey(%q, %v, %q): %v", c.value, c.kind, c.environment, err)
+		}
+	}
+}
+
 func TestNormalizeID(t *testing.T) {
 	for value, want := range map[string]string{
 		id: id, strings.ToUpper(id): id, "My-App": "My-App", "": "",
