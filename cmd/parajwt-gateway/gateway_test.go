@@ -390,11 +390,10 @@ func TestSettings(t *testing.T) {
 // TestHelp checks that the help names every flag and its variable.
 func TestHelp(t *testing.T) {
 	for name, variable := range variables() {
-		found := false
-		for line := range strings.Lines(help) {
-			found = found || strings.HasPrefix(strings.TrimSpace(line), "--"+name) &&
-				strings.Contains(line, variable)
-		}
+		// The variable is in parentheses, before the next flag.
+		_, after, found := strings.Cut(help, "\n  --"+name+" ")
+		about, _, _ := strings.Cut(after, "\n  --")
+		found = found && strings.Contains(about, "("+variable+")")
 		if !found {
 			t.Errorf("--%s and %s are not in the help", name, variable)
 		}

@@ -92,8 +92,8 @@ type found struct {
 	start, end int
 }
 
-// joseLike matches the possible beginning of a token. In base64url, a JSON object
-// begins with "ey" or "ew".
+// joseLike matches the possible beginning of a token. A JSON object begins with
+// "ey" or "ew" in base64url.
 var joseLike = regexp.MustCompile(`(?:^|[^\w.+/-])(e[wy][\w-]{6,}=*(?:\.[\w+/=-]*)*)`)
 
 // find returns the token in a text that people paste: a token, a header, a curl
