@@ -44,8 +44,8 @@ func ExampleNew() {
 	// true jwks: unknown key ID
 }
 
-// Without a network, the keys come from a trusted file, for example one from
-// go:embed.
+// Without a network, the keys come from a trusted file. A program can embed it
+// with go:embed.
 func ExampleFromKeySet() {
 	keys, err := jwks.New(jwks.Prod, jwks.Config{
 		Initial: jwks.FromKeySet(jwks.Prod, []byte(exampleSet)),

@@ -55,8 +55,8 @@ func FromFile(fsys fs.FS, name string) Source {
 	return Source{data: data}
 }
 
-// FromKeySet returns the key set of a plain JWK Set of env, such as one from
-// go:embed. The caller names the environment because a plain set does not.
+// FromKeySet returns the key set of a plain JWK Set of env, such as an embedded
+// file. The caller names the environment because a plain set does not.
 // Otherwise, a set of BETA could start a PROD validator. The age of the keys
 // counts from New. FromKeySet copies data.
 func FromKeySet(env Environment, data []byte) Source {
