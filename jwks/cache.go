@@ -17,7 +17,8 @@ import (
 
 // Key is one public key of an environment, bound to one algorithm (RFC 8725
 // §3.1). Two Keys are equal (==) as long as the key stays in the set without
-// interruption. A Key is safe for concurrent use by multiple goroutines.
+// interruption. A Key is safe for concurrent use by multiple goroutines. The
+// methods of the zero Key panic.
 type Key struct{ key *jose.Key }
 
 // ID returns the key ID (kid).
@@ -31,8 +32,7 @@ func (k Key) Algorithm() string { return k.key.Algorithm }
 func (k Key) Thumbprint() string { return k.key.Thumbprint }
 
 // Verify returns nil if signature is this key's signature of input. Otherwise
-// it returns an error that gives no details. It retains neither argument. The
-// zero Key panics.
+// it returns an error without details. It retains neither argument.
 func (k Key) Verify(input, signature []byte) error { return k.key.Verify(input, signature) }
 
 // Cache holds the key set of one environment. It fetches the set on the first
@@ -58,8 +58,8 @@ type Cache struct {
 	armedFor      time.Duration // for how long
 	closed        bool
 	attemptAt     int64 // when the last fetch began
-	nextAt        int64 // when the next one is due
-	askedAt       int64 // when an unknown key ID last caused one
+	nextAt        int64 // when the next fetch is due
+	askedAt       int64 // when an unknown key ID last caused a fetch
 	emptyAnswers  int   // in a row
 	emptyAt       int64 // when the last one was counted
 	fetches       uint64
@@ -75,8 +75,9 @@ type Cache struct {
 	work   sync.WaitGroup
 }
 
-// New returns a cache for one environment. It does not use the network. If the
-// configuration is invalid, it returns every mistake (errors.Join).
+// New returns a cache for one environment. It does not use the network. It
+// returns an error that joins every mistake (errors.Join) if the configuration
+// is invalid.
 func New(env Environment, cfg Config, opts ...Option) (*Cache, error) {
 	env, envErr := env.normalize()
 	cfg, errs := cfg.withDefaults()
@@ -124,7 +125,7 @@ func (c *Cache) initial() (*keySet, error) {
 		return nil, fmt.Errorf("jwks: Initial: the %s is of environment %q, not of %q",
 			what, from.Environment, c.env.Name)
 	case from.URL != c.env.URL:
-		return nil, fmt.Errorf("jwks: Initial: the %s is of another URL than environment %q has",
+		return nil, fmt.Errorf("jwks: Initial: the URL of the %s is not that of environment %q",
 			what, c.env.Name)
 	}
 	now := c.now().Round(0).UTC()
@@ -158,10 +159,10 @@ func (c *Cache) Allows(algorithm string) bool { return slices.Contains(c.algorit
 //     the process was suspended past a refresh, Key waits for the refresh, so
 //     that keys withdrawn in the meantime are not used. It returns the key if
 //     the refresh fails.
-//   - An unknown key ID starts a fetch, and Key waits for it. Within
-//     Config.Cooldown after such a fetch, it returns [ErrUnknownKey] at once.
-//     While fetches fail, it returns an [*UnavailableError], because the key
-//     may be new.
+//   - An unknown key ID starts a fetch, and Key waits for it. It returns
+//     [ErrUnknownKey] if the fetched set does not have the key, and at once
+//     within Config.Cooldown after such a fetch. While fetches fail, it returns
+//     an [*UnavailableError], because the key may be new.
 //   - Without usable keys, Key waits for the fetch that is due. Between
 //     fetches it returns an [*UnavailableError] at once.
 //
@@ -170,8 +171,8 @@ func (c *Cache) Key(ctx context.Context, id string) (Key, error) {
 	return c.KeyAt(ctx, id, c.now())
 }
 
-// KeyAt is like Key for a caller that has just read the cache's clock. After a
-// wait the cache reads the clock again.
+// KeyAt is [Cache.Key] for a caller that has just read the cache's clock. now
+// is that reading. After a wait, the cache reads the clock again.
 func (c *Cache) KeyAt(ctx context.Context, id string, now time.Time) (Key, error) {
 	if key, ok := c.Fresh(id, now); ok {
 		return key, nil
@@ -179,9 +180,9 @@ func (c *Cache) KeyAt(ctx context.Context, id string, now time.Time) (Key, error
 	return c.slowKey(ctx, id, now.UnixNano())
 }
 
-// Fresh returns the key with this ID if looking it up needs neither a refresh
-// nor a wait. Otherwise, use [Cache.KeyAt]. now is a reading of the cache's
-// clock.
+// Fresh returns the key with this ID, and true, if looking it up needs neither
+// a refresh nor a wait. If it returns false, use [Cache.KeyAt]. now is a
+// reading of the cache's clock.
 func (c *Cache) Fresh(id string, now time.Time) (Key, bool) {
 	s := c.set.Load()
 	if key, ok := s.keys[id]; ok {
@@ -262,9 +263,9 @@ func (c *Cache) unavailable() error {
 
 // Warm fetches the key set if a fetch is due, so that no request has to wait
 // for it. It returns nil if usable keys are loaded, including those of
-// Config.Initial when the fetch fails: see Status.Failures. Otherwise it
-// returns an [*UnavailableError]. It does not retry; the cache does, in the
-// background. Calling it is optional.
+// Config.Initial after a failed fetch: see Status.Failures. Otherwise it
+// returns an [*UnavailableError]. The cache retries in the background; Warm
+// does not. Calling Warm is optional.
 func (c *Cache) Warm(ctx context.Context) error {
 	c.mu.Lock()
 	if !c.cfg.Offline {
@@ -303,8 +304,8 @@ func (c *Cache) Snapshot() ([]byte, error) {
 
 // Close cancels a fetch in progress, waits for a call of Config.OnChange, and
 // stops the background refresh. When it returns, the cache has no goroutine,
-// timer or connection. Its keys can be used until they go stale. Close always
-// returns nil. It may be called again.
+// timer or connection. Its keys can be used until Config.StaleLimit. Close
+// always returns nil. It may be called more than once.
 func (c *Cache) Close() error {
 	c.mu.Lock()
 	c.closed = true

@@ -150,7 +150,7 @@ func TestTimerAndOwnClock(t *testing.T) {
 		now := newClock()
 		c := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
 		found(t, c, "a")
-		time.Sleep(time.Hour) // the clock stands still from here on
+		time.Sleep(time.Hour) // the clock does not advance from here on
 		l.fetched(t, 1)
 		now.Advance(refresh)
 		time.Sleep(refresh)

@@ -93,7 +93,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			c := use(t, l)
 			if strings.Contains(name, "never") || name == "offline" {
 				if n := runtime.NumGoroutine(); n > before {
-					t.Errorf("%d goroutines though there is nothing to do", n-before)
+					t.Errorf("an idle cache has %d goroutines", n-before)
 				}
 				l.fetched(t, 0)
 			}
@@ -178,7 +178,7 @@ func newSilentServer(t *testing.T) *silentServer {
 func (s *silentServer) connections() int { return int(s.open.Load()) }
 
 // A closed cache does not fetch, by timer or by look-up. Its keys stay usable
-// until they are stale.
+// until StaleLimit.
 func TestClosedCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bubbleLab(t)

@@ -10,12 +10,12 @@ import (
 	"github.com/parajwt/parajwt/internal/jose"
 )
 
-// Config configures a [Cache]. The zero value is right for production.
+// Config configures a [Cache]. The zero value is valid and fits production.
 type Config struct {
 	// RefreshInterval is how often the key set is refreshed. It also bounds how
-	// long a withdrawn key stays trusted. A shorter Cache-Control max-age, less
-	// Age, takes precedence, but not below 1 minute. Default 5 minutes; from
-	// 1 second to 1 hour.
+	// long a withdrawn key stays trusted while Para can be reached. A shorter
+	// Cache-Control max-age, less Age (RFC 9111 §4.2.1), takes precedence, but
+	// not below 1 minute. Default 5 minutes; from 1 second to 1 hour.
 	RefreshInterval time.Duration
 	// Cooldown is the minimum time between refreshes caused by unknown key IDs.
 	// Default 30 seconds; from 1 second to 10 minutes.
@@ -28,22 +28,22 @@ type Config struct {
 	// body. Default 5 seconds; from 10 milliseconds to 1 minute.
 	FetchTimeout time.Duration
 	// Initial is the key set to use until Para answers. StaleLimit counts from
-	// the time at which a snapshot was fetched.
+	// the fetch of a snapshot, and from New for a plain key set.
 	Initial Source
 	// Offline disables fetching. The cache then uses the keys of Initial, which
-	// never go stale. A key that Para withdraws stays trusted until you replace
-	// Initial.
+	// never go stale. Initial is required. A key that Para withdraws stays
+	// trusted until you replace Initial.
 	Offline bool
 	// HTTPClient fetches the key set. Its redirect policy and cookie jar are
-	// not used. Its transport must obey the context of a request, and you close
-	// its idle connections. Default: a client with Go's TLS settings and the
-	// proxy of the environment, which keeps no connection open.
+	// not used. Its transport must obey the context of a request. Close does
+	// not close its idle connections. Default: a client with Go's TLS settings,
+	// the proxy of the environment variables, and no idle connections.
 	HTTPClient *http.Client
-	// OnChange is called with a snapshot after Para's first answer, and after
+	// OnChange is called with a snapshot after Para's first key set, and after
 	// each change of the key set. Use it to save the snapshot for the next
-	// start. Calls do not overlap and delay no look-up. If the set changes
-	// again during a call, the next call gets the latest set. Close waits for a
-	// call, so OnChange must not call it.
+	// start. Calls do not overlap and do not delay look-ups. The next call gets
+	// the latest set if the set changes during a call. Close waits for a call
+	// in progress, so OnChange must not call Close.
 	OnChange func(snapshot []byte)
 }
 
@@ -51,9 +51,10 @@ type Config struct {
 // options from its own Config.
 type Option func(*Cache)
 
-// WithAlgorithms sets the signature algorithms whose keys are kept. A key that
-// names no algorithm gets the first of these that fits it. Default: RS256 and
-// ES256.
+// WithAlgorithms sets the signature algorithms whose keys are kept, by their
+// names in RFC 7518 §3.1 and RFC 8037 §3.1. A key that names no algorithm gets
+// the first of these that fits it. [New] returns an error for "none", symmetric
+// and unknown algorithms. Default: RS256 and ES256.
 func WithAlgorithms(algs ...string) Option {
 	return func(c *Cache) {
 		if len(algs) > 0 {
@@ -62,9 +63,10 @@ func WithAlgorithms(algs ...string) Option {
 	}
 }
 
-// WithClock sets the clock, which must be safe for concurrent use by multiple
-// goroutines. With nil, the cache uses the system clock and notices if that is
-// set back. With another clock, refreshes follow it alone.
+// WithClock sets the clock. It must be safe for concurrent use by multiple
+// goroutines. With nil, the cache uses the system clock, and refreshes on time
+// even if that clock is set back. With another clock, refreshes follow that
+// clock only.
 func WithClock(now func() time.Time) Option {
 	return func(c *Cache) {
 		c.now, c.systemClock = now, now == nil
@@ -75,8 +77,8 @@ func WithClock(now func() time.Time) Option {
 }
 
 // WithLogger sets the logger for skipped keys, failed fetches and changes of
-// the key set. A slow logger delays only callers that wait for the fetch that
-// is logged. With nil, the cache uses slog.Default().
+// the key set. A slow logger delays only callers that wait for the logged
+// fetch. With nil, the cache uses slog.Default().
 func WithLogger(l *slog.Logger) Option {
 	return func(c *Cache) {
 		if l != nil {

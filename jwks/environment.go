@@ -12,8 +12,8 @@ import (
 // token of one environment is refused by the others, even if both use the same
 // key ID.
 //
-// The zero Environment is invalid. There is no default, because it could be the
-// wrong one.
+// The zero Environment is invalid. There is no default, because a default could
+// be the wrong environment.
 type Environment struct {
 	// Name identifies the environment in logs, in [Status] and in claims.
 	Name string
@@ -24,8 +24,8 @@ type Environment struct {
 
 const wellKnown = "/.well-known/jwks.json"
 
-// Para's environments (Para's documentation, "Session Management"; SANDBOX is
-// in its older pages only).
+// Prod, Beta and Sandbox are Para's environments (Para's documentation,
+// "Session Management"). Sandbox appears in its older pages only.
 var (
 	Prod    = Environment{Name: "prod", URL: "https://api.getpara.com" + wellKnown}
 	Beta    = Environment{Name: "beta", URL: "https://api.beta.getpara.com" + wellKnown}
@@ -36,7 +36,8 @@ const environmentHint = "use prod, beta, sandbox or the URL of a key set"
 
 // ParseEnvironment parses a configured environment: prod, beta or sandbox in
 // any case, or the URL of another key set. The host of the URL becomes the
-// name.
+// name. It returns an error for any other string, and for a URL that [New]
+// would refuse.
 func ParseEnvironment(s string) (Environment, error) {
 	switch strings.ToLower(s) {
 	case "prod":

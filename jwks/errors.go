@@ -5,22 +5,29 @@ import (
 	"time"
 )
 
-// Errors of [Cache.Key] and [Cache.Warm].
+// Errors of [Cache.Key], [Cache.KeyAt], [Cache.Warm] and [Cache.Snapshot].
 var (
 	// ErrUnknownKey means that the key set has no key with this ID.
 	ErrUnknownKey = errors.New("jwks: unknown key ID")
-	// ErrUnavailable means that the key could not be looked up: no key set was
-	// ever fetched, or it is stale, or the caller's context ended first. It is
-	// wrapped by an [*UnavailableError].
+	// ErrUnavailable means that the key could not be looked up: there are no
+	// keys, they are older than Config.StaleLimit, the key ID is unknown while
+	// fetches fail, or the caller's context ended first. It is wrapped by an
+	// [*UnavailableError].
 	ErrUnavailable = errors.New("jwks: keys are unavailable")
 )
 
-// UnavailableError wraps [ErrUnavailable].
+// UnavailableError is the error of a look-up that could not be completed. It
+// wraps [ErrUnavailable].
 type UnavailableError struct {
-	RetryAfter time.Duration // until the next fetch, as far as known; at least 1 second
-	Cause      error         // why the last fetch failed, or the caller's context ended; may be nil
+	// RetryAfter is the time until the next fetch, at least 1 second. It is 1
+	// second if that time is unknown.
+	RetryAfter time.Duration
+	// Cause is why the last fetch failed, or the cause of the caller's context
+	// if that ended first. It may be nil.
+	Cause error
 }
 
+// Error returns the text of ErrUnavailable and of the cause.
 func (e *UnavailableError) Error() string {
 	if e.Cause == nil {
 		return ErrUnavailable.Error()
@@ -28,5 +35,5 @@ func (e *UnavailableError) Error() string {
 	return ErrUnavailable.Error() + ": " + e.Cause.Error()
 }
 
-// Unwrap returns ErrUnavailable and the cause, for errors.Is and errors.As.
+// Unwrap returns ErrUnavailable and the cause. errors.Is and errors.As use it.
 func (e *UnavailableError) Unwrap() []error { return []error{ErrUnavailable, e.Cause} }

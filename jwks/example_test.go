@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/parajwt/parajwt/jwks"
 )
@@ -32,7 +33,8 @@ func ExampleNew() {
 	}
 	defer keys.Close()
 
-	key, err := keys.Key(context.Background(), "2026-01") // the first look-up fetches the key set
+	// The first look-up fetches the key set.
+	key, err := keys.Key(context.Background(), "2026-01")
 	fmt.Println(key.ID(), key.Algorithm(), err)
 
 	_, err = keys.Key(context.Background(), "2025-12")
@@ -42,8 +44,8 @@ func ExampleNew() {
 	// true jwks: unknown key ID
 }
 
-// Without a network, the keys come from a trusted file. go:embed can put it
-// into the program.
+// Without a network, the keys come from a trusted file. A program can embed it
+// with go:embed.
 func ExampleFromKeySet() {
 	keys, err := jwks.New(jwks.Prod, jwks.Config{
 		Initial: jwks.FromKeySet(jwks.Prod, []byte(exampleSet)),
@@ -88,8 +90,8 @@ func ExampleCache_Snapshot() {
 	}
 	keys.Close()
 
-	// The next run starts while Para is down. At the very first start there is
-	// no file, so leave Initial unset.
+	// The next run starts while Para is down. Leave Initial unset at the first
+	// start, when there is no file.
 	para.Close()
 	keys, err = jwks.New(mine, jwks.Config{Initial: jwks.FromFile(os.DirFS(folder),
 		"para-keys.json")})
@@ -107,7 +109,7 @@ func ExampleParseEnvironment() {
 		"production"} {
 		env, err := jwks.ParseEnvironment(s) // such as os.Getenv("PARA_ENVIRONMENT")
 		if err != nil {
-			fmt.Println(err)
+			fmt.Println(strings.Replace(err.Error(), ": use", ":\nuse", 1))
 			continue
 		}
 		fmt.Println(env.Name, env.URL)
@@ -116,7 +118,8 @@ func ExampleParseEnvironment() {
 	// beta https://api.beta.getpara.com/.well-known/jwks.json
 	// keys.example.com https://keys.example.com/.well-known/jwks.json
 	// localhost:8080 http://localhost:8080/.well-known/jwks.json
-	// jwks: unknown environment "production": use prod, beta, sandbox or the URL of a key set
+	// jwks: unknown environment "production":
+	// use prod, beta, sandbox or the URL of a key set
 }
 
 // A health endpoint reports Usable. An alert watches Stale.
@@ -180,5 +183,5 @@ func ExampleSeal() {
 	fmt.Println(err)
 	// Output:
 	// 2026-01 <nil>
-	// jwks: Initial: jwks: snapshot is not sealed: use Seal to make it, or FromBytes
+	// jwks: Initial: snapshot is not sealed: use FromBytes, or seal it first
 }

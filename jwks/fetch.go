@@ -96,7 +96,7 @@ func get(
 }
 
 // validETag reports whether s is an entity tag (RFC 9110 §8.8.3) of at most
-// 1 KiB. Others are not sent back: a server might refuse the request.
+// 1 KiB. Others are not sent back, because a server might refuse the request.
 func validETag(s string) bool {
 	tag := strings.TrimPrefix(s, "W/")
 	if len(s) > maxETagBytes || len(tag) < 2 || tag[0] != '"' || tag[len(tag)-1] != '"' {
@@ -110,8 +110,9 @@ func validETag(s string) bool {
 	return true
 }
 
-// freshness returns max-age less Age (RFC 9111 §4.2), 0 for an answer that must
-// not be cached, and a negative duration without such a directive.
+// freshness returns max-age less Age (RFC 9111 §4.2). It returns 0 for an
+// answer that must not be cached, and a negative duration without such a
+// directive.
 func freshness(h http.Header) time.Duration {
 	fresh := time.Duration(-1)
 	for _, directive := range strings.Split(strings.Join(h.Values("Cache-Control"), ","), ",") {

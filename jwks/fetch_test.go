@@ -208,7 +208,7 @@ func TestDefaultClient(t *testing.T) {
 	l := newLab(t)
 	l.does(func(w http.ResponseWriter, r *http.Request) {
 		if !r.Close {
-			t.Error("the server was not told that the connection will not be used again")
+			t.Error("the request has no Connection: close")
 		}
 		body(testkit.SetOf(keyA()))(w, r)
 	})
@@ -340,6 +340,6 @@ func TestProxyFromEnvironment(t *testing.T) {
 			t.Error(request)
 		}
 	default:
-		t.Error("the proxy was not asked")
+		t.Error("the proxy was not used")
 	}
 }

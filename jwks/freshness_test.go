@@ -80,8 +80,8 @@ func TestFreshnessWithShortInterval(t *testing.T) {
 	}
 }
 
-// After 304 Not Modified the keys stay, and their freshness starts anew as the
-// response says.
+// After 304 Not Modified the keys stay. Their freshness restarts with the
+// directives of that response.
 func TestNotModified(t *testing.T) {
 	for _, field := range []string{"ETag", "Last-Modified"} { // the latter is never asked with
 		t.Run(field, func(t *testing.T) {

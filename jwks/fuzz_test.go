@@ -26,7 +26,8 @@ func FuzzSource(f *testing.F) {
 		testkit.SetOf(keyA()), testkit.SetOf(keyA(), keyA()), testkit.SetOf(keyA(), keyB()),
 		testkit.SetOf(testkit.RSA(0)),
 		testkit.Set(`{"kid":"x","kty":"oct","k":"c2VjcmV0"}`, keyA().JWK()),
-		testkit.Set(`{"kid":"x","kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`),
+		testkit.Set(`{"kid":"x","kty":"OKP","crv":"Ed25519",` +
+			`"x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`),
 		`{"parajwt":{"environment":"beta","url":"` + jwks.Beta.URL +
 			`","fetchedAt":"1066-10-14T09:00:00Z"},` + testkit.SetOf(keyA())[1:],
 		`{"parajwt":null,` + testkit.SetOf(keyA())[1:],
@@ -57,7 +58,7 @@ func FuzzSource(f *testing.F) {
 		case len(st.KeyIDs) == 0 || !st.Usable:
 			t.Fatalf("accepted without a key: %+v", st)
 		case inspectErr != nil || environment != "beta":
-			t.Fatalf("accepted, though Inspect says %q, %v", environment, inspectErr)
+			t.Fatalf("accepted, although Inspect returns %q, %v", environment, inspectErr)
 		}
 		for _, id := range st.KeyIDs {
 			key := found(t, c, id)

@@ -33,7 +33,7 @@ func (c *Cache) unlockAndLog() {
 	}
 }
 
-// logSkipped logs which keys are not used, if that has changed.
+// logSkipped logs the skipped keys if they differ from those logged last.
 func (c *Cache) logSkipped(skipped []jose.Skipped) {
 	if slices.Equal(skipped, c.loggedSkipped) {
 		return

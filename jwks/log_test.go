@@ -20,8 +20,9 @@ import (
 
 // This file tests logging and concurrent use.
 
-// A logger is the caller's code. It may be slow, and it may call the cache.
-func TestLoggerThatAsksTheCache(t *testing.T) {
+// A logger is the caller's code. It may be slow, and it may call the cache's
+// methods.
+func TestLoggerThatCallsTheCache(t *testing.T) {
 	l := newLab(t)
 	l.serves(keyA())
 	now := newClock()

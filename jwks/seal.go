@@ -19,24 +19,23 @@ const (
 )
 
 var (
-	errNotSealed = errors.New("jwks: snapshot is not sealed: use Seal to make it, or FromBytes")
-	errWrongSeal = errors.New("jwks: sealed snapshot was changed, or was sealed with another " +
-		"secret")
+	errNotSealed = errors.New("snapshot is not sealed: use FromBytes, or seal it first")
+	errWrongSeal = errors.New("sealed snapshot was changed, or was sealed with another secret")
 )
 
 // Seal authenticates a snapshot, so that it can be stored where others can
-// write, such as a shared cache. [Sealed] opens it. The HMAC-SHA256 covers the
-// whole snapshot: environment, URL, time and keys. The secret must have at
-// least 32 random bytes.
+// write, such as a shared cache. [Sealed] opens it. The HMAC-SHA256 (RFC 2104)
+// covers the whole snapshot: environment, URL, time and keys. The secret must
+// have at least 32 random bytes.
 //
-// Seal does not encrypt: the keys are public. It does not prevent that an old
-// sealed snapshot is put back. Its age counts towards Config.StaleLimit.
+// Seal does not encrypt the keys, which are public. It does not prevent the
+// replay of an old sealed snapshot, whose age counts towards Config.StaleLimit.
 //
-// It returns an error if the secret is too short, or if snapshot is not the
+// Seal returns an error if the secret is too short, or if snapshot is not the
 // result of [Cache.Snapshot].
 func Seal(snapshot, secret []byte) ([]byte, error) {
 	if err := checkSecret(secret); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("jwks: Seal: %w", err)
 	}
 	if _, _, _, err := (Source{data: snapshot}).read(jose.Algorithms()); err != nil {
 		return nil, fmt.Errorf("jwks: Seal: %w", err)
@@ -46,8 +45,8 @@ func Seal(snapshot, secret []byte) ([]byte, error) {
 }
 
 // Sealed returns the key set of a snapshot that was sealed with the same
-// secret. It retains neither argument. If data was not sealed, was changed, or
-// was sealed with another secret, [New] returns an error.
+// secret. It retains neither argument. [New] returns an error if data was not
+// sealed, was changed, or was sealed with another secret.
 func Sealed(data, secret []byte) Source {
 	if err := checkSecret(secret); err != nil {
 		return Source{err: err}
@@ -66,9 +65,8 @@ func Sealed(data, secret []byte) Source {
 
 func checkSecret(secret []byte) error {
 	if len(secret) < minSecretBytes {
-		return fmt.Errorf("jwks: secret of a sealed snapshot has %d bytes: "+
-			"use at least %d random bytes",
-			len(secret), minSecretBytes)
+		return fmt.Errorf("secret of a sealed snapshot has %d bytes: "+
+			"use at least %d random bytes", len(secret), minSecretBytes)
 	}
 	return nil
 }

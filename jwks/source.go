@@ -26,38 +26,39 @@ const (
 // write it can make tokens that are accepted. Protect it like your program, or
 // use [Seal].
 //
-// The zero Source means no source. [New] reports the errors of a Source.
+// The zero Source means no source. Functions that return a Source return no
+// error. [New] and [Source.Inspect] report the errors of a Source.
 type Source struct {
 	data []byte
 	err  error
 	env  *Environment // of a plain key set; nil for a snapshot
 }
 
-// FromBytes returns the key set of a snapshot, as [Cache.Snapshot] returned it.
+// FromBytes returns the key set of a snapshot that [Cache.Snapshot] returned.
 // It copies data. For a plain key set, use [FromKeySet].
 func FromBytes(data []byte) Source { return Source{data: append([]byte{}, data...)} }
 
-// FromFile returns the key set of a file that holds a snapshot, such as
-// os.DirFS("/var/lib/app") and "para-keys.json". It reads the file at once. If
-// the file does not exist, the error of [New] matches fs.ErrNotExist. For a
-// plain key set, read the file and use [FromKeySet].
+// FromFile returns the key set of a snapshot in a file of fsys, such as
+// "para-keys.json" in os.DirFS("/var/lib/app"). It reads the file at once. The
+// error of [New] matches fs.ErrNotExist if the file does not exist. For a plain
+// key set, read the file and use [FromKeySet].
 func FromFile(fsys fs.FS, name string) Source {
 	f, err := fsys.Open(name)
 	if err != nil {
-		return Source{err: fmt.Errorf("jwks: %w", err)}
+		return Source{err: err}
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxSourceBytes+1))
 	if err != nil {
-		return Source{err: fmt.Errorf("jwks: %w", err)}
+		return Source{err: err}
 	}
 	return Source{data: data}
 }
 
-// FromKeySet returns the key set of a plain JWK Set, such as one from go:embed,
-// which belongs to env. A plain set does not name its environment, so a set of
-// BETA could otherwise start a PROD validator. Its age counts from New.
-// FromKeySet copies data.
+// FromKeySet returns the key set of a plain JWK Set of env, such as an embedded
+// file. The caller names the environment because a plain set does not.
+// Otherwise, a set of BETA could start a PROD validator. The age of the keys
+// counts from New. FromKeySet copies data.
 func FromKeySet(env Environment, data []byte) Source {
 	env, err := env.normalize()
 	return Source{data: append([]byte{}, data...), err: err, env: &env}
@@ -65,7 +66,8 @@ func FromKeySet(env Environment, data []byte) Source {
 
 func (s Source) isZero() bool { return s.data == nil && s.err == nil }
 
-// origin is the part of a snapshot that describes where it comes from.
+// origin is the part of a snapshot that names its environment, its URL and the
+// time of the fetch.
 type origin struct {
 	Environment string    `json:"environment"`
 	URL         string    `json:"url"`
@@ -80,24 +82,23 @@ func (s Source) read(
 	case s.err != nil:
 		return nil, nil, from, s.err
 	case len(s.data) > maxSourceBytes:
-		return nil, nil, from, fmt.Errorf("jwks: key set is larger than %d KiB", maxSetBytes>>10)
+		return nil, nil, from, fmt.Errorf("key set is larger than %d KiB", maxSetBytes>>10)
 	case bytes.HasPrefix(s.data, []byte(sealPrefix)):
-		return nil, nil, from, errors.New("jwks: snapshot is sealed: use Sealed")
+		return nil, nil, from, errors.New("snapshot is sealed: use Sealed")
 	}
 	keys, skipped, err = jose.ParseSet(string(s.data), algorithms)
 	if err != nil {
-		return nil, nil, from, fmt.Errorf("jwks: %w", err)
+		return nil, nil, from, err
 	}
 	from, isSnapshot, err := readOrigin(s.data)
 	switch {
 	case err != nil:
 		return nil, nil, from, err
 	case isSnapshot && s.env != nil:
-		return nil, nil, from, errors.New("jwks: key set is a snapshot: use FromBytes or FromFile")
+		return nil, nil, from, errors.New("key set is a snapshot: use FromBytes or FromFile")
 	case !isSnapshot && s.env == nil:
 		return nil, nil, from,
-			errors.New("jwks: key set is not a snapshot and names no environment: " +
-				"use FromKeySet")
+			errors.New("key set is not a snapshot and names no environment: use FromKeySet")
 	case s.env != nil:
 		from = origin{Environment: s.env.Name, URL: s.env.URL}
 	}
@@ -114,21 +115,22 @@ func readOrigin(data []byte) (from origin, isSnapshot bool, err error) {
 		}
 		isSnapshot = true
 		if json.Unmarshal([]byte(text), &from) != nil || from.Environment == "" || from.URL == "" {
-			err = errors.New("jwks: snapshot does not name its environment, its URL or a time")
+			err = errors.New("snapshot does not name its environment, its URL or a time")
 		}
 	}
 	if d.End() != nil {
-		err = errors.New("jwks: not a snapshot")
+		err = errors.New("not a snapshot")
 	}
 	return from, isSnapshot, err
 }
 
-// Inspect returns the environment of a source and the sorted IDs of its usable
-// keys.
+// Inspect returns the name of the environment of a source and the sorted IDs of
+// its keys. It includes the keys of every supported algorithm. The error is
+// that of a source which [New] cannot read.
 func (s Source) Inspect() (environment string, keyIDs []string, err error) {
 	keys, _, from, err := s.read(jose.Algorithms())
 	if err != nil {
-		return "", nil, err
+		return "", nil, fmt.Errorf("jwks: %w", err)
 	}
 	return from.Environment, sortedIDs(keys), nil
 }

@@ -115,7 +115,7 @@ func TestFromKeySet(t *testing.T) {
 			URL: "https://api.beta.getpara.com"}, plain), ""},
 		{"a plain set of PROD", jwks.FromKeySet(jwks.Prod, plain),
 			`of environment "prod", not of "beta"`},
-		{"of another URL", jwks.FromKeySet(elsewhere, plain), "of another URL"},
+		{"of another URL", jwks.FromKeySet(elsewhere, plain), `URL of the key set is not that of`},
 		{"of no environment", jwks.FromKeySet(jwks.Environment{}, plain), "Environment is not set"},
 		{"of an invalid environment", jwks.FromKeySet(jwks.Environment{URL: "http://a.example"},
 			plain), "not https"},
@@ -247,7 +247,9 @@ func TestSnapshot(t *testing.T) {
 func TestSnapshotAge(t *testing.T) {
 	now := newClock()
 	fetchedAt := func(fetchedAt string) jwks.Source {
-		return jwks.FromBytes([]byte(`{"parajwt":{"environment":"lab","url":"http://127.0.0.1:1/.well-known/jwks.json","fetchedAt":"` + fetchedAt + `"},` + testkit.SetOf(keyA())[1:]))
+		return jwks.FromBytes([]byte(`{"parajwt":{"environment":"lab",` +
+			`"url":"http://127.0.0.1:1/.well-known/jwks.json",` +
+			`"fetchedAt":"` + fetchedAt + `"},` + testkit.SetOf(keyA())[1:]))
 	}
 	for _, test := range []struct {
 		name, fetchedAt string
@@ -259,7 +261,7 @@ func TestSnapshotAge(t *testing.T) {
 			2*3600)).Format(time.RFC3339Nano), true, now.Now().Add(-71 * time.Hour)},
 		{"stale", now.Now().Add(-72 * time.Hour).Format(time.RFC3339Nano), false,
 			now.Now().Add(-72 * time.Hour)},
-		{"older than nanoseconds can say", "1066-10-14T09:00:00Z", false,
+		{"older than nanoseconds can express", "1066-10-14T09:00:00Z", false,
 			time.Date(1066, 10, 14, 9, 0, 0, 0, time.UTC)},
 		// gains no time
 		{"from the future", now.Now().Add(24 * time.Hour).Format(time.RFC3339Nano), true,
@@ -292,7 +294,7 @@ func TestSnapshotOfAnotherEnvironment(t *testing.T) {
 	}{
 		{jwks.Prod, ""},
 		{jwks.Beta, `of environment "prod", not of "beta"`},
-		{jwks.Environment{Name: "prod", URL: jwks.Beta.URL}, "of another URL"},
+		{jwks.Environment{Name: "prod", URL: jwks.Beta.URL}, "URL of the snapshot is not that of"},
 		{jwks.Environment{Name: "beta", URL: jwks.Prod.URL},
 			`of environment "prod", not of "beta"`},
 	} {

@@ -7,26 +7,30 @@ import (
 )
 
 // State is the state of a [Cache]. docs/outages.md describes what a look-up
-// does in each state, and what leads from one to another.
+// does in each state, and what causes each change of state.
+//
+// Keys are overdue when they are older than the refresh interval plus
+// Config.FetchTimeout. The refresh interval is Config.RefreshInterval, or a
+// shorter Cache-Control max-age.
 type State string
 
 const (
-	// StateCold means that nothing was fetched yet. The first look-up or Warm
-	// fetches.
+	// StateCold means that nothing was fetched yet. The first call of Key,
+	// KeyAt or Warm fetches.
 	StateCold State = "cold"
 	// StateInitial means that the keys of Config.Initial are used. The first
-	// look-up or Warm fetches.
+	// call of Key, KeyAt or Warm fetches.
 	StateInitial State = "initial"
 	// StateFresh means that the last fetch succeeded.
 	StateFresh State = "fresh"
-	// StateRetrying means that the last fetch failed. The keys are used and not
-	// yet older than promised.
+	// StateRetrying means that the last fetch failed. The keys are used and are
+	// not overdue.
 	StateRetrying State = "retrying"
-	// StateStale means that the keys are older than promised, because fetches
-	// fail. They are used until Config.StaleLimit.
+	// StateStale means that the keys are overdue because fetches fail. They are
+	// used until Config.StaleLimit.
 	StateStale State = "stale"
-	// StateOverdue means that the keys are older than promised although no
-	// fetch failed. The process was suspended past a refresh.
+	// StateOverdue means that the keys are overdue although no fetch failed.
+	// The process was suspended past a refresh.
 	StateOverdue State = "overdue"
 	// StateUnavailable means that there are no keys, or that they are older
 	// than Config.StaleLimit.
@@ -60,7 +64,7 @@ type keySet struct {
 	// A known key is returned without a lock if the time is at least since and
 	// before until.
 	since, until int64
-	overdueAt    int64 // when the keys become older than promised
+	overdueAt    int64 // when the keys become overdue
 	staleAt      int64 // when the keys become unusable
 }
 

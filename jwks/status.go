@@ -9,30 +9,34 @@ type Status struct {
 	URL         string `json:"url"`
 
 	State State `json:"state"`
-	// Usable reports whether tokens can be verified. Use it for readiness
-	// checks.
+	// Usable reports whether there are keys to verify tokens with. Use it for
+	// readiness checks.
 	Usable bool `json:"usable"`
-	// Stale reports whether the keys are older than promised because they could
-	// not be refreshed. Use it for alerts: Usable becomes false at StaleAt.
+	// Stale reports whether the keys are overdue because fetches fail. Use it
+	// for alerts: Usable becomes false at StaleAt.
 	Stale bool `json:"stale"`
 
-	KeyIDs    []string  `json:"kids"`
-	Skipped   []Skipped `json:"skipped,omitempty"`
-	FetchedAt time.Time `json:"fetchedAt,omitzero"` // zero if nothing was fetched
+	KeyIDs  []string  `json:"kids"`
+	Skipped []Skipped `json:"skipped,omitempty"`
+	// FetchedAt is when the key set was fetched. For a plain key set in
+	// Config.Initial, it is the time of New. It is zero if nothing was fetched.
+	FetchedAt time.Time `json:"fetchedAt,omitzero"`
 	NextFetch time.Time `json:"nextFetch,omitzero"` // zero if no fetch is scheduled
-	StaleAt   time.Time `json:"staleAt,omitzero"`   // zero without keys and if Offline
+	// StaleAt is when the keys become unusable if no fetch succeeds. It is zero
+	// without keys and if Offline.
+	StaleAt time.Time `json:"staleAt,omitzero"`
 
-	Fetches   uint64    `json:"fetches"`  // since New
-	Failures  int       `json:"failures"` // in a row
-	LastError string    `json:"lastError,omitempty"`
-	ErrorAt   time.Time `json:"errorAt,omitzero"` // of the last failure, also after a success
+	Fetches   uint64    `json:"fetches"`             // since New
+	Failures  int       `json:"failures"`            // failed fetches in a row
+	LastError string    `json:"lastError,omitempty"` // empty after a success
+	ErrorAt   time.Time `json:"errorAt,omitzero"`    // of the last failure, kept after a success
 }
 
 // Skipped is a key of the set that is not used.
 type Skipped struct {
-	Index  int    `json:"index"` // its position in the set, from 0
-	KeyID  string `json:"kid,omitempty"`
-	Reason string `json:"reason"`
+	Index  int    `json:"index"`         // its position in the set, from 0
+	KeyID  string `json:"kid,omitempty"` // empty if it has no usable ID
+	Reason string `json:"reason"`        // never quotes the key
 }
 
 // Status returns the status of the cache. It neither waits nor fetches.

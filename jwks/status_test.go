@@ -23,7 +23,8 @@ func TestStatusJSON(t *testing.T) {
 		}
 		return string(text)
 	}
-	const cold = `{"environment":"lab","url":"http://127.0.0.1:1/.well-known/jwks.json","state":"cold","usable":false,"stale":false,"kids":[],"fetches":0,"failures":0}`
+	const cold = `{"environment":"lab","url":"http://127.0.0.1:1/.well-known/jwks.json",` +
+		`"state":"cold","usable":false,"stale":false,"kids":[],"fetches":0,"failures":0}`
 	if got := marshal(); got != cold {
 		t.Errorf("cold:\n%s\n%s", got, cold)
 	}
@@ -36,7 +37,8 @@ func TestStatusJSON(t *testing.T) {
 	next := c.Status().NextFetch.Format(time.RFC3339Nano)
 	warm := `{"environment":"lab","url":"` + l.url +
 		`/.well-known/jwks.json","state":"fresh","usable":true,"stale":false,"kids":["a","b"],` +
-		`"skipped":[{"index":2,"kid":"x","reason":"unknown kty"}],"fetchedAt":"2026-02-03T04:05:06Z","nextFetch":"` + next + `",` +
+		`"skipped":[{"index":2,"kid":"x","reason":"unknown kty"}],` +
+		`"fetchedAt":"2026-02-03T04:05:06Z","nextFetch":"` + next + `",` +
 		`"staleAt":"2026-02-06T04:05:06Z","fetches":1,"failures":0}`
 	if got := marshal(); got != warm {
 		t.Errorf("warm:\n%s\n%s", got, warm)
@@ -49,7 +51,8 @@ func TestStatusJSON(t *testing.T) {
 	next = c.Status().NextFetch.Format(time.RFC3339Nano)
 	stale := strings.NewReplacer(`"state":"fresh"`, `"state":"stale"`, `"stale":false`,
 		`"stale":true`, `"fetches":1,"failures":0`,
-		`"fetches":2,"failures":1,"lastError":"key set's server answered 503","errorAt":"2026-02-03T04:06:11Z"`,
+		`"fetches":2,"failures":1,"lastError":"key set's server answered 503",`+
+			`"errorAt":"2026-02-03T04:06:11Z"`,
 		warm[strings.Index(warm, `"nextFetch"`):strings.Index(warm, `"staleAt"`)],
 		`"nextFetch":"`+next+`",`).Replace(warm)
 	if got := marshal(); got != stale {

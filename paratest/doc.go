@@ -1,8 +1,9 @@
 // Package paratest emulates Para on loopback, for tests and development.
 //
 // It serves a key set over HTTP and issues signed tokens for every kind of user
-// in Para's documentation. [TokenOption] values make a token expired, forged or
-// wrong in another way. The key set can be rotated, slow, failing or down.
+// in Para's documentation. A [TokenOption] makes a token expired, forged or
+// otherwise invalid. Keys can be rotated and withdrawn. The server can be slow,
+// failing or down.
 //
 //	para := paratest.New(t, paratest.Config{})
 //	validator := para.Validator(t)
@@ -15,7 +16,7 @@
 // and package session call.
 //
 //	login := para.Login(paratest.EmailUser())
-//	login.Exported()          // for session.Client.Import, or importSession in Node
+//	login.Exported()          // for session.Client.Import
 //	login.VerificationToken() // for session.Client.VerifyToken
 //	login.Expire()
 //

@@ -25,10 +25,9 @@ type key struct {
 	private crypto.Signer
 }
 
-// rsaKeys holds the RSA keys of the process that no Para uses. It saves the
-// tests of a suite from generating keys, which takes about 0.1 seconds each.
-// Paras that run at the same time have different keys, and each Para has new
-// key IDs.
+// rsaKeys holds the RSA keys of the process that no Para uses. Generating a key
+// takes about 0.1 seconds. Paras that run at the same time have different keys,
+// and each Para has new key IDs.
 var rsaKeys keyPool
 
 type keyPool struct {
@@ -260,11 +259,8 @@ func (p *Para) load() error {
 			}
 		}
 		if k.id == "" || k.private == nil {
-			return fmt.Errorf(
-				"key %.40q does not fit its algorithm %.10q",
-				stored.ID,
-				stored.Algorithm,
-			)
+			return fmt.Errorf("key %.40q does not fit its algorithm %.10q",
+				stored.ID, stored.Algorithm)
 		}
 		p.all = append(p.all, k)
 	}

@@ -33,19 +33,21 @@ type Config struct {
 	// browser, such as "http://localhost:5173" (CORS). By default, no origin
 	// may.
 	AllowedOrigins []string
-	// KeyFile is the name of a file that stores the signing keys and the API
-	// keys, so that a restarted Para accepts the same ones. Start creates it
-	// with mode 0600, and every key rotation updates it. Sessions are not
-	// stored. Default: new keys at each start.
+	// KeyFile is the name of a file that stores the published signing keys and
+	// the API keys, so that they stay the same after a restart. Start creates
+	// the file with mode 0600. Rotate, RotateES256 and Withdraw update it.
+	// Sessions are not stored. Default: new keys at each start.
 	KeyFile string
-	// SessionLength is the life of the tokens and of a session, counted from
-	// its login or its last extension. Default 30 minutes.
+	// SessionLength is the life of a session, counted from its login or its
+	// last extension. It is also the life of a token that POST /auth/jwt
+	// issues. Tokens of [Para.Token] always live for 30 minutes. Default 30
+	// minutes.
 	SessionLength time.Duration
 	// Now is the clock of tokens and sessions. [Para.Advance] adds to it. It
 	// must be safe for concurrent use by multiple goroutines. Default time.Now.
 	Now func() time.Time
-	// Handler serves all paths that Para does not have. Slow, Fail and Down do
-	// not affect it. By default, these paths return 404.
+	// Handler serves the paths that Para does not have. Slow, Fail and Down do
+	// not affect it. By default, these paths respond with 404.
 	Handler http.Handler
 }
 
@@ -59,7 +61,7 @@ type Para struct {
 	server    *http.Server
 	base      string
 	advanced  atomic.Int64 // nanoseconds, see Advance
-	elsewhere func() key   // returns the key of another environment
+	elsewhere func() key   // returns a key of another environment
 	release   func()       // returns the borrowed keys to the pool
 
 	mu        sync.Mutex
@@ -74,7 +76,8 @@ type Para struct {
 	logins    logins
 }
 
-// New starts a Para for a test. The test's cleanup closes it.
+// New starts a Para for a test and closes it when the test ends. It fails the
+// test if Start returns an error.
 func New(tb testing.TB, cfg Config) *Para {
 	tb.Helper()
 	p, err := Start(cfg)
@@ -85,11 +88,12 @@ func New(tb testing.TB, cfg Config) *Para {
 	return p
 }
 
-// Start starts a Para. The caller closes it. It publishes two RSA keys with new
+// Start starts a Para. Call Close when done. It publishes two RSA keys with new
 // key IDs, unless Config.KeyFile has keys.
 //
-// Start generates RSA keys if all keys of the process are in use by other
-// Paras. Otherwise it reuses the keys of a Para that was closed.
+// Start returns an error if Config.Addr, AllowedOrigins or KeyFile is invalid
+// or cannot be used. Generating an RSA key takes about 0.1 seconds, so Start
+// reuses the keys of closed Paras under new IDs.
 func Start(cfg Config) (*Para, error) {
 	if cfg.Environment == "" {
 		cfg.Environment = "paratest"
@@ -163,8 +167,8 @@ func (p *Para) listen() (net.Listener, error) {
 	return listener, nil
 }
 
-// Close stops the server. It returns an error if Config.KeyFile could not be
-// written.
+// Close stops the server and closes its connections. It returns an error if
+// Config.KeyFile could not be written. It may be called more than once.
 func (p *Para) Close() error {
 	err := p.server.Close()
 	p.release()

@@ -40,9 +40,9 @@ func randomHex() string {
 	return hex.EncodeToString(b)
 }
 
-// APIKey returns the publishable API key of the app, which imported sessions
-// need. Its prefix is dev_, which Para's SDK takes for the environment DEV. It
-// is new at each start, unless Config.KeyFile has one.
+// APIKey returns the publishable API key of the app, for session.Config.APIKey.
+// Its prefix is dev_, which selects the environment DEV in Para's SDK. It is
+// new at each start, unless Config.KeyFile has one.
 func (p *Para) APIKey() string { return p.logins.apiKey }
 
 // SecretAPIKey returns the secret API key of the app (sk_dev_…), for
@@ -70,7 +70,7 @@ const (
 	connectionOnly
 )
 
-// Session is a user's login. It is made by [Para.Login]. A user can have any
+// Session is a user's login. Create it with [Para.Login]. A user can have any
 // number of sessions. A Session is safe for concurrent use by multiple
 // goroutines.
 type Session struct {
@@ -93,18 +93,20 @@ type Session struct {
 type LoginOption func(*Session)
 
 // Verification makes a login that only verifies external wallets. It has no
-// embedded wallets. It is active for the addresses that were passed to
+// embedded wallets. Its verified addresses are those that were passed to
 // [Session.VerifyExternalWallet].
 func Verification() LoginOption {
 	return func(s *Session) { s.mode, s.user.Wallets = verification, nil }
 }
 
-// ConnectionOnly connects external wallets without logging a user in.
+// ConnectionOnly makes a session that connects external wallets without logging
+// the user in.
 func ConnectionOnly() LoginOption {
 	return func(s *Session) { s.mode, s.user.Wallets = connectionOnly, nil }
 }
 
-// Login logs a user in, for Config.SessionLength from now.
+// Login logs a user in. The session ends after Config.SessionLength, unless it
+// is extended. Login copies the user.
 func (p *Para) Login(user *claims.Claims, opts ...LoginOption) *Session {
 	s := &Session{
 		para: p, user: *user, id: rand.Text(), lookup: rand.Text(), cookie: p.newCookie(),
@@ -170,8 +172,8 @@ func (s *Session) loggedIn() bool {
 	return s.alive() && (s.mode == authenticated || s.mode == verification && len(s.verified) > 0)
 }
 
-// VerificationToken returns the result of the client SDK's
-// getVerificationToken.
+// VerificationToken returns the verification token of the session, as the
+// client SDK's getVerificationToken does.
 func (s *Session) VerificationToken() string { return s.lookup }
 
 // VerifyExternalWallet marks the external wallet with this address as verified.
@@ -181,8 +183,8 @@ func (s *Session) VerifyExternalWallet(address string) {
 	s.verified = append(s.verified, address)
 }
 
-// RefreshCookie adds a new cookie to Para's next answer to this session. The
-// old cookie stays valid until the new one is used.
+// RefreshCookie makes Para send a new cookie with its responses to this
+// session. The old cookie stays valid until the new one is used.
 func (s *Session) RefreshCookie() {
 	s.para.mu.Lock()
 	defer s.para.mu.Unlock()
@@ -191,8 +193,9 @@ func (s *Session) RefreshCookie() {
 	s.para.logins.byCookie[cookieKey(s.next)] = s
 }
 
-// Exported returns the result of the client SDK's exportSession. The key shares
-// in it are made up.
+// Exported returns the session in the form of the client SDK's exportSession,
+// for session.Client.Import or importSession in Node. Its key shares are
+// fictitious.
 func (s *Session) Exported() string { return s.export(true) }
 
 // ExportedWithoutSigners returns the result of

@@ -219,7 +219,8 @@ func TestCookies(t *testing.T) {
 		return answer["isAuthenticated"], header.Get("X-Capsule-Sid")
 	}
 	first := cookieOf(t, login)
-	form := regexp.MustCompile(`^capsule\.sid=s%3A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[\w%]+; Path=/; ` +
+	form := regexp.MustCompile(`^capsule\.sid=s%3A` +
+		`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[\w%]+; Path=/; ` +
 		`Expires=\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT; HttpOnly; Secure; SameSite=None$`)
 	if !form.MatchString(first) {
 		t.Errorf("cookie is %q", first)

@@ -56,8 +56,8 @@ func OtherEnvironmentSameKeyID() TokenOption {
 	return func(p *Para, d *draft) { d.signer = p.elsewhere() }
 }
 
-// UnknownKey makes a token with this key ID. Use an ID that was never
-// published.
+// UnknownKey makes a token with this key ID in its header, signed with the
+// current key. Use an ID that was never published.
 func UnknownKey(keyID string) TokenOption {
 	return func(_ *Para, d *draft) { d.header["kid"] = keyID }
 }
@@ -107,10 +107,10 @@ func (p *Para) signWith(d *draft, k key) {
 	d.header["alg"], d.header["kid"] = k.alg, k.id
 }
 
-// Token issues a token for a user, as Para's issueJwt does. It is issued now
-// for [Para.APIKeyID], expires after 30 minutes, and is signed with the current
-// key. Options apply in order. Token ignores the user's time and key fields. It
-// panics if an option's value has no JSON encoding.
+// Token returns a token for a user, in the form of Para's issueJwt. It is
+// issued now for [Para.APIKeyID], expires after 30 minutes, and is signed with
+// the current key. Options apply in order. Token ignores the user's time and
+// key fields. It panics if an option's value has no JSON encoding.
 func (p *Para) Token(user *claims.Claims, opts ...TokenOption) string {
 	now := p.now()
 	d := draft{

@@ -9,10 +9,10 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// Validator returns a validator for the tokens of this Para. It shares the
-// clock of this Para, logs to the test's output, and is closed by the test's
-// cleanup. The options change its configuration before it is made. An invalid
-// configuration fails the test. A test of guarded routes needs nothing else.
+// Validator returns a validator for the tokens of this Para. It uses the clock
+// of this Para and logs to the test's output. It is closed when the test ends.
+// The options change its configuration before it is created. An invalid
+// configuration fails the test.
 func (p *Para) Validator(
 	tb testing.TB, opts ...func(*middleware.Config),
 ) *middleware.Validator {
@@ -35,9 +35,9 @@ func (p *Para) Validator(
 }
 
 // WithUser returns a copy of r whose context carries a verified user, as behind
-// a guard. Use it to test a handler without its guard. A guard ignores this
-// user and checks the request's token. Use [claims.NewContext] for a context
-// without a request.
+// a guard. Use it to test a handler without its guard. Require and Optional of
+// an adapter ignore this user and verify the request's token. Allow uses this
+// user. Use [claims.NewContext] for a context without a request.
 func WithUser(r *http.Request, u *claims.Claims) *http.Request {
 	return r.WithContext(claims.NewContext(r.Context(), u))
 }

@@ -11,41 +11,44 @@ import (
 // Config configures a [List]. The zero value is a list in memory, for one
 // process.
 type Config struct {
-	// Store is the log that several servers share. Default nil: the list lives
-	// in this process only, and is lost at a restart.
+	// Store is the log that several servers share. With nil, the list is in the
+	// memory of this process, and a restart loses it. Default nil.
 	Store Store
 	// MaxStaleness is how old the list may become while the store cannot be
-	// read. After it, [List.Revoked] returns [ErrStale]. Default 5 minutes;
-	// from 5 seconds to 24 hours, and at least twice Poll plus Timeout.
+	// read. After that, [List.Revoked] returns [ErrStale]. Default 5 minutes;
+	// from 5 seconds to 24 hours, and at least 2 × Poll + Timeout.
 	MaxStaleness time.Duration
-	// AcceptStale continues with a stale list instead of returning [ErrStale].
-	// A list that was never read still returns [ErrNotReady].
+	// AcceptStale makes [List.Revoked] use a stale list instead of returning
+	// [ErrStale]. A list that was never read still returns [ErrNotReady].
 	AcceptStale bool
-	// Poll is how long one read of the store waits for something new. Default 1
+	// Poll is how long one read of the store waits for new entries. Default 1
 	// second; from 100 milliseconds to 1 minute.
 	Poll time.Duration
-	// Timeout ends a call of the store, in addition to Poll when it reads. It
-	// also bounds how long RevokeUser and the other changes wait for the store.
-	// Default 2 seconds; from 100 milliseconds to 1 minute.
+	// Timeout bounds each call of the store. A read may take Poll plus Timeout.
+	// Timeout also bounds how long RevokeUser and the other changes wait for
+	// the store. Default 2 seconds; from 100 milliseconds to 1 minute.
 	Timeout time.Duration
-	// Resync is how often the whole log is read again, which finds entries that
-	// the store lost silently. Default 10 minutes; from 1 second to 24 hours.
+	// Resync is how often the whole log is read again, to find entries that the
+	// store lost. Default 10 minutes; from 1 second to 24 hours.
 	Resync time.Duration
-	// Limit is how many entries may be added with this List. Entries of other
-	// servers are always accepted. Default 1,000,000, which need at most 64
-	// MiB.
+	// Limit is the size of the list, in entries, at which RevokeUser,
+	// RevokeToken and BlockUser return [ErrFull] for a new entry. Entries of
+	// other servers count, but are always accepted. Default 1,000,000 entries,
+	// which need at most 64 MiB.
 	Limit int
-	// MaxTokenLife is the longest life of a token, as in middleware.Config: how
-	// long a revoked user stays on the list. Default 31 days.
+	// MaxTokenLife is the longest life of a token. Use the value of
+	// middleware.Config.MaxTokenLife. A revoked user stays on the list for this
+	// long, plus 5 minutes. Default 31 days; from 1 minute to 10 years.
 	MaxTokenLife time.Duration
-	// Initial is a [List.Snapshot] to start from. With a Store, it is used
-	// until the store can be read, for MaxStaleness at most. Its age is the
-	// time since its list last read the store. Default nil: start empty.
+	// Initial is a [List.Snapshot] to start from. With a Store, it is used for
+	// at most MaxStaleness, until the store can be read. Its age counts from
+	// the last read of the store before the snapshot was taken. With nil, the
+	// list starts empty. Default nil.
 	Initial []byte
-	// Now is the clock, which must be the one of the validator. It must be safe
-	// for concurrent use by multiple goroutines. Default time.Now.
+	// Now is the clock. Use the clock of the validator. It must be safe for
+	// concurrent use by multiple goroutines. Default time.Now.
 	Now func() time.Time
-	// Logger receives outages, gaps, malformed entries and clock skew. Default
+	// Logger logs outages, gaps, malformed entries and clock skew. Default
 	// slog.Default().
 	Logger *slog.Logger
 }
@@ -58,8 +61,8 @@ const (
 	defaultLimit     = 1_000_000
 	defaultTokenLife = 31 * 24 * time.Hour
 
-	// leeway is the largest Leeway of a validator: a token may be accepted that
-	// long after its exp.
+	// leeway is the largest Leeway of a validator. A token may be accepted for
+	// that long after its exp.
 	leeway = 5 * time.Minute
 )
 
@@ -84,7 +87,7 @@ func (cfg Config) checked() (Config, error) {
 	within("Resync", &cfg.Resync, defaultResync, time.Second, day)
 	within("MaxTokenLife", &cfg.MaxTokenLife, defaultTokenLife, time.Minute, 10*365*day)
 	if least := 2*cfg.Poll + cfg.Timeout; cfg.MaxStaleness < least && len(errs) == 0 {
-		fail("MaxStaleness is %v: use at least twice Poll plus Timeout, which is %v",
+		fail("MaxStaleness is %v: use at least 2 × Poll + Timeout, which is %v",
 			cfg.MaxStaleness, least)
 	}
 	if cfg.Limit == 0 {
@@ -102,9 +105,9 @@ func (cfg Config) checked() (Config, error) {
 	return cfg, errors.Join(errs...)
 }
 
-// New returns a List. It does not wait for the store: see [List.Warm]. It
-// starts to read it in the background, and [List.Close] stops that. The error
-// reports every mistake in cfg, and a damaged Initial.
+// New returns a List. It does not wait for the store; [List.Warm] does.
+// Goroutines read and write the store in the background until [List.Close]. The
+// error joins every mistake in cfg (errors.Join), including a damaged Initial.
 func New(cfg Config) (*List, error) {
 	cfg, err := cfg.checked()
 	l := &List{cfg: cfg, epoch: 1}

@@ -44,32 +44,32 @@ func (k Kind) String() string {
 	return "unknown kind " + strconv.Itoa(int(k))
 }
 
-// Entry is one revocation as a [Store] holds it. Only a [List] and a Store deal
-// with entries.
+// Entry is one revocation as a [Store] holds it. Only implementations of Store
+// need this type.
 type Entry struct {
 	Kind Kind
-	// Subject identifies the user or token. It is "" for KindAll, and otherwise
-	// the unpadded base64url form of 20 bytes: a 32-bit hash for the list's
-	// filter, and the first 128 bits of the ID's SHA-256. The store therefore
-	// contains no user IDs.
+	// Subject identifies the user or token. It is "" for KindAll. Otherwise it
+	// is the unpadded base64url form (RFC 4648 §5) of 20 bytes: a 32-bit hash
+	// for the list's filter, and the first 128 bits of the ID's SHA-256. The
+	// store therefore contains no user IDs.
 	Subject string
 	// At is the time of the revocation. Stores keep it to the millisecond.
 	At time.Time
-	// Expires is when the entry has no effect any more, to the second. The zero
-	// time means never, which only KindBlock may have.
+	// Expires is when the entry stops having an effect, to the second. The zero
+	// time means never. Only KindBlock may have the zero time.
 	Expires time.Time
 }
 
-// maxText bounds the text form of an entry: the longest is about 60 bytes.
+// maxText bounds the text form of an entry. The longest has about 60 bytes.
 const maxText = 100
 
-// errEntry does not quote the entry, which may be anybody's data.
+// errEntry does not quote the entry, because anyone may have written it.
 var errEntry = errors.New("revocation: malformed entry, or one of an unknown kind or version")
 
 // AppendText appends the text form of e to b: the version and kind, Subject, At
 // in milliseconds and Expires in seconds since 1970, both in base 36. An
-// example is "1u.q83vEjRWeJCrze8SNFZ4kKvN7xI.mjw3k5c0.tfkd9s". The error is
-// that of a malformed Entry.
+// example is "1u.q83vEjRWeJCrze8SNFZ4kKvN7xI.mjw3k5c0.tfkd9s". It returns an
+// error if e is malformed.
 func (e Entry) AppendText(b []byte) ([]byte, error) {
 	p, ok := pack(e)
 	if !ok {
@@ -78,11 +78,11 @@ func (e Entry) AppendText(b []byte) ([]byte, error) {
 	return p.append(b), nil
 }
 
-// MarshalText returns the text form of e. See [Entry.AppendText].
+// MarshalText returns the text form of e that [Entry.AppendText] appends.
 func (e Entry) MarshalText() ([]byte, error) { return e.AppendText(nil) }
 
-// UnmarshalText parses the text form of an entry. It accepts exactly what
-// [Entry.AppendText] returns.
+// UnmarshalText parses the text form of an entry. It accepts only texts that
+// [Entry.AppendText] returns. After an error, e is unchanged.
 func (e *Entry) UnmarshalText(text []byte) error {
 	if len(text) > maxText {
 		return errEntry
@@ -126,10 +126,10 @@ type packed struct {
 	expires uint32 // seconds since 1970, 0 for never
 }
 
-// maxAt is the first At that a slot has no room for, in the year 10889.
+// maxAt is the first At that does not fit into a slot, in the year 10889.
 const maxAt = 1 << 48
 
-// id is what a table knows of a user ID or token ID.
+// id is the part of a user ID or token ID that a table stores.
 type id struct {
 	hash   uint32 // for the filter
 	hi, lo uint64 // the first 128 bits of the SHA-256
@@ -167,7 +167,7 @@ func parseSubject(s string) (id, bool) {
 		return id{}, false
 	}
 	copy(text[:], s)
-	// Decode skips CR and LF, so the length tells whether there were any.
+	// Decode skips CR and LF, so the length shows whether there were any.
 	if n, err := subjects.Decode(b[:], text[:]); err != nil || n != 20 {
 		return id{}, false
 	}
@@ -235,7 +235,7 @@ func (p packed) append(b []byte) []byte {
 
 // filterHash returns 32 bits of a fast hash of s, after wyhash: it multiplies
 // 16 bytes at a time into 128 bits and folds them. It is a part of Subject, so
-// its result must never change. It protects nothing: SHA-256 decides.
+// its result must never change. It is not a security boundary: SHA-256 decides.
 func filterHash(s string) uint32 {
 	const (
 		k0 = 0xa0761d6478bd642f

@@ -12,6 +12,9 @@ import (
 const exampleEntry = "1u.dW4nJ3VzZXJz9Pb4-vz-AQIDBAU.mjw3k5c0.tfkd9s"
 
 func TestEntryText(t *testing.T) {
+	replaced := func(old, by string) string {
+		return strings.Replace(exampleEntry, old, by, 1)
+	}
 	for name, test := range map[string]struct{ good, bad string }{
 		"version":              {exampleEntry, "2" + exampleEntry[1:]},
 		"kind":                 {exampleEntry, "1x" + exampleEntry[2:]},
@@ -24,16 +27,16 @@ func TestEntryText(t *testing.T) {
 		"subject with bits":    {exampleEntry, strings.Replace(exampleEntry, "BAU.", "BAV.", 1)},
 		"subject with newline": {exampleEntry, strings.Replace(exampleEntry, "BAU.", "BA\n.", 1)},
 		"standard base64":      {exampleEntry, strings.Replace(exampleEntry, "4-v", "4+v", 1)},
-		"no time":              {exampleEntry, strings.Replace(exampleEntry, "mjw3k5c0", "", 1)},
-		"time 0":               {exampleEntry, strings.Replace(exampleEntry, "mjw3k5c0", "0", 1)},
-		"negative time":        {exampleEntry, strings.Replace(exampleEntry, "mjw3k5c0", "-mjw3k5c0", 1)},
-		"leading zero":         {exampleEntry, strings.Replace(exampleEntry, "mjw3k5c0", "0mjw3k5c0", 1)},
-		"plus":                 {exampleEntry, strings.Replace(exampleEntry, "mjw3k5c0", "+mjw3k5c0", 1)},
+		"no time":              {exampleEntry, replaced("mjw3k5c0", "")},
+		"time 0":               {exampleEntry, replaced("mjw3k5c0", "0")},
+		"negative time":        {exampleEntry, replaced("mjw3k5c0", "-mjw3k5c0")},
+		"leading zero":         {exampleEntry, replaced("mjw3k5c0", "0mjw3k5c0")},
+		"plus":                 {exampleEntry, replaced("mjw3k5c0", "+mjw3k5c0")},
 		"capitals":             {exampleEntry, strings.ToUpper(exampleEntry)},
-		"time out of range":    {exampleEntry, strings.Replace(exampleEntry, "mjw3k5c0", "zzzzzzzzzz", 1)},
-		"expiry out of range":  {exampleEntry, strings.Replace(exampleEntry, "tfkd9s", "zzzzzzz", 1)},
-		"a user that never expires": {"1b" + exampleEntry[2:strings.LastIndexByte(exampleEntry, '.')] + ".0",
-			exampleEntry[:strings.LastIndexByte(exampleEntry, '.')] + ".0"},
+		"time out of range":    {exampleEntry, replaced("mjw3k5c0", "zzzzzzzzzz")},
+		"expiry out of range":  {exampleEntry, replaced("tfkd9s", "zzzzzzz")},
+		"a user that never expires": {
+			"1b" + replaced("tfkd9s", "0")[2:], replaced("tfkd9s", "0")},
 		"all with a subject":   {"1a..mjw3k5c0.tfkd9s", "1a" + exampleEntry[2:]},
 		"user without subject": {exampleEntry, "1u..mjw3k5c0.tfkd9s"},
 		"a fourth part":        {exampleEntry, exampleEntry + ".0"},
@@ -46,7 +49,8 @@ func TestEntryText(t *testing.T) {
 			t.Errorf("%s: %q: %v", name, test.good, err)
 		}
 		kept := e
-		if err := e.UnmarshalText([]byte(test.bad)); err == nil || strings.Contains(err.Error(), "AAA") {
+		err := e.UnmarshalText([]byte(test.bad))
+		if err == nil || strings.Contains(err.Error(), "AAA") {
 			t.Errorf("%s: %.80q: got %v, want an error without the text", name, test.bad, err)
 		}
 		if e != kept {
@@ -63,7 +67,8 @@ func TestEntryText(t *testing.T) {
 	}
 }
 
-// The Subject of an ID never changes: servers of different versions share a log.
+// The Subject of an ID never changes, because servers of different versions
+// share a log.
 func TestSubjectsAreStable(t *testing.T) {
 	s := newStore()
 	l := newList(t, revocation.Config{Store: s})
@@ -83,7 +88,8 @@ func TestSubjectsAreStable(t *testing.T) {
 // FuzzEntry checks that an entry has one text form.
 func FuzzEntry(f *testing.F) {
 	for _, seed := range []string{exampleEntry, "1a..mjw3k5c0.tfkd9s", "1b" + exampleEntry[2:],
-		"1n" + exampleEntry[2:], "1t" + exampleEntry[2:], "1b.AAAAAAAAAAAAAAAAAAAAAAAAAAA.1.0", "", "1u..."} {
+		"1n" + exampleEntry[2:], "1t" + exampleEntry[2:],
+		"1b.AAAAAAAAAAAAAAAAAAAAAAAAAAA.1.0", "", "1u..."} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -103,8 +109,8 @@ func FuzzEntry(f *testing.F) {
 	})
 }
 
-// FuzzSnapshot checks that a snapshot is restored completely, or not at all. The
-// checksum is no secret, so the fuzzer's input gets a right one.
+// FuzzSnapshot checks that a snapshot is restored completely, or not at all.
+// The checksum is not secret, so the input gets a correct one.
 func FuzzSnapshot(f *testing.F) {
 	l, err := revocation.New(revocation.Config{})
 	if err != nil {

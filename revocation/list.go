@@ -13,23 +13,25 @@ import (
 
 // Errors of a [List].
 var (
-	// ErrNotReady means that the store was never read. The list may then miss
-	// any revocation, so a token cannot be accepted.
+	// ErrNotReady means that the store was never read to its end. The list may
+	// miss any revocation, so every token must be refused.
 	ErrNotReady = errors.New("revocation: the store was not read yet")
-	// ErrStale means that the store was last read more than MaxStaleness ago.
+	// ErrStale means that the last read to the end of the store's log was more
+	// than MaxStaleness ago.
 	ErrStale = errors.New("revocation: the list is stale")
 	// ErrFull means that the list holds Limit entries. Nothing was revoked.
 	// Raise Limit, or use RevokeIssuedBefore.
 	ErrFull = errors.New("revocation: the list is full")
 	// ErrNotYetShared means that a change is in force in this process, and the
-	// store does not have it yet. The list retries until it does.
+	// store may not have it yet. The list retries until the store has it, or
+	// until Close gives up.
 	ErrNotYetShared = errors.New("revocation: in force on this server, not shared yet")
 )
 
 const (
-	maxAhead     = 30 * time.Second // of this clock, before the store's is believed instead
+	maxAhead     = 30 * time.Second // a clock further ahead of the store's is not used
 	farFuture    = 24 * time.Hour   // an entry of a later time is malformed
-	maxFuture    = time.Hour        // of RevokeIssuedBefore
+	maxFuture    = time.Hour        // of the time given to RevokeIssuedBefore
 	minFilter    = 1024
 	staleWarning = 10 * time.Second
 )
@@ -37,28 +39,30 @@ const (
 // List is a list of users and tokens to refuse although their tokens have not
 // expired. [List.Revoked] fits middleware.Config.Revoked.
 //
-// Without a Store it is a list in memory. With a Store it follows the store's
-// log: a revocation is in force everywhere within Poll plus Timeout, and
-// usually within milliseconds. While the store cannot be reached, each server
-// uses what it has, and refuses every token after MaxStaleness.
+// Without a Store, the list is in memory only. With a Store, it follows the
+// store's log: a revocation is in force on every server within Poll plus
+// Timeout, and usually within milliseconds. While the store cannot be reached,
+// each server uses its list until MaxStaleness, and then refuses every token
+// unless AcceptStale.
 //
-// A revocation does not end the session at Para. A client that still has one
-// can get a new token without logging in; see [List.BlockUser].
+// A revocation does not end the session at Para. A client whose session is
+// still active can get a new token without logging in; see [List.BlockUser].
 //
-// A List is safe for concurrent use by multiple goroutines. Close it.
+// A List is safe for concurrent use by multiple goroutines. Call Close when
+// done.
 type List struct {
 	cfg Config
 
 	// What Revoked reads. It takes no lock and writes nothing.
 	tables [numTables]table
-	before atomic.Int64 // tokens issued before this are out, in milliseconds
+	before atomic.Int64 // tokens issued before this are refused; milliseconds since 1970
 	fresh  atomic.Pointer[freshness]
 
 	mu         sync.Mutex // guards changes of the above, and the rest
 	swept      time.Time
 	epoch      uint64 // of the pass over the store's log; 1 to 255
 	queue      []ref  // to be written to the store, oldest first
-	writes     int    // entries that a call of Append has
+	writes     int    // entries in the current call of Append
 	nextSeq    uint64
 	ackSeq     uint64        // the store has every change up to this one
 	acked      chan struct{} // closed and replaced when ackSeq changes
@@ -79,7 +83,7 @@ type List struct {
 	stopWriting context.CancelFunc
 	loops       sync.WaitGroup // read and write
 	calls       sync.WaitGroup // of the store
-	hanging     atomic.Int64   // calls of the store that are under way
+	hanging     atomic.Int64   // calls of the store in progress
 }
 
 // The tables of a List.
@@ -103,7 +107,7 @@ func tableOf(k Kind) uint8 {
 	return blocks
 }
 
-// freshness is the last proof that the list had everything.
+// freshness is the last proof that the list had every entry of the store.
 type freshness struct {
 	always bool      // there is no store
 	at     time.Time // when the read was sent
@@ -126,9 +130,9 @@ func (f *freshness) holds(now time.Time) bool {
 	return f.always || !now.After(f.until) && now.UnixNano() <= f.limit
 }
 
-// staleness is the time since the proof. It takes the larger of what the
-// monotonic and the wall clock say, because the monotonic clock stands still
-// while a machine is suspended.
+// staleness returns the time since the proof, by the monotonic or the wall
+// clock, whichever is longer. The monotonic clock stops while a machine is
+// suspended.
 func (f *freshness) staleness(now time.Time) time.Duration {
 	return max(now.Sub(f.at), time.Duration(now.UnixNano()-f.wall), 0)
 }
@@ -139,18 +143,23 @@ type clock struct {
 	local time.Time
 }
 
-// now returns the store's clock, at a time of this server's.
+// now returns the reading of the store's clock at the time local of this
+// server's clock.
 func (c clock) now(local time.Time) time.Time { return c.store.Add(local.Sub(c.local)) }
 
 // Revoked reports whether to refuse a user whose token is otherwise valid. It
-// fits middleware.Config.Revoked. It does no I/O, takes no lock and, unless the
-// user or token is on the list, does not allocate.
+// fits middleware.Config.Revoked. It does no I/O and takes no lock. It does not
+// allocate unless the user or token is on the list. It does not use its
+// context.
 //
-// now is a reading of the clock that Config.Now is. The error matches
-// [ErrNotReady] or [ErrStale], and the token must then be refused. A known
-// revocation is reported in every state: true, nil. Users without IssuedAt,
-// which are those of a verification token, are affected by [List.BlockUser]
-// only, and by [List.RevokeToken] if they have a TokenID.
+// now is a reading of Config.Now. The error matches [ErrNotReady] or
+// [ErrStale], or reports that user is nil. Refuse the token if there is an
+// error. A known revocation is reported as true and nil, also before the first
+// read, while the list is stale, and after Close.
+//
+// A user without IssuedAt comes from a verification token. Only
+// [List.BlockUser] affects such a user, and [List.RevokeToken] if there is a
+// TokenID.
 func (l *List) Revoked(_ context.Context, user *claims.Claims, now time.Time) (bool, error) {
 	if user == nil {
 		return false, errNoClaims
@@ -200,15 +209,18 @@ func (l *List) listed(user *claims.Claims) bool {
 	return user.TokenID != "" && l.tables[tokens].find(identify(user.TokenID)) != nil
 }
 
-// RevokeUser refuses every token of this user that was issued up to now. It is
-// "log out everywhere". A token that is issued in a later second is accepted,
-// and a client whose session at Para goes on can get one; see [List.BlockUser].
+// RevokeUser refuses every token of this user that was issued up to now. It
+// implements "log out everywhere". A token that is issued in a later second is
+// accepted. A client whose session at Para is still active can get such a
+// token; see [List.BlockUser].
 //
-// It returns nil when the store has the revocation, or at once without a Store.
-// The errors are [ErrFull], [ErrNotYetShared], and one for an empty user ID.
+// RevokeUser returns nil when the store has the revocation, or at once without
+// a Store. It waits for the store for at most Config.Timeout. The error matches
+// [ErrFull] or [ErrNotYetShared], or reports an empty user ID.
 //
-// Now is the later of this server's clock and the store's. A clock that is more
-// than 30 seconds ahead of the store's is ignored.
+// The time of the revocation is the later of this server's clock and the
+// store's. It is the store's if this server's clock is more than 30 seconds
+// ahead.
 func (l *List) RevokeUser(ctx context.Context, userID string) error {
 	if userID == "" {
 		return errNoUserID
@@ -216,9 +228,10 @@ func (l *List) RevokeUser(ctx context.Context, userID string) error {
 	return l.change(ctx, packed{kind: KindUser, id: identify(userID)})
 }
 
-// RevokeToken refuses the token that user was read from, and no other. It is
-// "log out here". The entry is kept until the token expires. The errors are
-// those of [List.RevokeUser], and one for claims without a TokenID.
+// RevokeToken refuses the token that user was read from, and no other token. It
+// implements "log out on this device". The entry is kept until the token
+// expires. The errors are those of [List.RevokeUser], and one for claims that
+// are nil or have no TokenID.
 func (l *List) RevokeToken(ctx context.Context, user *claims.Claims) error {
 	if user == nil {
 		return errNoClaims
@@ -234,23 +247,25 @@ func (l *List) RevokeToken(ctx context.Context, user *claims.Claims) error {
 }
 
 // RevokeIssuedBefore refuses every token, of every user, that was issued before
-// t. An earlier t than that of a previous call has no effect. It is not bounded
-// by Limit. The errors are [ErrNotYetShared], and one for a t that is more than
-// an hour in the future or not after 1970.
+// t. A call with an earlier t than that of a previous call has no effect.
+// Config.Limit does not apply. The error matches [ErrNotYetShared], or reports
+// a t that is more than an hour in the future or not after the beginning of
+// 1970.
 func (l *List) RevokeIssuedBefore(ctx context.Context, t time.Time) error {
 	at := t.UnixMilli()
 	if t.Nanosecond()%1e6 != 0 {
 		at++
 	}
 	if at <= 0 || t.After(l.cfg.Now().Add(maxFuture)) {
-		return fmt.Errorf("revocation: RevokeIssuedBefore(%v): use a time after 1970 and "+
+		return fmt.Errorf("revocation: RevokeIssuedBefore(%v): use a time since 1970 and "+
 			"at most %v in the future", t, maxFuture)
 	}
 	return l.change(ctx, packed{kind: KindAll, at: at, expires: seconds(t.Add(l.keep()))})
 }
 
-// BlockUser refuses every token of this user, new ones too, until
-// [List.UnblockUser]. It is a ban. The errors are those of [List.RevokeUser].
+// BlockUser refuses every token of this user, including tokens issued later,
+// until [List.UnblockUser]. It implements a ban. The errors are those of
+// [List.RevokeUser].
 func (l *List) BlockUser(ctx context.Context, userID string) error {
 	if userID == "" {
 		return errNoUserID
@@ -258,9 +273,10 @@ func (l *List) BlockUser(ctx context.Context, userID string) error {
 	return l.change(ctx, packed{kind: KindBlock, id: identify(userID)})
 }
 
-// UnblockUser ends a block. It has no effect on [List.RevokeUser] and the other
-// revocations. Of calls on several servers, the later one by the store's clock
-// counts. The errors are [ErrNotYetShared], and one for an empty user ID.
+// UnblockUser ends the block of a user. It does not undo [List.RevokeUser] or
+// another revocation. If several servers block and unblock a user, the latest
+// call by the store's clock counts. The error matches [ErrNotYetShared], or
+// reports an empty user ID.
 func (l *List) UnblockUser(ctx context.Context, userID string) error {
 	if userID == "" {
 		return errNoUserID
@@ -271,11 +287,11 @@ func (l *List) UnblockUser(ctx context.Context, userID string) error {
 var (
 	errNoUserID  = errors.New("revocation: the user ID is empty")
 	errNoClaims  = errors.New("revocation: the claims are nil")
-	errNoTokenID = errors.New("revocation: the claims have no TokenID: they are not of a token")
+	errNoTokenID = errors.New("revocation: the claims have no TokenID: use those of a token")
 	errClosed    = errors.New("the list is closed")
 )
 
-// keep is how long a revocation of tokens issued up to now has an effect.
+// keep returns how long a revocation of tokens issued up to now has an effect.
 func (l *List) keep() time.Duration { return l.cfg.MaxTokenLife + leeway }
 
 // seconds returns t in seconds since 1970, rounded up, in the range of a slot.
@@ -287,8 +303,8 @@ func seconds(t time.Time) uint32 {
 	return uint32(min(max(s, 1), 1<<32-1))
 }
 
-// change puts p into force here, and waits until the store has it. It completes
-// the times that p lacks.
+// change adds p to the list and waits until the store has it. It sets the times
+// that p lacks.
 func (l *List) change(ctx context.Context, p packed) error {
 	l.mu.Lock()
 	now := l.cfg.Now()
@@ -310,8 +326,8 @@ func (l *List) change(ctx context.Context, p packed) error {
 	return l.awaitShared(ctx, seq)
 }
 
-// enter puts p into force here. local is whether its time is of a clock that
-// was not compared with the store's. The caller holds mu.
+// enter adds p to the list. local reports whether its time comes from a clock
+// that was not compared with the store's. The caller holds mu.
 func (l *List) enter(p packed, now time.Time) (local bool, s *slot, err error) {
 	l.sweep(now, time.Hour)
 	s = l.tables[tableOf(p.kind)].find(p.id)
@@ -324,7 +340,7 @@ func (l *List) enter(p packed, now time.Time) (local bool, s *slot, err error) {
 		local = l.clock.store.IsZero() && l.cfg.Store != nil
 		p.at = l.stamp(p.kind, now, now)
 		if s != nil && tableOf(p.kind) == blocks {
-			// On one server the later call counts, also in one millisecond.
+			// On one server the later call counts, also within a millisecond.
 			p.at = max(p.at, atOf(s.state.Load())+1)
 		}
 	}
@@ -334,8 +350,8 @@ func (l *List) enter(p packed, now time.Time) (local bool, s *slot, err error) {
 	return local, l.merge(p), nil
 }
 
-// stamp returns the time of a revocation that this server made at a time of its
-// clock, by what it knows of the store's clock, in milliseconds.
+// stamp returns the time of a revocation, in milliseconds since 1970. at is the
+// time by this server's clock. It is corrected if the store's clock is known.
 func (l *List) stamp(kind Kind, at, now time.Time) int64 {
 	if !l.clock.store.IsZero() {
 		ahead := now.Sub(l.clock.now(now))
@@ -346,8 +362,8 @@ func (l *List) stamp(kind Kind, at, now time.Time) int64 {
 	return min(max(at.UnixMilli(), 1), maxAt-1)
 }
 
-// merge folds p into the list and returns its slot. The result does not depend
-// on the order of calls. The caller holds mu.
+// merge adds p to the list and returns its slot. The result does not depend on
+// the order of calls. The caller holds mu.
 func (l *List) merge(p packed) *slot {
 	t := &l.tables[tableOf(p.kind)]
 	epoch := l.epoch << epochShift
@@ -363,7 +379,7 @@ func (l *List) merge(p packed) *slot {
 		}
 	} else {
 		old := s.state.Load()
-		// Of a block and its end at one time, the block counts.
+		// If a block and its end have the same time, the block counts.
 		newer := p.at > atOf(old) || p.at == atOf(old) && p.kind == KindBlock
 		switch {
 		case newer:
@@ -386,13 +402,14 @@ func (l *List) merge(p packed) *slot {
 	return s
 }
 
-// entries is the number of entries that Limit bounds. The caller holds mu.
+// entries returns the number of entries that Limit bounds. The caller holds mu.
 func (l *List) entries() int {
 	return l.tables[users].used + l.tables[tokens].used + l.tables[blocks].used
 }
 
-// sweep removes what has expired by this clock and by the store's, unless it
-// did so less than every ago. The caller holds mu.
+// sweep removes the entries that have expired by this clock and by the store's.
+// It does nothing if the last sweep was less than every ago. The caller holds
+// mu.
 func (l *List) sweep(now time.Time, every time.Duration) {
 	if since := now.Sub(l.swept); since >= 0 && since < every {
 		return
@@ -410,8 +427,8 @@ func (l *List) sweep(now time.Time, every time.Duration) {
 	}
 }
 
-// expired returns a function that reports whether an entry has no effect any
-// more, by this clock and by the store's: neither can be trusted alone.
+// expired returns a function that reports whether an entry has expired by this
+// clock and by the store's, because each of them may be wrong.
 func (l *List) expired(now time.Time) func(expires uint32) bool {
 	if !l.clock.store.IsZero() {
 		if store := l.clock.now(now); store.Before(now) {
@@ -422,43 +439,48 @@ func (l *List) expired(now time.Time) func(expires uint32) bool {
 	return func(expires uint32) bool { return expires != 0 && int64(expires) < seconds }
 }
 
-// String returns the number of entries, and no ID.
+// String returns the number of entries, such as "revocation list of 3 entries".
+// It contains no ID.
 func (l *List) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return fmt.Sprintf("revocation list of %d entries", l.entries())
 }
 
-// Format prints String for every verb, %+v and %#v included.
+// Format prints String for every verb, including %+v and %#v.
 func (l *List) Format(f fmt.State, _ rune) { fmt.Fprint(f, l.String()) }
 
-// Status describes a [List]. It marshals to JSON. It names no user.
+// Status describes a [List], for a health endpoint or a metric. It marshals to
+// JSON, with durations in nanoseconds. It contains no IDs.
 type Status struct {
-	// Ready is whether the store was read, or a snapshot was. It is true
-	// without a Store.
+	// Ready reports whether the store or Initial was read. It is true without a
+	// Store.
 	Ready bool `json:"ready"`
-	// Usable is whether [List.Revoked] can say that a token is not revoked. It
-	// is for a readiness check.
+	// Usable reports whether [List.Revoked] can report that a token is not
+	// revoked. Use it for readiness checks.
 	Usable bool `json:"usable"`
-	// Stale is whether Staleness is higher than it should be: over 10 seconds,
-	// twice Poll plus Timeout if that is longer, or MaxStaleness if that is
-	// shorter. It is for an alert.
+	// Stale reports whether Staleness is too high. The limit is the longer of
+	// 10 seconds and 2 × Poll + Timeout, but at most MaxStaleness. Use it for
+	// alerts.
 	Stale bool `json:"stale"`
 	// Staleness is the time since the last read that reached the end of the
-	// log.
+	// log. It is 0 without a Store, and while Ready is false.
 	Staleness time.Duration `json:"staleness"`
-	Entries   int           `json:"entries"`   // users and tokens on the list
+	Entries   int           `json:"entries"`   // on the list
 	Pending   int           `json:"pending"`   // changes that the store does not have yet
 	Gaps      int           `json:"gaps"`      // losses of the store that were noticed, since New
 	Malformed int           `json:"malformed"` // entries of the store that were skipped, since New
-	// ClockSkew is this clock less the store's, 0 if it is unknown.
+	// ClockSkew is this server's clock less the store's. It is 0 if the store's
+	// clock is unknown.
 	ClockSkew time.Duration `json:"clockSkew"`
-	Failures  int           `json:"failures"` // calls of the store in a row
-	LastError string        `json:"lastError,omitempty"`
-	ErrorAt   time.Time     `json:"errorAt,omitzero"` // of the last failure, also once it is over
+	// Failures is the number of failed calls in a row, of reads and of writes
+	// together.
+	Failures  int       `json:"failures"`
+	LastError string    `json:"lastError,omitempty"` // kept after a success
+	ErrorAt   time.Time `json:"errorAt,omitzero"`    // of the last failure, kept after a success
 }
 
-// Status returns the state of the list. It never waits for the store.
+// Status returns the status of the list. It does not wait for the store.
 func (l *List) Status() Status {
 	now := l.cfg.Now()
 	l.mu.Lock()

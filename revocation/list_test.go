@@ -70,8 +70,11 @@ func TestRevoked(t *testing.T) {
 			in:     []*claims.Claims{issued("a", "1", noon), verified, {}},
 		},
 		"a user": {
-			revoke: func(t testing.TB, l *revocation.List) { must(t, l.RevokeUser(t.Context(), "a")) },
-			out:    []*claims.Claims{issued("a", "1", noon.Add(-time.Hour)), issued("a", "2", noon)},
+			revoke: func(t testing.TB, l *revocation.List) {
+				must(t, l.RevokeUser(t.Context(), "a"))
+			},
+			out: []*claims.Claims{issued("a", "1", noon.Add(-time.Hour)),
+				issued("a", "2", noon)},
 			in: []*claims.Claims{issued("a", "3", noon.Add(time.Second)),
 				issued("b", "4", noon.Add(-time.Hour)), issued("A", "5", noon), verified},
 		},
@@ -80,19 +83,22 @@ func TestRevoked(t *testing.T) {
 				must(t, l.RevokeToken(t.Context(), issued("a", "1", noon)))
 			},
 			out: []*claims.Claims{issued("a", "1", noon), {TokenID: "1"}},
-			in:  []*claims.Claims{issued("a", "2", noon), issued("a", "", noon), issued("1", "", noon)},
+			in: []*claims.Claims{issued("a", "2", noon), issued("a", "", noon),
+				issued("1", "", noon)},
 		},
 		"everything before": {
 			revoke: func(t testing.TB, l *revocation.List) {
 				must(t, l.RevokeIssuedBefore(t.Context(), noon))
-				must(t, l.RevokeIssuedBefore(t.Context(), noon.Add(-time.Hour))) // takes nothing back
+				must(t, l.RevokeIssuedBefore(t.Context(), noon.Add(-time.Hour))) // no effect
 			},
 			out: []*claims.Claims{issued("a", "1", noon.Add(-time.Second)),
 				issued("b", "2", noon.Add(-time.Hour))},
 			in: []*claims.Claims{issued("a", "3", noon), verified},
 		},
 		"a block": {
-			revoke: func(t testing.TB, l *revocation.List) { must(t, l.BlockUser(t.Context(), "a")) },
+			revoke: func(t testing.TB, l *revocation.List) {
+				must(t, l.BlockUser(t.Context(), "a"))
+			},
 			out: []*claims.Claims{issued("a", "1", noon), issued("a", "2", noon.AddDate(1, 0, 0)),
 				verified},
 			in: []*claims.Claims{issued("b", "1", noon), issued("", "a", noon)},
@@ -187,14 +193,14 @@ func TestLimit(t *testing.T) {
 		}
 	}
 	if revoked(t, l, issued("one more", "one more", noon), noon) {
-		t.Error("ErrFull, and it is revoked")
+		t.Error("the token is revoked despite ErrFull")
 	}
-	must(t, l.RevokeUser(ctx, "u1")) // is on the list
+	must(t, l.RevokeUser(ctx, "u1")) // on the list already
 	must(t, l.RevokeToken(ctx, issued("x", "t1", noon)))
 	must(t, l.RevokeIssuedBefore(ctx, noon.Add(-24*time.Hour)))
 	must(t, l.UnblockUser(ctx, "one more"))
 
-	// A revocation stays as long as a token that it concerns could be accepted.
+	// A revocation is kept while a token that it affects could be accepted.
 	clock.Advance(2 * time.Hour)
 	must(t, l.RevokeUser(ctx, "in a token's place"))
 	clock.Advance(31*24*time.Hour - 2*time.Hour)
@@ -207,7 +213,7 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// A list has room for 1,000,000 entries by default, which need at most 64 MiB.
+// The default Limit is 1,000,000 entries, which need at most 64 MiB.
 func TestDefaultLimit(t *testing.T) {
 	heap := func() int64 {
 		runtime.GC()
@@ -259,7 +265,8 @@ func TestConcurrentUse(t *testing.T) {
 				}
 				for back := range 10 {
 					id := fmt.Sprint(w, " ", max(n-back, 0))
-					c := &claims.Claims{UserID: id, TokenID: id, IssuedAt: c.IssuedAt.Add(-time.Hour)}
+					issuedAt := c.IssuedAt.Add(-time.Hour)
+					c := &claims.Claims{UserID: id, TokenID: id, IssuedAt: issuedAt}
 					if out, err := l.Revoked(t.Context(), c, time.Now()); !out || err != nil {
 						t.Errorf("%s: got %v, %v", id, out, err)
 					}
@@ -279,8 +286,8 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// An entry is kept to the second for as long as a validator may accept a token
-// that it concerns: its life, and the largest Leeway.
+// An entry is kept, to the second, while a validator may accept a token that it
+// affects: for the life of the token plus the largest Leeway.
 func TestEntriesExpireInTime(t *testing.T) {
 	const leeway = 5 * time.Minute
 	long := &claims.Claims{TokenID: "long", IssuedAt: noon, ExpiresAt: noon.AddDate(0, 0, 90)}
@@ -310,14 +317,14 @@ func TestEntriesExpireInTime(t *testing.T) {
 			must(t, test.revoke(l))
 			clock.Advance(test.needed)
 			if err := l.RevokeUser(t.Context(), "next"); !errors.Is(err, revocation.ErrFull) {
-				t.Errorf("made room at once: %v", err)
+				t.Errorf("got %v before the entry expired, want ErrFull", err)
 			}
 			if !revoked(t, l, test.whose, clock.Now()) {
 				t.Error("removed too early")
 			}
 			clock.Advance(time.Second)
 			if err := l.RevokeUser(t.Context(), "next"); err != nil {
-				t.Errorf("makes no room: %v", err)
+				t.Errorf("got %v after the entry expired", err)
 			}
 			if revoked(t, l, test.whose, clock.Now()) {
 				t.Error("not removed")
@@ -332,14 +339,14 @@ func TestBlockNeverExpires(t *testing.T) {
 	must(t, l.BlockUser(t.Context(), "a"))
 	clock.Advance(10 * 365 * 24 * time.Hour)
 	if err := l.RevokeUser(t.Context(), "b"); !errors.Is(err, revocation.ErrFull) {
-		t.Errorf("a block made room: %v", err)
+		t.Errorf("a block was removed: %v", err)
 	}
 	if !revoked(t, l, issued("a", "", clock.Now()), clock.Now()) {
 		t.Error("a block expired")
 	}
 }
 
-// A clock that was set back takes nothing back.
+// A second revocation by a clock that was set back does not weaken the first.
 func TestRevokeUserAgainWithAnEarlierClock(t *testing.T) {
 	clock := newClock()
 	l := newList(t, revocation.Config{Now: clock.Now})
@@ -423,18 +430,34 @@ func TestNewReportsEveryMistake(t *testing.T) {
 		}
 	}
 	for name, test := range map[string]struct{ bad, good revocation.Config }{
-		"MaxStaleness low":  {revocation.Config{MaxStaleness: 5*time.Second - 1}, revocation.Config{MaxStaleness: 5 * time.Second}},
-		"MaxStaleness high": {revocation.Config{MaxStaleness: 24*time.Hour + 1}, revocation.Config{MaxStaleness: 24 * time.Hour}},
+		"MaxStaleness low": {
+			revocation.Config{MaxStaleness: 5*time.Second - 1},
+			revocation.Config{MaxStaleness: 5 * time.Second}},
+		"MaxStaleness high": {
+			revocation.Config{MaxStaleness: 24*time.Hour + 1},
+			revocation.Config{MaxStaleness: 24 * time.Hour}},
 		"MaxStaleness for Poll": {
 			revocation.Config{Poll: 4 * time.Second, MaxStaleness: 10*time.Second - 1},
 			revocation.Config{Poll: 4 * time.Second, MaxStaleness: 10 * time.Second}},
-		"Poll low":     {revocation.Config{Poll: 100*time.Millisecond - 1}, revocation.Config{Poll: 100 * time.Millisecond}},
-		"Poll high":    {revocation.Config{Poll: time.Minute + 1}, revocation.Config{Poll: time.Minute}},
-		"Timeout low":  {revocation.Config{Timeout: 100*time.Millisecond - 1}, revocation.Config{Timeout: 100 * time.Millisecond}},
-		"Timeout high": {revocation.Config{Timeout: time.Minute + 1}, revocation.Config{Timeout: time.Minute}},
-		"Resync low":   {revocation.Config{Resync: time.Second - 1}, revocation.Config{Resync: time.Second}},
-		"Resync high":  {revocation.Config{Resync: 24*time.Hour + 1}, revocation.Config{Resync: 24 * time.Hour}},
-		"Limit":        {revocation.Config{Limit: -1}, revocation.Config{Limit: 1}},
+		"Poll low": {
+			revocation.Config{Poll: 100*time.Millisecond - 1},
+			revocation.Config{Poll: 100 * time.Millisecond}},
+		"Poll high": {
+			revocation.Config{Poll: time.Minute + 1},
+			revocation.Config{Poll: time.Minute}},
+		"Timeout low": {
+			revocation.Config{Timeout: 100*time.Millisecond - 1},
+			revocation.Config{Timeout: 100 * time.Millisecond}},
+		"Timeout high": {
+			revocation.Config{Timeout: time.Minute + 1},
+			revocation.Config{Timeout: time.Minute}},
+		"Resync low": {
+			revocation.Config{Resync: time.Second - 1},
+			revocation.Config{Resync: time.Second}},
+		"Resync high": {
+			revocation.Config{Resync: 24*time.Hour + 1},
+			revocation.Config{Resync: 24 * time.Hour}},
+		"Limit": {revocation.Config{Limit: -1}, revocation.Config{Limit: 1}},
 	} {
 		if _, err := revocation.New(test.bad); err == nil {
 			t.Errorf("%s: no error", name)

@@ -17,14 +17,14 @@ import (
 // memStore is a Store in memory whose faults a test controls.
 type memStore struct {
 	mu      sync.Mutex
-	life    int // of the log; a cursor of another life is a gap
+	life    int // counts the calls of wipe; a cursor of an earlier life is a gap
 	log     []revocation.Entry
 	changed chan struct{}
 	ahead   time.Duration // of its clock
 	noClock bool
 
 	readErr, appendErr error
-	hang               chan struct{} // not nil: calls wait for it and ignore their context
+	hang               chan struct{} // if not nil, calls wait for it and ignore their context
 	reads, appends     int
 }
 

@@ -19,10 +19,11 @@ type follower struct {
 	resync   bool // the second cursor reads
 	cursor   Cursor
 	resyncAt time.Time // when the next pass is due
-	confirm  bool      // the last pass missed entries, the next one decides
+	confirm  bool      // the last pass missed entries; the next pass decides
 }
 
-var errNoProgress = errors.New("revocation: the store returned no entries before the end of its log")
+var errNoProgress = errors.New("revocation: the store returned neither entries nor " +
+	"the end of its log")
 
 // read follows the store until the list is closed.
 func (l *List) read() {
@@ -44,10 +45,11 @@ func (l *List) read() {
 	}
 }
 
-// Warm waits until the store was read for the first time. It returns nil at
-// once without a Store, and if a snapshot in Initial is fresh enough. The error
-// matches [ErrNotReady] and names why the store could not be read, or is that
-// of ctx.
+// Warm waits until the store was read to its end for the first time. It returns
+// nil at once if Status.Usable is true: without a Store, or with a snapshot in
+// Initial that is fresh enough. The error matches [ErrNotReady] and names the
+// last error of the store. It also matches the cause of ctx if that ended, and
+// otherwise reports that the list is closed.
 func (l *List) Warm(ctx context.Context) error {
 	if l.cfg.Store == nil || l.Status().Usable {
 		return nil
@@ -86,7 +88,7 @@ func (l *List) step(f *follower) error {
 	if f.whole && f.tail == "" {
 		l.mu.Lock()
 		if l.fresh.Load() == nil {
-			wait = 0 // an empty log is the answer, too
+			wait = 0 // an empty log is an answer, too
 		}
 		l.mu.Unlock()
 	}
@@ -155,7 +157,8 @@ func (l *List) readStore(after Cursor, wait time.Duration) (Batch, error) {
 	return batch, err
 }
 
-// setClock notes the store's clock. It logs once if this clock is far off.
+// setClock stores a reading of the store's clock. It logs once if this server's
+// clock differs by more than maxAhead.
 func (l *List) setClock(store time.Time) {
 	if store.IsZero() {
 		return
@@ -170,12 +173,12 @@ func (l *List) setClock(store time.Time) {
 	l.skewed = far
 	l.mu.Unlock()
 	if report {
-		l.cfg.Logger.Warn("revocation: this server's clock and the store's differ: set them right",
+		l.cfg.Logger.Warn("revocation: the clocks of this server and the store differ",
 			"ahead", skew.Round(time.Millisecond))
 	}
 }
 
-// mergeBatch folds the store's entries into the list.
+// mergeBatch adds the store's entries to the list.
 func (l *List) mergeBatch(batch Batch) {
 	malformed := 0
 	l.mu.Lock()
@@ -209,7 +212,7 @@ func (l *List) mergeBatch(batch Batch) {
 	}
 }
 
-// proved notes that the list has everything that the store had at a time.
+// proved records that the list has every entry that the store had at a time.
 func (l *List) proved(at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,10 +17,11 @@ const snapshotHeader = "parajwt revocations 1 "
 var errSnapshot = errors.New("revocation: Initial is damaged, or not a snapshot of a list: " +
 	"use what Snapshot returned, unchanged")
 
-// Snapshot returns the list as bytes for Config.Initial, so that a server can
-// start while the store is unreachable. It contains no user IDs and no tokens.
-// Whoever can write to it can log users out, and can keep a revoked user in for
-// MaxStaleness. The error is [ErrNotReady].
+// Snapshot returns the list for Config.Initial, so that a server can start
+// while the store is unreachable. It contains hashes of IDs, and no user IDs or
+// tokens. Protect it from changes: anyone who can change it can log users out,
+// and can hide a revocation for MaxStaleness. Without a Store, the hidden
+// revocation stays hidden. The error is [ErrNotReady].
 func (l *List) Snapshot() ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,7 +84,7 @@ func (l *List) restore(data []byte) error {
 			l.merge(p)
 		}
 	}
-	// A snapshot that claims to be of the future is one of now.
+	// A time in the future counts as now.
 	if l.cfg.Store != nil {
 		proof := time.UnixMilli(min(at, now.UnixMilli()))
 		l.fresh.Store(l.provenAt(proof))

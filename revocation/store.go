@@ -6,20 +6,21 @@ import (
 )
 
 // Store is an append-only log of revocations that several servers share.
-// Packages redisstore and pgstore implement it, and package storetest checks
-// an implementation. Most programs need none of its methods.
+// Packages redisstore and pgstore implement it. Package storetest checks an
+// implementation. Most programs do not call its methods directly.
 //
 // A Store must be safe for concurrent use by multiple goroutines. It may
 // delete an [Entry] once its Expires has passed by the store's own clock, and a
 // KindBlock entry once a KindUnblock entry with a later At follows it.
 type Store interface {
-	// Append adds entries in order. When it returns nil, they are as durable as
-	// the store makes them and every later Read returns them. Adding an entry
-	// twice is harmless.
+	// Append adds entries in order. When it returns nil, the entries are as
+	// durable as the store makes them, and every later Read returns them. It
+	// returns an error for a malformed Entry. Adding an entry twice is
+	// harmless.
 	Append(ctx context.Context, entries []Entry) error
-	// Read returns entries after a cursor, oldest first. The cursor "" is the
-	// beginning of the log. If there are no entries, Read waits for one, no
-	// longer than wait. It may return early.
+	// Read returns the entries after a cursor, oldest first. The cursor "" is
+	// the beginning of the log. Read waits for an entry, for at most wait, if
+	// there is none. It may return early.
 	Read(ctx context.Context, after Cursor, wait time.Duration) (Batch, error)
 }
 
@@ -36,12 +37,12 @@ type Batch struct {
 	// Entries, or the same cursor if there are none. It is "" if the log is
 	// empty.
 	Next Cursor
-	// End means that Entries reach the end of the log. Every entry that was
-	// appended before the call to Read is then in Entries, or before them.
+	// End means that Next is the end of the log. Every entry that was appended
+	// before the call to Read is then at or before Next.
 	End bool
-	// Gap means that the log no longer contains the cursor's position: the log
-	// was deleted, restored or replaced. Entries and Next are then empty, and
-	// the caller reads from the beginning.
+	// Gap means that the log no longer contains the cursor's position, because
+	// it was deleted, restored or replaced. Entries and Next are then empty.
+	// The caller reads again from the beginning.
 	Gap bool
 	// Time is the store's clock shortly before Read returned. The zero time
 	// means that it is unknown.

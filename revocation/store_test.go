@@ -16,7 +16,7 @@ import (
 	"github.com/parajwt/parajwt/revocation"
 )
 
-// bubble runs a test with a fake clock, on which time passes while all goroutines
+// bubble runs a test with a fake clock, which advances while all goroutines
 // wait.
 func bubble(t *testing.T, f func(t *testing.T)) { synctest.Test(t, f) }
 
@@ -42,7 +42,8 @@ func TestServersShareEveryChange(t *testing.T) {
 		must(t, b.Warm(t.Context()))
 		ctx := t.Context()
 		must(t, a.RevokeUser(ctx, "u"))
-		must(t, a.RevokeToken(ctx, &claims.Claims{TokenID: "t", ExpiresAt: time.Now().Add(time.Hour)}))
+		tok := &claims.Claims{TokenID: "t", ExpiresAt: time.Now().Add(time.Hour)}
+		must(t, a.RevokeToken(ctx, tok))
 		must(t, a.BlockUser(ctx, "banned"))
 		must(t, a.BlockUser(ctx, "pardoned"))
 		synctest.Wait()
@@ -60,7 +61,8 @@ func TestServersShareEveryChange(t *testing.T) {
 		must(t, b.RevokeIssuedBefore(ctx, time.Now()))
 		synctest.Wait()
 		check(t, a, "other", true, nil)
-		if st := a.Status(); st.Entries != 5 || st.Pending != 0 || st.Gaps != 0 || !st.Usable || st.Stale {
+		st := a.Status()
+		if st.Entries != 5 || st.Pending != 0 || st.Gaps != 0 || !st.Usable || st.Stale {
 			t.Errorf("got %+v", st)
 		}
 		for _, e := range s.entries() {
@@ -85,13 +87,14 @@ func TestNotReady(t *testing.T) {
 			!errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Warm: %v", err)
 		}
-		if st := l.Status(); st.Ready || st.Usable || st.Failures == 0 || st.LastError != errDown.Error() {
+		st := l.Status()
+		if st.Ready || st.Usable || st.Failures == 0 || st.LastError != errDown.Error() {
 			t.Errorf("got %+v", st)
 		}
 		if _, err := l.Snapshot(); !errors.Is(err, revocation.ErrNotReady) {
 			t.Errorf("Snapshot: %v", err)
 		}
-		// A known revocation is refused nevertheless.
+		// A known revocation is reported before the first read.
 		if err := l.RevokeUser(t.Context(), "u"); !errors.Is(err, revocation.ErrNotYetShared) ||
 			!errors.Is(err, errDown) {
 			t.Errorf("RevokeUser: %v", err)
@@ -116,7 +119,9 @@ func TestStale(t *testing.T) {
 	for _, accept := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
 			s := newStore()
-			l := newList(t, revocation.Config{Store: s, MaxStaleness: time.Minute, AcceptStale: accept})
+			l := newList(t, revocation.Config{
+				Store: s, MaxStaleness: time.Minute, AcceptStale: accept,
+			})
 			must(t, l.RevokeUser(t.Context(), "u"))
 			must(t, l.Warm(t.Context()))
 			time.Sleep(time.Hour)
@@ -148,12 +153,14 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// A process that stood still answers ErrStale before its goroutines ran again.
+// After a suspension, Revoked returns ErrStale before the list's goroutines
+// have run.
 func TestStaleByTheClockOfTheCaller(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newList(t, revocation.Config{Store: newStore()})
 		must(t, l.Warm(t.Context()))
-		if _, err := l.Revoked(t.Context(), of("u"), time.Now().Add(5*time.Minute+3*time.Second)); !errors.Is(err, revocation.ErrStale) {
+		later := time.Now().Add(5*time.Minute + 3*time.Second)
+		if _, err := l.Revoked(t.Context(), of("u"), later); !errors.Is(err, revocation.ErrStale) {
 			t.Errorf("got %v", err)
 		}
 		if _, err := l.Revoked(t.Context(), of("u"), time.Now().Add(4*time.Minute)); err != nil {
@@ -206,7 +213,7 @@ func TestQueueOfAnOutage(t *testing.T) {
 	})
 }
 
-// A caller that gives up, or has given up before, does not stop the hand-over.
+// A caller whose context ends does not stop the write to the store.
 func TestRevokeWithACancelledContext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newStore()
@@ -228,7 +235,7 @@ func TestRevokeWithACancelledContext(t *testing.T) {
 	})
 }
 
-func TestCloseHandsOver(t *testing.T) {
+func TestCloseWritesPendingChanges(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newStore()
 		l := newList(t, revocation.Config{Store: s})
@@ -238,7 +245,7 @@ func TestCloseHandsOver(t *testing.T) {
 		time.AfterFunc(time.Second, func() { s.down(nil) })
 		must(t, l.Close())
 		if len(s.entries()) != 1 {
-			t.Error("Close did not hand over")
+			t.Error("Close did not write the pending changes")
 		}
 		check(t, l, "u", true, nil)
 		if err := l.RevokeUser(t.Context(), "late"); !errors.Is(err, revocation.ErrNotYetShared) {
@@ -257,7 +264,8 @@ func TestCloseHandsOver(t *testing.T) {
 		_ = l.RevokeUser(t.Context(), "u")
 		start := time.Now()
 		for range 2 {
-			if err := l.Close(); !errors.Is(err, revocation.ErrNotYetShared) || !errors.Is(err, errDown) {
+			err := l.Close()
+			if !errors.Is(err, revocation.ErrNotYetShared) || !errors.Is(err, errDown) {
 				t.Errorf("Close with the store down: %v", err)
 			}
 		}
@@ -267,8 +275,8 @@ func TestCloseHandsOver(t *testing.T) {
 	})
 }
 
-// The deadline holds although a client ignores its context, and the list does not
-// pile up calls.
+// The deadline holds although a client ignores its context. The number of
+// hanging calls is bounded.
 func TestHangingClient(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newStore()
@@ -315,7 +323,8 @@ func TestGapIsWrittenBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				s := newStore()
-				a, b := newList(t, revocation.Config{Store: s}), newList(t, revocation.Config{Store: s})
+				a := newList(t, revocation.Config{Store: s})
+				b := newList(t, revocation.Config{Store: s})
 				must(t, a.Warm(t.Context()))
 				must(t, b.Warm(t.Context()))
 				ctx := t.Context()
@@ -335,7 +344,7 @@ func TestGapIsWrittenBack(t *testing.T) {
 				lose(s)
 				check(t, a, "u1", true, nil)
 				time.Sleep(11 * time.Minute)
-				// Everything is there again, with its time.
+				// The store has every entry again, with its time.
 				for _, e := range s.entries() {
 					text, _ := e.MarshalText()
 					delete(want, string(text))
@@ -359,7 +368,7 @@ func TestGapIsWrittenBack(t *testing.T) {
 	}
 }
 
-// What expired is not written back, and not missed.
+// Expired entries are not written back and do not count as lost.
 func TestExpiredEntriesAreNotWrittenBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newStore()
@@ -377,7 +386,8 @@ func TestExpiredEntriesAreNotWrittenBack(t *testing.T) {
 
 func TestClocks(t *testing.T) {
 	for name, test := range map[string]struct {
-		ahead, want time.Duration // of the store's clock; the stamp less this clock
+		ahead time.Duration // of the store's clock
+		want  time.Duration // the stamp less this server's clock
 	}{
 		"this clock is a little ahead":  {-20 * time.Second, 0},
 		"this clock is far ahead":       {-time.Hour, -time.Hour},
@@ -410,7 +420,7 @@ func TestClocks(t *testing.T) {
 					if len(e) != 1 || e[0].At.Sub(now) != test.want {
 						t.Errorf("the store has %v, want the time %v", e, now.Add(test.want))
 					}
-					// On the server that revoked, too.
+					// The revoking server uses the same time.
 					for after, want := range map[time.Duration]bool{0: true, time.Second: false} {
 						c := &claims.Claims{UserID: "u", IssuedAt: now.Add(test.want + after)}
 						if out := revoked(t, l, c, time.Now()); out != want {
@@ -431,7 +441,7 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-// A store without a clock is used with this server's.
+// Without the store's clock, revocations get this server's time.
 func TestStoreWithoutAClock(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newStore()
@@ -445,7 +455,8 @@ func TestStoreWithoutAClock(t *testing.T) {
 	})
 }
 
-// A clock that is ahead removes nothing that the store's clock keeps.
+// A clock that is ahead does not remove entries that are valid by the store's
+// clock.
 func TestClockAheadRemovesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newStore()
@@ -504,7 +515,7 @@ func TestBadEntriesOfTheStore(t *testing.T) {
 	})
 }
 
-// What the store holds is taken in beyond Limit.
+// Entries of the store are accepted beyond Limit.
 func TestLimitDoesNotBoundTheStore(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newStore()
@@ -556,7 +567,7 @@ func TestSnapshot(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		known(b)
 		check(t, b, "other", false, revocation.ErrStale)
-		// What only the snapshot has is written to the store.
+		// Entries that only the snapshot has are written to the store.
 		down.down(nil)
 		time.Sleep(15 * time.Second)
 		check(t, b, "other", false, nil)
@@ -583,7 +594,8 @@ func TestSnapshot(t *testing.T) {
 	})
 }
 
-// A snapshot of the future is one of now, so its age is not negative.
+// The time of a snapshot in the future counts as now, so its age is not
+// negative.
 func TestSnapshotOfTheFuture(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a := newList(t, revocation.Config{})
@@ -602,11 +614,13 @@ func TestSnapshotOfTheFuture(t *testing.T) {
 	})
 }
 
-// A store that makes no progress is an error, and not a busy loop.
+// A store that makes no progress causes an error and no busy loop.
 type brokenStore struct{ batch revocation.Batch }
 
 func (brokenStore) Append(context.Context, []revocation.Entry) error { return nil }
-func (s brokenStore) Read(context.Context, revocation.Cursor, time.Duration) (revocation.Batch, error) {
+func (s brokenStore) Read(
+	context.Context, revocation.Cursor, time.Duration,
+) (revocation.Batch, error) {
 	return s.batch, nil
 }
 

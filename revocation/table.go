@@ -11,12 +11,12 @@ import (
 type table struct {
 	shards [64]atomic.Pointer[shard]
 	filter atomic.Pointer[filter] // nil while the table is empty
-	used   int                    // of the holder of List.mu
+	used   int                    // entries; guarded by List.mu
 }
 
 type shard struct {
 	slots []slot
-	used  int // of the holder of List.mu
+	used  int // guarded by List.mu
 }
 
 // slot is one entry. A slot whose state is 0 is free. The other words are
@@ -33,7 +33,7 @@ const (
 	epochShift = 48
 	epochMask  = 0xff << epochShift // the last epoch in which the store was known to have it
 	flagBlock  = 1 << 56            // in the table of blocks: KindBlock, not KindUnblock
-	flagQueued = 1 << 57            // waits in List.queue
+	flagQueued = 1 << 57            // is in List.queue
 	flagLocal  = 1 << 58            // At is of a clock that was not compared with the store's
 )
 
@@ -103,8 +103,8 @@ func (sh *shard) add(i id, state uint64, expires uint32) *slot {
 	return s
 }
 
-// resized returns a copy of sh with room for n entries, less those that drop
-// names. sh may be nil.
+// resized returns a copy of sh with room for n entries, without the slots for
+// which drop returns true. sh and drop may be nil.
 func (sh *shard) resized(n int, drop func(*slot) bool) *shard {
 	to := &shard{slots: make([]slot, n+n/4+4)}
 	if sh == nil {
@@ -135,7 +135,7 @@ func (t *table) each(f func(*slot) bool) bool {
 	return true
 }
 
-// purge removes the entries that drop names.
+// purge removes the entries for which drop returns true.
 func (t *table) purge(drop func(*slot) bool) {
 	for n := range t.shards {
 		sh := t.shards[n].Load()
@@ -161,7 +161,7 @@ func (t *table) purge(drop func(*slot) bool) {
 	}
 }
 
-// filterAdd makes the filter have an ID that was added to the table.
+// filterAdd adds the ID of a new entry to the filter.
 func (t *table) filterAdd(hash uint32) {
 	if f := t.filter.Load(); f != nil && t.used <= f.room {
 		f.add(hash)
@@ -192,7 +192,7 @@ func (t *table) rebuildFilter() {
 // does not have is in no table.
 type filter struct {
 	words []atomic.Uint64
-	room  int // entries it was made for
+	room  int // the number of entries for which it is large enough
 }
 
 // newFilter returns an empty filter for n entries.
@@ -208,8 +208,8 @@ func (f *filter) mask(hash uint32) (index, mask uint64) {
 	return index, 1<<(mixed>>58) | 1<<(mixed>>52&63) | 1<<(mixed>>46&63)
 }
 
-// has reports whether the table may have an ID with this hash. A nil filter has
-// none.
+// has reports whether the table may have an ID with this hash. It returns false
+// for a nil filter.
 func (f *filter) has(hash uint32) bool {
 	if f == nil {
 		return false

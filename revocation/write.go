@@ -12,18 +12,18 @@ import (
 // batchSize is how many entries one call of Append gets.
 const batchSize = 1000
 
-// ref is a place in the queue of changes that the store does not have.
+// ref is an entry in the queue of changes that the store does not have.
 type ref struct {
 	id    id
 	seq   uint64
 	table uint8
-	again bool // the store has lost it; see lost
+	again bool // the store has lost it; see missing
 }
 
 // enqueue puts s into the queue, unless it is there. The caller holds mu.
 func (l *List) enqueue(table uint8, s *slot, again bool) {
 	if s.state.Load()&flagQueued != 0 {
-		return // the writer takes the state that the slot has by then
+		return // the writer reads the state of the slot later
 	}
 	s.state.Or(flagQueued)
 	l.nextSeq++
@@ -59,14 +59,14 @@ func (l *List) awaitShared(ctx context.Context, seq uint64) error {
 			cause = errClosed
 		}
 		if cause == nil {
-			cause = fmt.Errorf("no answer of the store within %v", l.cfg.Timeout)
+			cause = fmt.Errorf("the store did not answer within %v", l.cfg.Timeout)
 		}
 		return fmt.Errorf("%w: %w", ErrNotYetShared, cause)
 	}
 }
 
-// write hands the queue over to the store until the list is closed, and then
-// until it is empty or Close gives up. It starts after the first answer of the
+// write appends the queue to the store until the list is closed, and then until
+// the queue is empty or Close gives up. It starts after the first answer of the
 // store, because restamp needs the store's clock.
 func (l *List) write() {
 	select {
@@ -189,8 +189,8 @@ func (l *List) finish(refs []ref, err error) {
 	l.mu.Lock()
 	l.writes = 0
 	if err != nil {
-		// One that was changed in the meantime is in the queue once more. Then
-		// it is written twice.
+		// An entry that was changed during the call is in the queue already. It
+		// is then written twice.
 		for _, r := range refs {
 			if s := l.tables[r.table].find(r.id); s != nil {
 				s.state.Or(flagQueued)
@@ -198,25 +198,24 @@ func (l *List) finish(refs []ref, err error) {
 		}
 		l.queue = append(refs, l.queue...)
 		l.mu.Unlock()
-		l.failed(&l.writeState, "the store takes no revocations: they are in force on this server "+
-			"only, and will be written later", err)
+		l.failed(&l.writeState, "the store cannot be written: revocations are in force on this "+
+			"server only, and will be written later", err)
 		return
 	}
 	l.ackSeq = refs[len(refs)-1].seq
 	close(l.acked)
 	l.acked = make(chan struct{})
 	l.mu.Unlock()
-	l.recovered(&l.writeState, "the store takes revocations again")
+	l.recovered(&l.writeState, "the store can be written again")
 }
 
-// Close stops following the store. It first hands over what is pending, and
-// gives up after Timeout: the error then matches [ErrNotYetShared], and those
-// changes are lost unless another server has them or a [List.Snapshot] was
-// kept.
+// Close writes the pending changes to the store and stops following it. It
+// gives up after Timeout. The error then matches [ErrNotYetShared], and the
+// changes are lost unless a [List.Snapshot] was kept.
 //
-// [List.Revoked] continues to work. It returns [ErrStale] in time if there is a
-// Store. Close leaves no goroutine, unless a client of the store ignores its
-// context for longer than Timeout and a second. It may be called more than
+// [List.Revoked] continues to work. With a Store, it returns [ErrStale] after
+// MaxStaleness. Close leaves no goroutine, unless a client of the store ignores
+// its context for longer than Timeout plus a second. It may be called more than
 // once.
 func (l *List) Close() error {
 	if l.cfg.Store == nil {
@@ -248,20 +247,20 @@ func (l *List) Close() error {
 	if n := l.pending(); n > 0 {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return fmt.Errorf("%w: closed with %d revocations that the store did not take: %w",
+		return fmt.Errorf("%w: closed with %d changes that the store does not have: %w",
 			ErrNotYetShared, n, l.writeState.last)
 	}
 	return nil
 }
 
-// maxCalls bounds the calls that may be under way because a client ignored
+// maxCalls bounds the calls in progress, including those whose client ignored
 // their deadline.
 const maxCalls = 8
 
-var errCalls = errors.New("revocation: the store's client ignores its context: calls hang")
+var errCalls = errors.New("revocation: calls hang: the store's client must obey its context")
 
-// call runs f with a deadline. It does not wait for an f that ignores it, whose
-// result is dropped.
+// call runs f with a deadline. It returns at the deadline even if f ignores it,
+// and then drops the result of f.
 func call[T any](l *List, ctx context.Context, timeout time.Duration,
 	f func(context.Context) (T, error)) (T, error) {
 	type result struct {
@@ -294,8 +293,8 @@ func call[T any](l *List, ctx context.Context, timeout time.Duration,
 	}
 }
 
-// errorState is what the reader or the writer knows of its failures. It is
-// guarded by List.mu.
+// errorState counts the failures of the reader or the writer. It is guarded by
+// List.mu.
 type errorState struct {
 	failures int
 	last     error // nil after a success
@@ -325,8 +324,8 @@ func (l *List) recovered(s *errorState, message string) {
 	}
 }
 
-// backoff returns how long to wait after a failure: up to a second, and a
-// random part of it, so that servers do not retry together.
+// backoff returns how long to wait after a failure, at most a second. A random
+// part prevents servers from retrying together.
 func (l *List) backoff(s *errorState) time.Duration {
 	l.mu.Lock()
 	n := s.failures

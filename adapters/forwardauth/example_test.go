@@ -5,17 +5,18 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 
 	"github.com/parajwt/parajwt/adapters/forwardauth"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// The command parajwt-gateway is this handler with a configuration. Mount it in
-// a program to add rules or another token source.
+// The command parajwt-gateway serves this handler. Use the handler in a program
+// to add rules or another token source.
 func ExampleRequire() {
-	// A Para on loopback. In a program: Environment: jwks.Beta, and the unique ID
-	// of your API key.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -38,14 +39,17 @@ func ExampleRequire() {
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, r)
 	fmt.Println(w.Code, w.Header().Get("X-Para-User-Id"), w.Header().Get("X-Para-Identifier"))
-	fmt.Println(w.Header().Get("X-Para-Wallets"))
+	for wallet := range strings.SplitSeq(w.Header().Get("X-Para-Wallets"), ",") {
+		fmt.Println(wallet)
+	}
 
 	w = httptest.NewRecorder()
 	mux.ServeHTTP(w, httptest.NewRequest("GET", "/auth", nil))
 	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
 	// Output:
 	// 200 d5358219-38d3-4650-91a8-e338131d1c5e email%40example.com
-	// EVM:0x9dd3824f045c77bc369485e8f1dd6b452b6be617,SOLANA:EEp7DbBu5yvgf7Pr9W17cATPjCqUxY8K8R3dFbg53a3W
+	// EVM:0x9dd3824f045c77bc369485e8f1dd6b452b6be617
+	// SOLANA:EEp7DbBu5yvgf7Pr9W17cATPjCqUxY8K8R3dFbg53a3W
 	// 401 Bearer
 }
 

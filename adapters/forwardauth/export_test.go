@@ -1,6 +1,6 @@
 package forwardauth
 
-// For the fuzz target.
+// These names are for the fuzz target.
 var (
 	Values     = values
 	UserIDFits = userIDFits

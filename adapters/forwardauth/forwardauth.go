@@ -1,16 +1,20 @@
-// Package forwardauth answers a reverse proxy that asks who is calling: nginx
-// auth_request, Caddy forward_auth, Traefik forwardAuth, HAProxy with Lua,
+// Package forwardauth verifies Para users for a reverse proxy: nginx
+// auth_request, Caddy forward_auth, Traefik forwardAuth, HAProxy with Lua, or
 // Envoy ext_authz over HTTP. The application behind the proxy, in any language,
 // gets the user in the header fields of [Fields].
 //
-// A Go service does better without it: package parahttp verifies a token in the
+// A Go service does not need it. Package parahttp verifies a token in the
 // service itself, for a fraction of the cost. docs/gateway.md of the repository
-// compares the two, and has a tested configuration for each proxy.
+// compares the two. It has a configuration for each proxy. Those for nginx,
+// Caddy and HAProxy are tested.
 //
-// Three rules make the fields trustworthy. The application is reachable through
-// the proxy only. The proxy removes these fields from what clients send, also
-// when written with underscores. The application refuses a request without
-// X-Para-User-Id.
+// The application can trust the fields if three rules are kept:
+//
+//   - Clients reach the application through the proxy only.
+//   - The proxy removes these fields from the requests of clients, including
+//     names with underscores instead of hyphens.
+//   - The application refuses a request without X-Para-User-Id. The value "-"
+//     means that the request is anonymous.
 package forwardauth
 
 import (
@@ -26,19 +30,22 @@ import (
 )
 
 const (
-	maxValue  = 512     // bytes of each value but that of X-Para-Wallets
-	maxValues = 3 << 10 // bytes together: nginx reads the header of an answer into 4 KiB
+	maxValue  = 512     // bytes of each value except X-Para-Wallets
+	maxValues = 3 << 10 // bytes of all values: nginx reads the header of an answer into 4 KiB
 )
 
-// Fields returns the names of the header fields that every 200 has. Their
-// values are percent-encoded (RFC 3986 §2.1, all but unreserved characters), at
-// most 3 KiB together. The value "-" means no value; a literal "-" is "%2D".
+// Fields returns the names of the header fields of every 200 response. They
+// carry fields of [claims.Claims]. All characters except unreserved ones are
+// percent-encoded (RFC 3986 §2.1). The value "-" means no value; a literal "-"
+// is "%2D". A value of more than 512 bytes is replaced by "-", except
+// X-Para-Wallets. All values have at most 3 KiB together.
 //
-//   - X-Para-User-Id: claims.Claims.UserID.
+//   - X-Para-User-Id: UserID. It is "-" for a user of a verification token.
 //   - X-Para-Auth-Type: AuthType.
-//   - X-Para-Identifier: Identifier, or "-" if it is over 512 bytes.
-//   - X-Para-Wallets: the Wallets with an address, as TYPE:address,TYPE:address.
-//     Wallets that do not fit into 3 KiB are left out, the last ones first.
+//   - X-Para-Identifier: Identifier.
+//   - X-Para-Wallets: the Wallets with an address, as
+//     TYPE:address,TYPE:address. The list ends before the first wallet that
+//     does not fit into 3 KiB.
 //   - X-Para-Token-Id: TokenID, for audit logs. It is not a credential.
 //   - X-Para-Expires: ExpiresAt, in seconds since 1970.
 func Fields() []string {
@@ -46,22 +53,26 @@ func Fields() []string {
 		"X-Para-Wallets", "X-Para-Token-Id", "X-Para-Expires"}
 }
 
-// Require returns a handler that responds to a request with a verified Para
-// user with 200 and the user in [Fields]. It refuses every other request with
-// the default response of [middleware.Error.Answer], and never redirects.
+// Require returns a handler that verifies the token of a request. It responds
+// with 200 and the user in [Fields] if the request has a verified Para user. It
+// responds to every other request as [middleware.Error.Answer] describes, and
+// never redirects.
 //
-// The token alone decides. Path, method, host and X-Forwarded-* have no effect,
-// because proxies pass on forged ones. OnRefusal does not apply, because the
-// proxy lets a request pass by the status. A user ID that is over 512 bytes in
-// its encoding is refused with 403. A Connection field that names an X-Para
-// field is refused with 400, because a proxy would remove the genuine field
-// (RFC 9110 §7.6.1). Safe for concurrent use by multiple goroutines.
+// Only the token decides. Path, method, host and X-Forwarded-* have no effect,
+// because proxies forward forged ones. OnRefusal does not apply, because the
+// proxy decides by the status.
+//
+// A user ID of more than 512 bytes, percent-encoded, is refused with 403. A
+// request whose Connection field names an X-Para field is refused with 400,
+// because a proxy would remove the genuine field (RFC 9110 §7.6.1).
+//
+// The handler is safe for concurrent use by multiple goroutines.
 func Require(v *middleware.Validator, opts ...middleware.Option) http.Handler {
 	return handler{middleware.Require(v, withRule(opts)...)}
 }
 
-// Optional is [Require] that also responds to a request without a token with
-// 200. Every field is then "-".
+// Optional is like [Require], but responds with 200 to a request without a
+// token. Every field is then "-".
 func Optional(v *middleware.Validator, opts ...middleware.Option) http.Handler {
 	return handler{middleware.Optional(v, withRule(opts)...)}
 }
@@ -70,8 +81,8 @@ func withRule(opts []middleware.Option) []middleware.Option {
 	return append(opts[:len(opts):len(opts)], middleware.Allow(userIDFits))
 }
 
-// userIDFits refuses what cannot be passed on whole: a user ID that is cut
-// could be that of another user.
+// userIDFits refuses a user ID that does not fit into its field, because a
+// truncated ID could be that of another user.
 func userIDFits(_ context.Context, user *claims.Claims) error {
 	if n := len(encode(user.UserID)); n > maxValue {
 		return fmt.Errorf("the user ID has %d bytes in a header field: at most %d", n, maxValue)
@@ -157,8 +168,8 @@ func upTo(size int, value string) string {
 	return value
 }
 
-// encode returns s in the form that decoders of paths and of queries read
-// alike: neither a space nor "+" is left.
+// encode percent-encodes s. The result contains neither a space nor "+", so
+// decoders of paths and of queries return the same string.
 func encode(s string) string {
 	switch s {
 	case "":

@@ -22,7 +22,7 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// ask sends a request with a token, which may be "", and header fields.
+// ask sends a request with header fields, and with a token unless it is "".
 func ask(h http.Handler, token string, fields ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, "/auth", nil)
 	if token != "" {
@@ -36,7 +36,7 @@ func ask(h http.Handler, token string, fields ...string) *httptest.ResponseRecor
 	return w
 }
 
-// got returns the fields of a 200.
+// got returns the fields of a 200 response.
 func got(t *testing.T, w *httptest.ResponseRecorder) map[string]string {
 	t.Helper()
 	if w.Code != http.StatusOK || w.Body.Len() > 0 {
@@ -64,7 +64,8 @@ func TestFieldsOfUsers(t *testing.T) {
 		{paratest.PhoneUser(), "phone", "%2B13105551234"},
 		{paratest.TelegramUser(), "telegram", "1234567890"},
 		{paratest.FarcasterUser(), "farcaster", "FarcasterUsername"},
-		// The connected wallet is not attested, and is no X-Para-Wallets.
+		// The connected wallet is not attested, so X-Para-Wallets does not have
+		// it.
 		{paratest.ExternalWalletUser(), "externalWallet",
 			"0xaD6b78193b78e23F9aBBB675734f4a2B3559598D"},
 	} {
@@ -157,8 +158,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestStatusIsNotReplaced: a proxy lets a request pass by the status, so an
-// OnRefusal that answers 200 or redirects must not be called.
+// TestStatusIsNotReplaced checks that OnRefusal is not called, because a proxy
+// would pass a request if OnRefusal responded with 200.
 func TestStatusIsNotReplaced(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	for _, status := range []int{200, 302} {
@@ -177,7 +178,7 @@ func TestStatusIsNotReplaced(t *testing.T) {
 	}
 }
 
-// TestTokenAloneDecides: what else a request says changes nothing.
+// TestTokenAloneDecides checks that other parts of a request have no effect.
 func TestTokenAloneDecides(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	h := forwardauth.Require(para.Validator(t))
@@ -205,7 +206,8 @@ func TestTokenAloneDecides(t *testing.T) {
 		w = httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		if w.Code != 200 || fmt.Sprint(w.Header()) != want {
-			t.Errorf("%s %s with a token: %d %v, want %s", r.Method, r.URL, w.Code, w.Header(), want)
+			t.Errorf("%s %s with a token: %d %v, want %s",
+				r.Method, r.URL, w.Code, w.Header(), want)
 		}
 	}
 }
@@ -294,7 +296,7 @@ func TestUserIDIsNotCut(t *testing.T) {
 				t.Errorf("user ID %q, want %q: %v", id, test.id, err)
 			}
 		} else if !strings.Contains(log.String(), "at most 512") {
-			t.Errorf("the log does not say why: %s", &log)
+			t.Errorf("the log does not have the reason: %s", &log)
 		}
 	}
 }
@@ -328,7 +330,7 @@ func TestWallets(t *testing.T) {
 		}
 	}
 
-	// As many whole entries as fit, from the first on.
+	// X-Para-Wallets has as many whole entries as fit, starting with the first.
 	user := paratest.EmailUser()
 	user.Wallets = many
 	fields := got(t, ask(h, para.Token(user)))
@@ -347,8 +349,8 @@ func TestWallets(t *testing.T) {
 	}
 }
 
-// FuzzFields: nothing that a token says makes a value that is not percent-encoded
-// ASCII, or more than 3 KiB, and what is passed on is what the token says.
+// FuzzFields checks that all values are percent-encoded ASCII of at most 3 KiB,
+// and decode to the values in the token.
 func FuzzFields(f *testing.F) {
 	f.Add(paratest.UserID, "email", "email@example.com", "EVM", paratest.EVMAddress, 2)
 	f.Add("-", "", "%2D", "-", ",", 1)
@@ -356,7 +358,7 @@ func FuzzFields(f *testing.F) {
 	f.Add(strings.Repeat("u", 512), strings.Repeat("é", 90), strings.Repeat("%", 171), "SUI",
 		strings.Repeat("+", 300), 9)
 	encoded := regexp.MustCompile(`^(?:[A-Za-z0-9._~-]|%[0-9A-F]{2})+$`)
-	// decode reads a value as an application does.
+	// decode decodes a value as an application does.
 	decode := func(t *testing.T, value string) string {
 		if !encoded.MatchString(value) {
 			t.Fatalf("%q is not percent-encoded ASCII", value)
@@ -422,8 +424,9 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// TestVerificationTokenUser: Para attests no user ID, so the field is "-", which
-// an application takes for no user.
+// TestVerificationTokenUser checks that X-Para-User-Id is "-" for a
+// verification token without a user ID, so that an application treats it as
+// anonymous.
 func TestVerificationTokenUser(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	h := forwardauth.Require(para.Validator(t), middleware.AcceptVerificationTokensWithoutUserID(

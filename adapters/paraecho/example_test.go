@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/parajwt/parajwt/adapters/paraecho"
+	"github.com/parajwt/parajwt/claims"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
 )
@@ -35,7 +37,7 @@ func ExampleRequire() {
 	e.Use(paraecho.Require(validator))
 	e.GET("/me", func(c echo.Context) error {
 		user, _ := paraecho.User(c) // never false behind Require
-		return c.JSON(http.StatusOK, map[string]string{"id": user.UserID, "email": user.Email})
+		return c.JSON(http.StatusOK, map[string]string{"id": user.UserID})
 	})
 
 	r := httptest.NewRequest("GET", "/me", nil)
@@ -48,7 +50,7 @@ func ExampleRequire() {
 	e.ServeHTTP(w, httptest.NewRequest("GET", "/me", nil))
 	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
 	// Output:
-	// 200 {"email":"email@example.com","id":"d5358219-38d3-4650-91a8-e338131d1c5e"}
+	// 200 {"id":"d5358219-38d3-4650-91a8-e338131d1c5e"}
 	// 401 Bearer
 }
 
@@ -117,4 +119,43 @@ func ExampleOptional() {
 	e.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	fmt.Println(w.Code, w.Body)
 	// Output: 200 Hello stranger
+}
+
+// Require guards all routes. Allow additionally requires a wallet on one route.
+func ExampleAllow() {
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer para.Close()
+	validator, err := middleware.New(middleware.Config{
+		Environment: para.Environment(),
+		APIKeyIDs:   []string{para.APIKeyID()},
+		Logger:      slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	e := echo.New()
+	api := e.Group("/api", paraecho.Require(validator))
+	api.POST("/sign", func(c echo.Context) error {
+		return c.String(http.StatusOK, "signed")
+	}, paraecho.Allow(middleware.WalletOf(claims.WalletSolana)))
+
+	withoutWallet := paratest.EmailUser()
+	withoutWallet.Wallets = nil
+	for _, user := range []*claims.Claims{paratest.EmailUser(), withoutWallet} {
+		r := httptest.NewRequest("POST", "/api/sign", nil)
+		r.Header.Set("Authorization", "Bearer "+para.Token(user))
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		fmt.Println(w.Code, http.StatusText(w.Code))
+	}
+	// Output:
+	// 200 OK
+	// 403 Forbidden
 }

@@ -37,7 +37,7 @@ func ExampleRequire() {
 	e.Use(paraecho5.Require(validator))
 	e.GET("/me", func(c *echo.Context) error {
 		user, _ := paraecho5.User(c) // never false behind Require
-		return c.JSON(http.StatusOK, map[string]string{"id": user.UserID, "email": user.Email})
+		return c.JSON(http.StatusOK, map[string]string{"id": user.UserID})
 	})
 
 	r := httptest.NewRequest("GET", "/me", nil)
@@ -50,7 +50,7 @@ func ExampleRequire() {
 	e.ServeHTTP(w, httptest.NewRequest("GET", "/me", nil))
 	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
 	// Output:
-	// 200 {"email":"email@example.com","id":"d5358219-38d3-4650-91a8-e338131d1c5e"}
+	// 200 {"id":"d5358219-38d3-4650-91a8-e338131d1c5e"}
 	// 401 Bearer
 }
 
@@ -122,6 +122,7 @@ func ExampleOptional() {
 	// Output: 200 Hello stranger
 }
 
+// Require guards all routes. Allow additionally requires a wallet on one route.
 func ExampleAllow() {
 	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
 	// API key.

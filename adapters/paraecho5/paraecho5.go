@@ -1,6 +1,8 @@
-// Package paraecho5 guards Echo v5 handlers. Behind [Require], each request
-// carries a verified Para user, which a handler gets with [User] or with
-// claims.FromContext(c.Request().Context()).
+// Package paraecho5 guards Echo v5 handlers. Behind [Require], the context of
+// each request carries a verified Para user. A handler gets the user with
+// [User] or with claims.FromContext(c.Request().Context()).
+//
+// The middleware is safe for concurrent use by multiple goroutines.
 package paraecho5
 
 import (
@@ -14,27 +16,34 @@ import (
 )
 
 // Require returns middleware that passes requests with a verified Para user.
-// For every other request it returns an error to Echo's error handler, after
-// setting the header fields of the response. Echo's default handler responds as
+// For every other request, it sets the header fields of the response and
+// returns an error to Echo's error handler. Echo's default handler responds as
 // [middleware.Guard.Refuse] describes. The text of the error is public.
 // [echo.StatusCode] returns its status, and errors.As finds the
-// [*middleware.Error] in it. OnRefusal writes the response before Require
-// returns the error. Require is safe for concurrent use by multiple goroutines.
+// [*middleware.Error] in it.
+//
+// If there is an OnRefusal, it writes the response, and the middleware returns
+// nil to Echo.
+//
+// Put CORS middleware outside of Require, because preflight requests have no
+// token.
 func Require(v *middleware.Validator, opts ...middleware.Option) echo.MiddlewareFunc {
 	return guard(middleware.Require(v, opts...))
 }
 
 // Optional returns middleware that also passes requests without a token, as
-// anonymous: [User] returns false for them. It refuses requests with an invalid
-// token; see [middleware.ExpiredIsAnonymous].
+// anonymous. [User] returns false for them, and the handler must check that.
+// Optional refuses requests with an invalid token; see
+// [middleware.ExpiredIsAnonymous].
 func Optional(v *middleware.Validator, opts ...middleware.Option) echo.MiddlewareFunc {
 	return guard(middleware.Optional(v, opts...))
 }
 
 // Allow returns middleware for a route behind Require or Optional. It passes
 // requests whose user passes all rules, without verifying the token again. It
-// responds to others as the outer guard does: 401 without a user, 403
-// otherwise.
+// refuses other requests in the way of the outer guard: with 401 if there is no
+// user, 403 if a rule refuses the user, and 503 if a rule returns an error that
+// matches [middleware.ErrRuleUnavailable].
 func Allow(rules ...middleware.Rule) echo.MiddlewareFunc {
 	return guard(middleware.Authorize(rules...))
 }
@@ -100,7 +109,7 @@ func (e *refusal) MarshalJSON() ([]byte, error) {
 func (e *refusal) LogValue() slog.Value { return slog.AnyValue(e.public) }
 
 // User returns the verified user of a request, or false if the request is
-// anonymous. It ignores values stored in echo.Context by name.
+// anonymous. It ignores values that were stored with echo.Context.Set.
 func User(c *echo.Context) (*claims.Claims, bool) {
 	return claims.FromContext(c.Request().Context())
 }

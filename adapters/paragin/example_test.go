@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/parajwt/parajwt/adapters/paragin"
+	"github.com/parajwt/parajwt/claims"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
 )
@@ -35,7 +37,7 @@ func ExampleRequire() {
 	r.Use(paragin.Require(validator))
 	r.GET("/me", func(c *gin.Context) {
 		user, _ := paragin.User(c) // never false behind Require
-		c.JSON(http.StatusOK, gin.H{"id": user.UserID, "email": user.Email})
+		c.JSON(http.StatusOK, gin.H{"id": user.UserID})
 	})
 
 	req := httptest.NewRequest("GET", "/me", nil)
@@ -48,7 +50,7 @@ func ExampleRequire() {
 	r.ServeHTTP(w, httptest.NewRequest("GET", "/me", nil))
 	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
 	// Output:
-	// 200 {"email":"email@example.com","id":"d5358219-38d3-4650-91a8-e338131d1c5e"}
+	// 200 {"id":"d5358219-38d3-4650-91a8-e338131d1c5e"}
 	// 401 Bearer
 }
 
@@ -113,4 +115,43 @@ func ExampleOptional() {
 	r.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	fmt.Println(w.Code, w.Body)
 	// Output: 200 Hello stranger
+}
+
+// Require guards all routes. Allow additionally requires a wallet on one route.
+func ExampleAllow() {
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer para.Close()
+	validator, err := middleware.New(middleware.Config{
+		Environment: para.Environment(),
+		APIKeyIDs:   []string{para.APIKeyID()},
+		Logger:      slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	api := e.Group("/api", paragin.Require(validator))
+	api.POST("/sign", paragin.Allow(middleware.WalletOf(claims.WalletSolana)),
+		func(c *gin.Context) { c.String(http.StatusOK, "signed") })
+
+	withoutWallet := paratest.EmailUser()
+	withoutWallet.Wallets = nil
+	for _, user := range []*claims.Claims{paratest.EmailUser(), withoutWallet} {
+		r := httptest.NewRequest("POST", "/api/sign", nil)
+		r.Header.Set("Authorization", "Bearer "+para.Token(user))
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		fmt.Println(w.Code, http.StatusText(w.Code))
+	}
+	// Output:
+	// 200 OK
+	// 403 Forbidden
 }

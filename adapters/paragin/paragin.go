@@ -1,6 +1,8 @@
-// Package paragin guards Gin handlers. Behind [Require], each request carries a
-// verified Para user, which a handler gets with [User] or with
-// claims.FromContext(c.Request.Context()).
+// Package paragin guards Gin handlers. Behind [Require], the context of each
+// request carries a verified Para user. A handler gets the user with [User] or
+// with claims.FromContext(c.Request.Context()).
+//
+// The middleware is safe for concurrent use by multiple goroutines.
 package paragin
 
 import (
@@ -12,24 +14,27 @@ import (
 
 // Require returns middleware that passes requests with a verified Para user. It
 // aborts every other request and responds as [middleware.Guard.Refuse]
-// describes. It adds the reason to c.Errors: an error with a public text.
-// errors.As finds the [*middleware.Error] in it. Require is safe for concurrent
-// use by multiple goroutines.
+// describes. It adds an error to c.Errors. The text of the error is public.
+// errors.As finds the [*middleware.Error] in it.
+//
+// Put CORS middleware before Require, because preflight requests have no token.
 func Require(v *middleware.Validator, opts ...middleware.Option) gin.HandlerFunc {
 	return guard(middleware.Require(v, opts...))
 }
 
 // Optional returns middleware that also passes requests without a token, as
-// anonymous: [User] returns false for them. It refuses requests with an invalid
-// token; see [middleware.ExpiredIsAnonymous].
+// anonymous. [User] returns false for them, and the handler must check that.
+// Optional refuses requests with an invalid token; see
+// [middleware.ExpiredIsAnonymous].
 func Optional(v *middleware.Validator, opts ...middleware.Option) gin.HandlerFunc {
 	return guard(middleware.Optional(v, opts...))
 }
 
 // Allow returns middleware for a route behind Require or Optional. It passes
 // requests whose user passes all rules, without verifying the token again. It
-// responds to others as the outer guard does: 401 without a user, 403
-// otherwise.
+// refuses other requests in the way of the outer guard: with 401 if there is no
+// user, 403 if a rule refuses the user, and 503 if a rule returns an error that
+// matches [middleware.ErrRuleUnavailable].
 func Allow(rules ...middleware.Rule) gin.HandlerFunc {
 	return guard(middleware.Authorize(rules...))
 }
@@ -49,5 +54,5 @@ func guard(g *middleware.Guard) gin.HandlerFunc {
 }
 
 // User returns the verified user of a request, or false if the request is
-// anonymous. It ignores values stored in gin.Context by name.
+// anonymous. It ignores values that were stored with gin.Context.Set.
 func User(c *gin.Context) (*claims.Claims, bool) { return claims.FromContext(c.Request.Context()) }

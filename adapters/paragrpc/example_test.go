@@ -83,7 +83,7 @@ func ExampleOptionalUnaryServerInterceptor() {
 	// Output: stranger <nil>
 }
 
-// Load balancers check the health without a token.
+// Load balancers call the health service without a token.
 func ExampleExcept() {
 	para, validator := start()
 	defer para.Close()
@@ -120,7 +120,7 @@ func ExampleError() {
 
 	server := grpc.NewServer(
 		grpc.StreamInterceptor(paragrpc.StreamServerInterceptor(validator)))
-	ticks := make(chan time.Time) // in a program: time.NewTicker(time.Minute).C
+	ticks := make(chan time.Time) // a program uses time.NewTicker(time.Minute).C
 	pb.RegisterTestServiceServer(server, clock{validator: validator, ticks: ticks})
 	conn := dial(server)
 	defer server.Stop()
@@ -144,7 +144,7 @@ func ExampleError() {
 	//  rpc error: code = Unauthenticated desc = token expired
 }
 
-// clock sends something until the user's login ends.
+// clock sends "tick" at each tick until the token expires or is revoked.
 type clock struct {
 	pb.UnimplementedTestServiceServer
 	validator *middleware.Validator

@@ -11,16 +11,17 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// Except returns an interceptor that leaves methods open: it calls them without
-// interceptor, so their context carries no user. It is for services such as
-// health and reflection. Name each method in full, in the form
-// "/package.Service/Method", as the constants in generated code do:
+// Except returns an interceptor that does not guard the given methods. It calls
+// them without interceptor, so their context carries no user. Use it for
+// services such as health and reflection. Give the full name of each method, in
+// the form "/package.Service/Method". Generated code has constants for these
+// names:
 //
 //	paragrpc.Except(paragrpc.UnaryServerInterceptor(validator),
 //		healthpb.Health_Check_FullMethodName)
 //
-// No methods, a name in another form and a nil interceptor are a
-// misconfiguration: every call is refused with Internal, and logged to
+// No methods, a name in another form or a nil interceptor is a
+// misconfiguration. Every call is then refused with Internal, and logged to
 // [slog.Default].
 func Except[I grpc.UnaryServerInterceptor | grpc.StreamServerInterceptor](
 	interceptor I, methods ...string,

@@ -1,15 +1,18 @@
 // Package paragrpc guards gRPC services. Behind [UnaryServerInterceptor] and
-// [StreamServerInterceptor], each call carries a verified Para user, which a
-// method gets with claims.FromContext(ctx) or, in a stream, with
-// claims.FromContext(stream.Context()).
+// [StreamServerInterceptor], the context of each call carries a verified Para
+// user. A method gets the user with claims.FromContext(ctx) or, in a stream,
+// with claims.FromContext(stream.Context()).
 //
-// The client sends the token as over HTTP, in the metadata "authorization":
-// exactly one value, "Bearer" and the token (RFC 6750 §2.1). A
-// [middleware.TokenSource] gets a request whose header fields are the metadata
-// and whose URL path is the full name of the method. A [middleware.Rule] gets
-// the full name from [grpc.Method]. OnRefusal does not apply, because a refusal
-// is a gRPC status; see [Error]. All other options, logging, Observe and
-// revocation work as over HTTP.
+// The client sends the token as over HTTP, in the metadata "authorization". It
+// must have exactly one value: "Bearer", a space and the token (RFC 6750 §2.1).
+//
+// A [middleware.TokenSource] gets a request whose header fields are the
+// metadata and whose URL path is the full name of the method. A
+// [middleware.Rule] gets the full name of the method from [grpc.Method].
+// OnRefusal does not apply, because a refusal is a gRPC status; see [Error].
+// All other options, logging, Observe and revocation work as over HTTP.
+//
+// The interceptors are safe for concurrent use by multiple goroutines.
 package paragrpc
 
 import (
@@ -31,9 +34,9 @@ import (
 )
 
 // UnaryServerInterceptor returns an interceptor that passes unary calls with a
-// verified Para user. It refuses every other call with the status of [Error].
-// Use it together with [StreamServerInterceptor], because gRPC has two kinds of
-// methods. It is safe for concurrent use by multiple goroutines.
+// verified Para user. It refuses every other call with the status that [Error]
+// describes. It does not guard streams, so use it together with
+// [StreamServerInterceptor].
 func UnaryServerInterceptor(
 	v *middleware.Validator, opts ...middleware.Option,
 ) grpc.UnaryServerInterceptor {
@@ -41,8 +44,9 @@ func UnaryServerInterceptor(
 }
 
 // StreamServerInterceptor is [UnaryServerInterceptor] for streams. It verifies
-// the token once, when the stream starts. A long stream calls
-// [middleware.Validator.Recheck] every minute or so.
+// the token once, when the stream starts. In a long stream, call
+// [middleware.Validator.Recheck] about once a minute, because the token may
+// expire or be revoked.
 func StreamServerInterceptor(
 	v *middleware.Validator, opts ...middleware.Option,
 ) grpc.StreamServerInterceptor {
@@ -50,9 +54,9 @@ func StreamServerInterceptor(
 }
 
 // OptionalUnaryServerInterceptor returns an interceptor that also passes unary
-// calls without a token, as anonymous: claims.FromContext returns false for
-// them. It refuses calls with an invalid token; see
-// [middleware.ExpiredIsAnonymous].
+// calls without a token, as anonymous. claims.FromContext returns false for
+// them, and the method must check that. The interceptor refuses calls with an
+// invalid token; see [middleware.ExpiredIsAnonymous].
 func OptionalUnaryServerInterceptor(
 	v *middleware.Validator, opts ...middleware.Option,
 ) grpc.UnaryServerInterceptor {
@@ -120,7 +124,7 @@ func check(ctx context.Context, g *middleware.Guard, method string) (context.Con
 }
 
 // Error returns the gRPC error for an error of [middleware.Validator.Recheck]
-// or of a guard, and nil for nil. Use it to end a stream:
+// or of a guard. It returns nil for nil. Use it to end a stream:
 //
 //	if err := validator.Recheck(ctx, user); err != nil {
 //		return paragrpc.Error(err)
@@ -135,9 +139,9 @@ func check(ctx context.Context, g *middleware.Guard, method string) (context.Con
 //   - Internal if the guard is misconfigured (500), or if err is not a
 //     [*middleware.Error]
 //
-// The message names the problem only if Para signed the token, so a forger
+// The message describes the problem only if Para signed the token, so a forger
 // learns nothing. It never contains the cause. In the server, errors.As finds
-// err in the result.
+// the [*middleware.Error] in the result.
 func Error(err error) error {
 	refusal := &middleware.Error{Code: middleware.ErrMisconfigured, Cause: err}
 	if errors.As(err, &refusal); err == nil || refusal == nil { // a nil *middleware.Error

@@ -2,7 +2,9 @@ package parahttp_test
 
 import (
 	"fmt"
+	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 
@@ -30,7 +32,7 @@ func ExampleRequire() {
 	defer validator.Close()
 
 	me := func(w http.ResponseWriter, r *http.Request) {
-		user, _ := claims.FromContext(r.Context()) // always there behind Require
+		user, _ := claims.FromContext(r.Context()) // never false behind Require
 		fmt.Fprintln(w, user.UserID, user.AuthType, user.OAuthMethod, len(user.Wallets))
 	}
 	mux := http.NewServeMux()
@@ -189,4 +191,42 @@ func ExampleOptional_incorrectWithoutOK() {
 	// Output:
 	// incorrect: panic
 	// correct: Hello stranger
+}
+
+// Require guards all routes. Allow additionally requires a wallet on one route.
+func ExampleAllow() {
+	// paratest emulates Para on loopback. See the example of Require.
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer para.Close()
+	validator, err := middleware.New(middleware.Config{
+		Environment: para.Environment(),
+		APIKeyIDs:   []string{para.APIKeyID()},
+		Logger:      slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	sign := func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "signed") }
+	solana := parahttp.Allow(middleware.WalletOf(claims.WalletSolana))
+	api := http.NewServeMux()
+	api.Handle("POST /api/sign", solana(http.HandlerFunc(sign)))
+	guarded := parahttp.Require(validator)(api)
+
+	withoutWallet := paratest.EmailUser()
+	withoutWallet.Wallets = nil
+	for _, user := range []*claims.Claims{paratest.EmailUser(), withoutWallet} {
+		r := httptest.NewRequest("POST", "/api/sign", nil)
+		r.Header.Set("Authorization", "Bearer "+para.Token(user))
+		w := httptest.NewRecorder()
+		guarded.ServeHTTP(w, r)
+		fmt.Println(w.Code, http.StatusText(w.Code))
+	}
+	// Output:
+	// 200 OK
+	// 403 Forbidden
 }

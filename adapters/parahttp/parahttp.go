@@ -1,8 +1,9 @@
 // Package parahttp guards net/http handlers. Behind [Require], the context of
-// each request carries a verified Para user, which a handler gets with
+// each request carries a verified Para user. A handler gets the user with
 // claims.FromContext(r.Context()).
 //
-// It fits every router made of http.Handler, such as chi and gorilla/mux.
+// The middleware fits every router that uses http.Handler, such as chi and
+// gorilla/mux. It is safe for concurrent use by multiple goroutines.
 package parahttp
 
 import (
@@ -15,14 +16,14 @@ import (
 // Require returns middleware that passes requests with a verified Para user to
 // the handler. It responds to every other request as [middleware.Guard.Refuse]
 // describes. Put CORS middleware outside of it, because preflight requests have
-// no token. Safe for concurrent use by multiple goroutines.
+// no token (Fetch Standard §3.2.2).
 func Require(v *middleware.Validator, opts ...middleware.Option) func(http.Handler) http.Handler {
 	return guard(middleware.Require(v, opts...))
 }
 
 // Optional returns middleware that also passes requests without a token, as
-// anonymous: claims.FromContext reports false for them, and the handler must
-// check that. It refuses requests with an invalid token; see
+// anonymous. claims.FromContext returns false for them, and the handler must
+// check that. Optional refuses requests with an invalid token; see
 // [middleware.ExpiredIsAnonymous].
 func Optional(v *middleware.Validator, opts ...middleware.Option) func(http.Handler) http.Handler {
 	return guard(middleware.Optional(v, opts...))
@@ -30,8 +31,9 @@ func Optional(v *middleware.Validator, opts ...middleware.Option) func(http.Hand
 
 // Allow returns middleware for a route behind Require or Optional. It passes
 // requests whose user passes all rules, without verifying the token again. It
-// responds to others as the outer guard does: 401 without a user, 403
-// otherwise.
+// refuses other requests in the way of the outer guard: with 401 if there is no
+// user, 403 if a rule refuses the user, and 503 if a rule returns an error that
+// matches [middleware.ErrRuleUnavailable].
 func Allow(rules ...middleware.Rule) func(http.Handler) http.Handler {
 	return guard(middleware.Authorize(rules...))
 }
@@ -49,5 +51,6 @@ func guard(g *middleware.Guard) func(http.Handler) http.Handler {
 	}
 }
 
-// User returns the verified user of a request, and false for an anonymous one.
+// User returns the verified user of a request, or false if the request is
+// anonymous.
 func User(r *http.Request) (*claims.Claims, bool) { return claims.FromContext(r.Context()) }

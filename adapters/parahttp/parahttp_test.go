@@ -45,7 +45,7 @@ func TestUser(t *testing.T) {
 	whoami := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, ok := parahttp.User(r)
 		if same, okToo := claims.FromContext(r.Context()); user != same || ok != okToo {
-			t.Errorf("User says %v, %t; claims.FromContext %v, %t", user, ok, same, okToo)
+			t.Errorf("User returns %v, %t; claims.FromContext %v, %t", user, ok, same, okToo)
 		}
 		fmt.Fprint(w, ok)
 	})

@@ -57,8 +57,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// health reports whether tokens can be verified, and nothing else, because
-// strangers may reach it.
+// health reports only whether tokens can be verified, because anyone may reach
+// it.
 func (g *gateway) health(w http.ResponseWriter) {
 	usable := g.validator.Status().Usable
 	if g.revocations != nil {
@@ -72,7 +72,7 @@ func (g *gateway) health(w http.ResponseWriter) {
 	fmt.Fprintf(w, "{\"usable\":%t}\n", usable)
 }
 
-// recorder remembers the status of a response.
+// recorder records the status of a response.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -84,8 +84,8 @@ func (r *recorder) WriteHeader(status int) {
 }
 
 // serve listens until ctx ends, and lets the requests in progress finish. It
-// starts without Para's keys and without Redis: until they answer, tokens are
-// refused with 503.
+// starts without Para's keys and without Redis. Tokens are refused with 503
+// until they answer.
 func (g *gateway) serve(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

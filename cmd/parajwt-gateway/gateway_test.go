@@ -32,7 +32,7 @@ func runNow(t *testing.T, env map[string]string, args ...string) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // settings that are right make it start and stop
+	cancel() // with valid settings, it starts and stops
 	status := run(ctx, args, func(name string) string { return env[name] }, &stdout, &stderr)
 	return outcome{status, stdout.String(), stderr.String()}
 }
@@ -44,7 +44,8 @@ func newTestGateway(
 	t *testing.T, para *paratest.Para, logger *slog.Logger, flags ...string,
 ) *gateway {
 	t.Helper()
-	s, err := parse(append([]string{"--env", para.URL(), "--api-key-id", para.APIKeyID()}, flags...),
+	args := []string{"--env", para.URL(), "--api-key-id", para.APIKeyID()}
+	s, err := parse(append(args, flags...),
 		func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
@@ -196,8 +197,8 @@ func TestOneLogLinePerRefusal(t *testing.T) {
 	}
 }
 
-// TestServe: it starts while Para is down, on TCP and on a unix socket, and ends
-// with status 0.
+// TestServe checks that the gateway starts while Para is down, on TCP and on a
+// unix socket, and ends with status 0.
 func TestServe(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -354,7 +355,7 @@ func TestSettings(t *testing.T) {
 			[]string{"--redis: give redis://"}},
 		{"empty redis", nil, append(right, "--redis", ""), 2, []string{"--redis is empty"}},
 		{"key without redis", nil, append(right, "--redis-key", "app"), 2,
-			[]string{"--redis-key needs --redis"}},
+			[]string{"--redis-key requires --redis"}},
 		{"unknown proxy", nil, []string{"--print-config", "apache"}, 2,
 			[]string{"nginx, caddy, haproxy, haproxy-lua, traefik, envoy, ingress-nginx"}},
 	} {
@@ -364,7 +365,7 @@ func TestSettings(t *testing.T) {
 		}
 		for _, want := range test.says {
 			if !strings.Contains(got.stderr, want) {
-				t.Errorf("%s: %q does not say %q", test.name, got.stderr, want)
+				t.Errorf("%s: %q does not contain %q", test.name, got.stderr, want)
 			}
 		}
 		if strings.Contains(got.stderr, "canary") {
@@ -380,19 +381,19 @@ func TestSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	if got := runNow(t, nil, append(right, "--listen", listener.Addr().String())...); got.status != 1 {
+	taken := append(right, "--listen", listener.Addr().String())
+	if got := runNow(t, nil, taken...); got.status != 1 {
 		t.Errorf("a taken address: %+v", got)
 	}
 }
 
-// TestHelp: the help names every flag with its variable.
+// TestHelp checks that the help names every flag and its variable.
 func TestHelp(t *testing.T) {
 	for name, variable := range variables() {
-		found := false
-		for line := range strings.Lines(help) {
-			found = found || strings.HasPrefix(strings.TrimSpace(line), "--"+name) &&
-				strings.Contains(line, variable)
-		}
+		// The variable is in parentheses, before the next flag.
+		_, after, found := strings.Cut(help, "\n  --"+name+" ")
+		about, _, _ := strings.Cut(after, "\n  --")
+		found = found && strings.Contains(about, "("+variable+")")
 		if !found {
 			t.Errorf("--%s and %s are not in the help", name, variable)
 		}
@@ -414,7 +415,9 @@ func TestPrintConfig(t *testing.T) {
 				t.Errorf("%s does not have %s", proxy[0], address)
 			}
 		}
-		tested := map[string]bool{"nginx": true, "caddy": true, "haproxy": true, "haproxy-lua": true}
+		tested := map[string]bool{
+			"nginx": true, "caddy": true, "haproxy": true, "haproxy-lua": true,
+		}
 		if strings.Contains(got.stdout, "NOT RUN") == tested[proxy[0]] {
 			t.Errorf("%s: wrong mark of what was run", proxy[0])
 		}

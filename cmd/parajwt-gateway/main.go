@@ -1,7 +1,7 @@
 // Parajwt-gateway verifies Para users for a reverse proxy, so that an
 // application in any language gets them in header fields. Package forwardauth
-// describes the fields, and docs/gateway.md when to use it and how to configure
-// the proxy.
+// describes the fields. docs/gateway.md describes when to use the gateway, and
+// how to configure the proxy.
 //
 //	parajwt-gateway --env beta --api-key-id UUID
 //	parajwt-gateway --print-config nginx
@@ -79,7 +79,7 @@ func run(
 	return exitOK
 }
 
-// newGateway connects to nothing. Its errors are those of the settings.
+// newGateway opens no connection. Its errors are mistakes in the settings.
 func newGateway(s settings, logger *slog.Logger) (*gateway, error) {
 	g := &gateway{listen: s.listen, logger: logger}
 	cfg := middleware.Config{

@@ -19,32 +19,42 @@ import (
 const help = `usage: parajwt-gateway --env ENV --api-key-id UUID [flags]
        parajwt-gateway --print-config PROXY
 
-Verifies Para users for a reverse proxy. It answers /auth, and every path below it, with 200 and
-the user in X-Para-* header fields, or with 400, 401, 403 or 503. /healthz is 200 if tokens can be
-verified, else 503.
+Verifies Para users for a reverse proxy. /auth, and every path below it, responds
+with 200 and the user in X-Para-* header fields, or with 400, 401, 403 or 503.
+/healthz responds with 200 if tokens can be verified, else with 503.
 
 Each setting has an environment variable. A flag takes precedence over it.
 
-  --env ENV          PARA_ENVIRONMENT  prod, beta, sandbox or the URL of a key set
-  --api-key-id UUID  PARA_API_KEY_ID   unique ID of the app's API key in Para's developer portal,
-                                       not the key itself; separate several with commas
-  --listen ADDR      PARA_LISTEN       HOST:PORT or unix:/path (default 127.0.0.1:8090)
-  --optional         PARA_OPTIONAL     also answer 200 without a token; every field is then "-"
-  --redis URL        PARA_REDIS        follow the revocation list in redis://HOST:PORT/DB
-  --redis-key KEY    PARA_REDIS_KEY    key of the list (default para:revocations)
+  --env ENV          prod, beta, sandbox or the URL of a key set
+                     (PARA_ENVIRONMENT)
+  --api-key-id UUID  unique ID of the app's API key in Para's developer portal,
+                     not the key itself; separate several IDs with commas
+                     (PARA_API_KEY_ID)
+  --listen ADDR      HOST:PORT or unix:/path, default 127.0.0.1:8090
+                     (PARA_LISTEN)
+  --optional         respond with 200 without a token, too; every field is then
+                     "-" (PARA_OPTIONAL)
+  --redis URL        follow the revocation list in redis://HOST:PORT/DB
+                     (PARA_REDIS)
+  --redis-key KEY    key of the list, default para:revocations
+                     (PARA_REDIS_KEY)
 
   --print-config nginx|caddy|haproxy|haproxy-lua|traefik|envoy|ingress-nginx
                      print a complete configuration for the proxy
   --help             print this text
 
-It logs one JSON line per refusal to standard error, without the token. SIGTERM and SIGINT let
-requests in progress finish. Exit status: 0 after a signal, 1 if it cannot listen, 2 if a setting is
-wrong.
+It logs one JSON line per refusal to standard error, without the token. SIGTERM
+and SIGINT let requests in progress finish, for at most 10 seconds.
+
+Exit status
+  0  after a signal
+  1  it could not listen, or requests or changes were left at the end
+  2  a setting is wrong
 `
 
 var errHelp = errors.New("help")
 
-// settings are what the command line and the environment say.
+// settings are the values of the command line and the environment variables.
 type settings struct {
 	environment jwks.Environment
 	apiKeyIDs   []string
@@ -115,7 +125,7 @@ func parse(args []string, getenv func(string) string) (settings, error) {
 	}
 	if ids == "" {
 		errs = append(errs, errors.New("give --api-key-id or PARA_API_KEY_ID: "+
-			"the unique ID of your API key in Para's developer portal, which is not the key itself"))
+			"the unique ID of your API key in Para's developer portal, not the key itself"))
 	} else {
 		for id := range strings.SplitSeq(ids, ",") {
 			s.apiKeyIDs = append(s.apiKeyIDs, strings.TrimSpace(id))
@@ -143,9 +153,10 @@ func parse(args []string, getenv func(string) string) (settings, error) {
 		}
 		s.redis.ContextTimeoutEnabled = true
 	case given["redis"]:
-		errs = append(errs, errors.New("--redis is empty: leave it out, or give a URL"))
+		errs = append(errs, errors.New("--redis is empty: omit it, or give a URL"))
 	case given["redis-key"]:
-		errs = append(errs, errors.New("--redis-key needs --redis: no revocation would be seen"))
+		errs = append(errs, errors.New("--redis-key requires --redis: "+
+			"without it, revocations have no effect"))
 	}
 	if s.redisKey == "" {
 		s.redisKey = defaultRedisKey

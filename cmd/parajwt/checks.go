@@ -68,21 +68,25 @@ func advice(e *middleware.Error, token string, env jwks.Environment) string {
 		}
 		return "parajwt inspect shows the parts that can be decoded"
 	case middleware.ErrAlgorithm:
-		return "Para signs with RS256 or ES256, each key with one of them. Did somebody else issue this token?"
+		return "Para signs with RS256 or ES256, each key with one of them. " +
+			"Did another party issue this token?"
 	case middleware.ErrUnknownKey:
 		return otherEnvironments(env)
 	case middleware.ErrKeysUnavailable:
-		return "can this machine reach Para? parajwt keys shows the response (HTTPS_PROXY is used); " +
+		return "can this machine reach Para? parajwt keys shows the response " +
+			"(HTTPS_PROXY is used); " +
 			"or give a saved key set with --keys"
 	case middleware.ErrSignature:
-		return "the token was changed, or Para did not sign it. If it was copied by hand, its end may be missing: copy it again"
+		return "the token was changed, or Para did not sign it. " +
+			"If it was copied by hand, its end may be missing: copy it again"
 	case middleware.ErrClaims:
 		return "parajwt inspect shows the claims"
 	case middleware.ErrAudience:
 		return "if this is your app, configure its aud as APIKeyIDs (PARA_API_KEY_ID); " +
 			"otherwise the client uses the API key of another app"
 	case middleware.ErrExpired:
-		return "the client must get a new token (issueJwt) before the old one expires; the session length of your app is a token's life"
+		return "the client must get a new token (issueJwt) before the old one expires; " +
+			"a token lives for the session length of your app"
 	case middleware.ErrNotYetValid:
 		return "compare this machine's clock with another one: date -u"
 	}
@@ -90,12 +94,13 @@ func advice(e *middleware.Error, token string, env jwks.Environment) string {
 }
 
 // otherEnvironments names the environments that a token with an unknown key may
-// come from. The tool does not try them: an environment decides who may log in,
-// so that it must be configured.
+// come from. The tool does not try them, because an environment decides who may
+// log in and must be configured.
 func otherEnvironments(env jwks.Environment) string {
 	paras := []jwks.Environment{jwks.Prod, jwks.Beta, jwks.Sandbox}
 	if !slices.Contains(paras, env) {
-		return "does the client use the Para at this URL? A restarted one has new keys (see parajwt serve --keys)"
+		return "does the client use the Para at this URL? " +
+			"A restarted emulator has new keys (see parajwt serve --keys)"
 	}
 	var commands []string
 	for _, other := range paras {

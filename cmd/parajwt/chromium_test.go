@@ -165,7 +165,7 @@ func TestPageHandsOutTokens(t *testing.T) {
 		t.Error(curl)
 	}
 	if said := b.complaints(); len(said) > 0 {
-		t.Errorf("the console says %q", said)
+		t.Errorf("the console has %q", said)
 	}
 }
 
@@ -225,7 +225,7 @@ func TestPageControlsPara(t *testing.T) {
 		t.Errorf("after Para recovered: %d", got)
 	}
 	if said := b.complaints(); len(said) > 0 {
-		t.Errorf("the console says %q", said)
+		t.Errorf("the console has %q", said)
 	}
 }
 

@@ -60,7 +60,7 @@ func readToken(args []string, std streams) (input, error) {
 	if err != nil {
 		return input{}, errors.New("standard input cannot be read")
 	}
-	// The line end belongs to the shell.
+	// The shell adds the line end.
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if text == "" {
 		return input{}, errors.New(
@@ -92,8 +92,8 @@ type found struct {
 	start, end int
 }
 
-// jose matches what may be the beginning of a token: base64url of a JSON object
-// begins with "ey" or "ew".
+// joseLike matches the possible beginning of a token. A JSON object begins with
+// "ey" or "ew" in base64url.
 var joseLike = regexp.MustCompile(`(?:^|[^\w.+/-])(e[wy][\w-]{6,}=*(?:\.[\w+/=-]*)*)`)
 
 // find returns the token in a text that people paste: a token, a header, a curl
@@ -307,23 +307,23 @@ func isObject(part string) bool {
 	return strings.HasPrefix(strings.TrimSpace(text), "{") && json.Valid([]byte(text))
 }
 
-// decoded decodes base64 of any alphabet. It returns what comes before an
-// error.
+// decoded decodes base64 of any alphabet. It returns the bytes before an error.
 func decoded(segment string) string {
 	segment = strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(segment)
 	text, _ := base64.RawURLEncoding.DecodeString(segment)
 	return string(text)
 }
 
-// notAToken recognizes what is often sent in place of a token. It returns what
-// it is and what to do, or "" if the text has the form of a token.
+// notAToken recognizes values that are often sent in place of a token. It
+// returns their kind and what to do, or "" if the text has the form of a token.
 func notAToken(text string) string {
 	trimmed := strings.TrimSpace(text)
 	switch kind := parakey.KindOf(trimmed); {
 	case trimmed == "":
 		return "it is empty: does the client send a token before it has one?"
 	case trimmed == "undefined" || trimmed == "null" || trimmed == "[object Object]":
-		return "it is JavaScript's " + trimmed + ": the client sends a variable that holds no token (is an await missing?)"
+		return "it is JavaScript's " + trimmed + ": " +
+			"the client sends a variable that holds no token (is an await missing?)"
 	case strings.HasPrefix(trimmed, `"`) || strings.HasPrefix(trimmed, "'"):
 		return "it is in quotes: send it without them (does the client use JSON.stringify?)"
 	case strings.HasPrefix(trimmed, "{"):
@@ -331,15 +331,19 @@ func notAToken(text string) string {
 	case len(text) > 6 && strings.EqualFold(text[:6], "bearer"):
 		return `it begins with "Bearer" after the scheme: the client adds the word twice`
 	case isSession(trimmed):
-		return "it is an exported session (exportSession), which is a secret: whoever has it is the user. Send the token of issueJwt instead"
+		return "it is an exported session (exportSession), a secret that lets its holder " +
+			"act as the user. Send the token of issueJwt instead"
 	case kind == parakey.ID:
-		return "it is a UUID: an API key ID, or a verification token, which only Para can check (POST /sessions/verify). A token comes from issueJwt"
+		return "it is a UUID: an API key ID, or a verification token, which only Para can check " +
+			"(POST /sessions/verify). A token comes from issueJwt"
 	case kind == parakey.Public:
 		return "it is a publishable API key: send the token of issueJwt instead"
 	case kind != parakey.Unknown:
-		return "it is a " + kind.String() + ": send the token of issueJwt instead, and replace the key, because it reached a client"
+		return "it is a " + kind.String() + ": send the token of issueJwt instead, " +
+			"and replace the key, because it reached a client"
 	case trimmed != text || strings.ContainsAny(text, " \t\r\n"):
-		return "there is white space around it or in it: was it cut, or wrapped by a terminal or a mail?"
+		return "there is white space around it or in it: " +
+			"was it cut, or wrapped by a terminal or a mail program?"
 	case strings.ContainsAny(text, "=+/"):
 		return "it has characters of standard base64 (= + /): tokens use base64url without padding"
 	}

@@ -15,7 +15,7 @@ import (
 const inspectHelp = `usage: parajwt inspect [TEXT] [--known FILE]… [--json]
 
 Shows what a token claims: the user, the wallets, the app, the lifetime, and
-the key that it names. It works offline and VERIFIES NOTHING: anybody can write
+the key that it names. It works offline and VERIFIES NOTHING: anyone can write
 such a token. To verify a token, use parajwt verify.
 
 TEXT has the token in it: alone, in a header, a curl command, a cookie or JSON,
@@ -40,7 +40,7 @@ Flags
 
 Exit status
   0  it has the form of a Para token
-  1  every validator refuses it, whatever its signature: see the checks
+  1  every validator refuses it, even with a valid signature: see the checks
   2  wrong usage
 
 JSON
@@ -57,7 +57,7 @@ JSON
                     unproven
   audience          API key IDs; configure the one of your app
   issuedAt, expiresAt, notBefore, lifetimeSeconds, expired
-  environments      those whose --known key set has the kid
+  environments      environments whose --known key set has the kid
   otherHeader, otherClaims, otherData
                     members that have no meaning to the library
   header, payload   decoded and unchanged
@@ -139,7 +139,7 @@ func keyOwners(files []string) (map[string][]string, error) {
 func (r *reading) text(now time.Time) string {
 	s := &sheet{names: 21}
 	s.WriteString(markDoubt + "NOT VERIFIED" + markEnd +
-		". Anybody can write a token that says this. To verify it: parajwt verify\n")
+		". Anyone can write a token with this content. To verify it: parajwt verify\n")
 	r.input.print(s)
 
 	s.heading("Checks that need no key")

@@ -14,7 +14,7 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-func TestInspectTellsWho(t *testing.T) {
+func TestInspectShowsTheUser(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	for name, user := range paratest.Users() {
 		t.Run(name, func(t *testing.T) {
@@ -22,7 +22,7 @@ func TestInspectTellsWho(t *testing.T) {
 			o := call(t, token+"\n", "inspect")
 			o.hides(t, token)
 			want := []string{
-				"NOT VERIFIED. Anybody can write",
+				"NOT VERIFIED. Anyone can write",
 				"form ok header ok claims ok",
 				"alg RS256", "kid " + para.KeyIDs()[1], "typ JWT",
 				"userId " + paratest.UserID, "authType " + string(user.AuthType),
@@ -170,7 +170,7 @@ func TestInspectShowsWhatIsWrong(t *testing.T) {
 		{"header without alg", header(`{"kid":"k"}`),
 			[]string{"header REFUSED: it has no alg", "kid k", "claims ok"}},
 		{"HMAC", header(`{"alg":"HS256","kid":"k"}`),
-			[]string{`REFUSED: alg "HS256" is not allowed`, "Did somebody else issue this token?"}},
+			[]string{`REFUSED: alg "HS256" is not allowed`, "Did another party issue this token?"}},
 		{"none", header(`{"alg":"none","kid":"k"}`),
 			[]string{`REFUSED: alg "none" is not allowed`}},
 		{"no kid", header(`{"alg":"RS256"}`), []string{"header REFUSED: kid missing or empty"}},
@@ -184,7 +184,7 @@ func TestInspectShowsWhatIsWrong(t *testing.T) {
 			[]string{"claims REFUSED: ", "Payload, decoded", `"AUD": "x"`}},
 		{"somebody else's",
 			payload(`{"iss":"https://example.com","aud":["x","y"],"exp":1700000000.5}`),
-			[]string{"claims REFUSED: sub: missing or empty", "Did somebody else issue this token?",
+			[]string{"claims REFUSED: sub: missing or empty", "Did another party issue this token?",
 				"aud x aud y", "days ago",
 				"Other claims, without a meaning to the library iss https://example.com"}},
 		{"users differ",

@@ -22,7 +22,7 @@ import (
 const keysHelp = `usage: parajwt keys --env prod|beta|sandbox|URL [--save FILE] [--json]
 
 Fetches the key set of an environment with the library's key cache. Shows each
-key as served, and whether the library uses or skips it, and why.
+key as served, and whether and why the library uses or skips it.
 
   parajwt keys --env beta
   parajwt keys --env http://127.0.0.1:8080      (parajwt serve)
@@ -65,7 +65,7 @@ JSON
   status, contentType, cacheControl, bytes
                     the response; absent if there was none
   usable            whether any key can verify a token
-  error             why not
+  error             why no key can verify a token
   keys              [{index, kid, kty, bits, curve, alg, use, usedAs, skipped}];
                     alg and use are as served, usedAs is the algorithm that the
                     key verifies, skipped is why it is unused
@@ -112,7 +112,7 @@ func keys(ctx context.Context, args []string, std streams) int {
 	recorder := newRecorder()
 	cache, err := jwks.New(env, jwks.Config{
 		HTTPClient: &http.Client{Transport: recorder},
-	}, jwks.WithLogger(slog.New(slog.DiscardHandler))) // the report says it
+	}, jwks.WithLogger(slog.New(slog.DiscardHandler))) // the report has the same facts
 	if err != nil {
 		return misused(std, "keys", err.Error())
 	}
@@ -276,7 +276,7 @@ type servedKey struct {
 	Skipped   string `json:"skipped,omitempty"`
 }
 
-// servedKeys decodes the set leniently and adds what the cache made of each
+// servedKeys decodes the set leniently, and adds whether the cache uses each
 // key. It shows only members that are public in every type of key.
 func servedKeys(ctx context.Context, body []byte, cache *jwks.Cache) []servedKey {
 	var set map[string]json.RawMessage
@@ -296,8 +296,9 @@ func servedKeys(ctx context.Context, body []byte, cache *jwks.Cache) []servedKey
 			raw = nil // not an object: the cache skipped it
 		}
 		k := servedKey{
-			Index: i, KeyID: served(raw["kid"]), Type: served(raw["kty"]), Curve: served(raw["crv"]),
-			Algorithm: served(raw["alg"]), Use: served(raw["use"]), Skipped: skipped[i],
+			Index: i, KeyID: served(raw["kid"]), Type: served(raw["kty"]),
+			Curve: served(raw["crv"]), Algorithm: served(raw["alg"]),
+			Use: served(raw["use"]), Skipped: skipped[i],
 		}
 		if n, isText := raw["n"].(string); isText && k.Type == "RSA" {
 			modulus, _ := base64.RawURLEncoding.DecodeString(strings.TrimRight(n, "="))

@@ -29,7 +29,8 @@ var pageTemplate = template.Must(template.ParseFS(pageFiles, "page/index.html"))
 
 // contentPolicy permits resources of this server only, and nothing inline. A
 // mistake in the page cannot load or send anything elsewhere.
-const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; " +
+	"img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // person is a kind of user, named as in Para's documentation.
@@ -74,7 +75,7 @@ func kinds() []kind {
 			only(paratest.ForApp("00000000-0000-4000-8000-000000000000")),
 		},
 		{
-			"other-environment", "Another environment’s", "BETA’s, say",
+			"other-environment", "Another environment’s", "such as BETA’s",
 			only(paratest.OtherEnvironment()),
 		},
 		{
@@ -120,8 +121,8 @@ type keyState struct {
 	Algorithm string `json:"alg"`
 }
 
-// pageAPI is what the page calls. It is safe for concurrent use by multiple
-// goroutines.
+// pageAPI serves the requests of the page. It is safe for concurrent use by
+// multiple goroutines.
 type pageAPI struct {
 	para      *paratest.Para
 	validator *middleware.Validator
@@ -137,7 +138,8 @@ func newPage(
 ) http.Handler {
 	var html bytes.Buffer
 	err := pageTemplate.Execute(&html, map[string]any{
-		"URL": para.URL(), "APIKeyID": para.APIKeyID(), "APIKey": para.APIKey(), "SecretAPIKey": para.SecretAPIKey(),
+		"URL": para.URL(), "APIKeyID": para.APIKeyID(),
+		"APIKey": para.APIKey(), "SecretAPIKey": para.SecretAPIKey(),
 		"People": people(), "Kinds": kinds(),
 	})
 	if err != nil {

@@ -26,11 +26,17 @@ kind of user, good and bad ones. It issues tokens to every client, so it
 listens on loopback only.
 
   parajwt serve
-  PARA_ENVIRONMENT=http://127.0.0.1:8080 PARA_API_KEY_ID=a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f go run ./examples/nethttp
+
+In another terminal, start your server with its settings:
+
+  export PARA_ENVIRONMENT=http://127.0.0.1:8080
+  export PARA_API_KEY_ID=a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f
+  go run ./examples/nethttp
 
 Then open http://127.0.0.1:8080/, or get a token without the page:
 
-  curl -s --json '{"user": "Email", "kind": "expired"}' http://127.0.0.1:8080/parajwt/token
+  curl -s --json '{"user": "Email", "kind": "expired"}' \
+    http://127.0.0.1:8080/parajwt/token
 
   user  Email, Phone, Telegram, Farcaster or External Wallet
   kind  good, short, long, expired, not-yet-valid, other-app,
@@ -40,8 +46,8 @@ Then open http://127.0.0.1:8080/, or get a token without the page:
 The response is {user, kind, alg, token, header, payload, answer: {status,
 challenge, code}, verificationToken, exportedSession}. answer is how a server
 with this library responds to the token. verificationToken and exportedSession
-belong to a session of the user. Pages of other sites are refused, except those
-of --cors.
+belong to a session of the user. Requests from pages of other sites are refused,
+except those of --cors.
 
   curl -s --json '{"action": "rotate"}' http://127.0.0.1:8080/parajwt/para
 
@@ -64,7 +70,7 @@ Flags
   --keys FILE      keep the signing keys and API keys in FILE, so that they are
                    the same after a restart; FILE is created if it is missing
   --allow-remote   listen on all addresses (default :8080), for containers.
-                   Everybody who reaches it gets a token for any user.
+                   Every client that reaches it gets a token for any user.
                    Validators accept http:// for loopback only: publish the
                    port to 127.0.0.1, or share the network of the container.
   --cors ORIGIN    let pages of this origin call the server, such as
@@ -126,7 +132,8 @@ func serve(ctx context.Context, args []string, std streams) int {
 	var page http.Handler
 	ready := make(chan struct{})
 	para, err := paratest.Start(paratest.Config{
-		Addr: *addr, APIKeyID: ids[0], KeyFile: *keyFile, AllowRemote: *remote, AllowedOrigins: origins,
+		Addr: *addr, APIKeyID: ids[0], KeyFile: *keyFile,
+		AllowRemote: *remote, AllowedOrigins: origins,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			<-ready
 			page.ServeHTTP(w, r)
@@ -148,7 +155,7 @@ func serve(ctx context.Context, args []string, std streams) int {
 		para.RotateES256()
 		para.Rotate()
 	}
-	// A real validator tells the page how a server responds to a token.
+	// The page shows how a server with this validator responds to a token.
 	validator, err := middleware.New(middleware.Config{
 		Environment: para.Environment(),
 		APIKeyIDs:   []string{para.APIKeyID()},
@@ -206,5 +213,6 @@ Start your server with
 and send it a token from the page, or from
 
   curl -s --json '{"user": "Email", "kind": "good"}' %sparajwt/token
-`, markTitle, markEnd, life, r.Page, r.KeySet, r.APIKeyID, r.APIKey, r.SecretAPIKey, r.URL, r.APIKeyID, r.Page)
+`, markTitle, markEnd, life, r.Page, r.KeySet, r.APIKeyID, r.APIKey, r.SecretAPIKey,
+		r.URL, r.APIKeyID, r.Page)
 }

@@ -50,8 +50,8 @@ func isTerminal(r io.Reader) bool {
 	return terminal
 }
 
-// Marks around emphasized words. printable removes these characters from what a
-// token says, so that only this program can emphasize.
+// Marks around emphasized words. printable removes these characters from the
+// text of a token, so that only this program can emphasize.
 const (
 	markBad   = "\x01"
 	markGood  = "\x02"

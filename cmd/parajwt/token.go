@@ -16,8 +16,8 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// reading is what a token says. The checks are those of the library. The rest
-// is decoded leniently, because refused tokens are inspected, too.
+// reading is the content of a token. The checks are those of the library. The
+// rest is decoded leniently, because refused tokens are inspected, too.
 type reading struct {
 	Verified bool `json:"verified"` // always false
 	input
@@ -68,8 +68,9 @@ type user struct {
 
 func userOf(c *claims.Claims) *user {
 	u := &user{
-		UserID: c.UserID, AuthType: c.AuthType, OAuthMethod: c.OAuthMethod, Identifier: c.Identifier, Email: c.Email,
-		Phone: c.Phone, TelegramUserID: c.TelegramUserID, FarcasterUsername: c.FarcasterUsername,
+		UserID: c.UserID, AuthType: c.AuthType, OAuthMethod: c.OAuthMethod,
+		Identifier: c.Identifier, Email: c.Email, Phone: c.Phone,
+		TelegramUserID: c.TelegramUserID, FarcasterUsername: c.FarcasterUsername,
 		ExternalWalletAddress: c.ExternalWalletAddress,
 	}
 	if c.ExternalWallet != (claims.ExternalWallet{}) {
@@ -142,7 +143,7 @@ func (r *reading) readHeader() {
 		r.refuse("header", strings.TrimPrefix(err.Error(), "header: "), "")
 	case !allows(header.Algorithm):
 		r.refuse("header", fmt.Sprintf("alg %.16q is not allowed by default", header.Algorithm),
-			"Para signs with RS256 or ES256. Did somebody else issue this token?")
+			"Para signs with RS256 or ES256. Did another party issue this token?")
 	default:
 		r.Checks = append(r.Checks, check{Name: "header", Verdict: ok})
 	}
@@ -168,7 +169,7 @@ func (r *reading) readPayload(now time.Time) {
 	if err != nil {
 		do := ""
 		if _, has := m["data"]; m != nil && !has {
-			do = "A Para token has the claim data. Did somebody else issue this token?"
+			do = "A Para token has the claim data. Did another party issue this token?"
 		}
 		r.refuse("claims", strings.TrimPrefix(err.Error(), "claims: "), do)
 	} else {

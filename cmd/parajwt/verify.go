@@ -17,11 +17,11 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-const verifyHelp = `usage: parajwt verify [TEXT] --env prod|beta|sandbox|URL --api-key-id ID… [flags]
+const verifyHelp = `usage: parajwt verify [TEXT] --env ENV --api-key-id ID… [flags]
 
 Verifies a token with the library that your server uses. Shows the checks in
-order, and the first one that refuses the token, why, and what to do. Later
-checks are not reached.
+order. For the first check that refuses the token, shows why and what to do.
+Later checks are not reached.
 
 TEXT has the token in it: alone, in a header, a curl command, a cookie or JSON,
 or wrapped over lines. Without TEXT, or with "-", standard input is read. The
@@ -31,14 +31,14 @@ token and its signature are never printed.
   parajwt verify --env prod --api-key-id ID1 --api-key-id ID2 < token.txt
   parajwt verify --env http://127.0.0.1:8080 --api-key-id ID < token.txt
 
-The last one verifies a token of "parajwt serve". On a machine that cannot reach
+The last command verifies a token of "parajwt serve". On a machine that cannot reach
 Para, use keys that were saved elsewhere:
 
   parajwt keys --env beta --save beta.json
   parajwt verify --env beta --keys beta.json --api-key-id ID < token.txt
 
 The API key ID is the UUID that Para's developer portal shows with the API key.
-It is not the key itself. "parajwt inspect" shows the one in a token.
+It is not the key itself. "parajwt inspect" shows the API key ID in a token.
 
 Flags
   --env ENV        prod, beta, sandbox or the URL of a key set; default:
@@ -105,8 +105,9 @@ func verify(ctx context.Context, args []string, std streams) int {
 	if len(ids) == 0 {
 		return misused(
 			std, "verify",
-			"--api-key-id is missing (or PARA_API_KEY_ID): give the UUID that Para's developer portal "+
-				"shows with the API key; parajwt inspect shows the one in a token",
+			"--api-key-id is missing (or PARA_API_KEY_ID): "+
+				"give the UUID that Para's developer portal shows with the API key; "+
+				"parajwt inspect shows the one in a token",
 		)
 	}
 	if cfg.APIKeyIDs, err = apiKeyIDs(std, "verify", from, ids); err != nil {
@@ -235,7 +236,8 @@ type verifyReport struct {
 func report(v *middleware.Validator, in input, c *claims.Claims, err error) *verifyReport {
 	status := v.Status()
 	r := &verifyReport{
-		input: in, Environment: status.Environment, URL: status.URL, KeysFetchedAt: status.FetchedAt,
+		input: in, Environment: status.Environment, URL: status.URL,
+		KeysFetchedAt: status.FetchedAt,
 	}
 	if err == nil {
 		r.Accepted, r.KeyID = true, c.KeyID

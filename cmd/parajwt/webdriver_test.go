@@ -58,7 +58,7 @@ func newBrowser(t *testing.T) *browser {
 		}
 	}
 	if port == "" {
-		t.Fatal("chromedriver did not say on which port it listens")
+		t.Fatal("chromedriver did not print its port")
 	}
 	go io.Copy(io.Discard, out)
 

@@ -14,7 +14,8 @@ var base64url = func() (t sextets) {
 		for c := range t[place] {
 			t[place][c] = noSextet
 		}
-		for value, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
+		for value, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZ" +
+			"abcdefghijklmnopqrstuvwxyz0123456789-_") {
 			t[place][c] = uint32(value) << (18 - 6*place)
 		}
 	}

@@ -61,7 +61,8 @@ func worstHeaders() map[string]string {
 	}
 	// name returns short names that are all different.
 	name := func(i int) string {
-		const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789#$%&'()*+,-./:;<=>?@[]^_`{|}~"
+		const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" +
+			"#$%&'()*+,-./:;<=>?@[]^_`{|}~"
 		if i < len(letters) {
 			return letters[i : i+1]
 		}

@@ -71,7 +71,7 @@ type Skipped struct {
 // ParseSet parses a JWK Set (RFC 7517 §5). It returns the keys that can verify
 // tokens with one of the allowed algorithms, by key ID. It skips every other
 // key, so that one bad key never loses a good one. Usable keys that share a
-// key ID are all skipped, because a token does not say which of them it means.
+// key ID are all skipped, because a token cannot identify one of them.
 // It returns an error if set is not a key set. A set without usable keys is
 // not an error.
 func ParseSet(set string, allowed []string) (keys map[string]*Key, skipped []Skipped, err error) {
@@ -231,7 +231,7 @@ func (k *Key) parseRSA(m jwkMembers) ([]string, error) {
 	if err := errors.Join(errN, errE); err != nil {
 		return nil, errors.New("n or e is missing or not canonical base64url")
 	}
-	// Leading zeros are against RFC 7518 §2, harmless, and not unheard of.
+	// RFC 7518 §2 forbids leading zeros, but some servers write them.
 	n, e = trimZeros(n), trimZeros(e)
 	modulus, exponent := new(big.Int).SetBytes(n), new(big.Int).SetBytes(e)
 	switch bits := modulus.BitLen(); {
@@ -254,7 +254,7 @@ func (k *Key) parseRSA(m jwkMembers) ([]string, error) {
 
 // isROCA reports whether a modulus was made by the broken generator of
 // CVE-2017-15361: its primes, and so the modulus itself, are powers of 65537
-// modulo every small prime. One sound modulus in 2^28 is so by chance.
+// modulo every small prime. This also holds for one in 2^28 sound moduli.
 func isROCA(modulus *big.Int) bool {
 	var remainder big.Int
 	for p := int64(3); p <= 167; p += 2 {
@@ -364,9 +364,9 @@ func text(raw string) (string, error) {
 func encode(number []byte) string { return base64.RawURLEncoding.EncodeToString(number) }
 
 // isSmallOrder reports whether public is one of the 14 encodings of points
-// whose order divides 8. Anybody can sign for these keys: the signature of the
-// neutral element and zero fits about every eighth message, and each of the
-// keys accepts it for at least one of these 16.
+// whose order divides 8. Anyone can sign for these keys. The signature of the
+// neutral element and zero is valid for about every eighth message, and each of
+// these keys accepts it for at least one of these 16.
 func isSmallOrder(public ed25519.PublicKey) bool {
 	neutral := append([]byte{1}, make([]byte, ed25519.SignatureSize-1)...)
 	for message := range byte(16) {

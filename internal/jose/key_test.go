@@ -725,7 +725,7 @@ type yes struct{}
 func (yes) Algorithm() jwa.SignatureAlgorithm { return "" }
 func (yes) Verify(_, _ []byte, _ any) error   { return nil }
 
-// A token does not say which of two keys with the same ID it means.
+// A token cannot identify one of two keys with the same ID.
 func TestParseSetOneIDTwice(t *testing.T) {
 	a, b := realJWK(rsaKey()), realJWK(otherRSA())
 	other, none := b.with("kid", "other").String(), a.with("kid", nil).String()

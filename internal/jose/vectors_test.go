@@ -173,11 +173,12 @@ func TestVectorsOfJSONSerialization(t *testing.T) {
 	}
 }
 
-// The two tokens without a signature have a header that says so.
+// The two tokens without a signature have alg "none" in their header.
 func TestVectorsUnsecured(t *testing.T) {
 	want := map[string]string{
 		"RFC 7515 A.5": `{"alg":"none"}`,
-		"RFC 7515 E":   "{\"alg\":\"none\",\r\n \"crit\":[\"http://example.com/UNDEFINED\"],\r\n \"http://example.com/UNDEFINED\":true\r\n}",
+		"RFC 7515 E": "{\"alg\":\"none\",\r\n \"crit\":[\"http://example.com/UNDEFINED\"],\r\n" +
+			" \"http://example.com/UNDEFINED\":true\r\n}",
 	}
 	for _, v := range vectors(t) {
 		header, _, _ := strings.Cut(v.Token, ".")

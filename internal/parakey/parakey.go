@@ -90,7 +90,7 @@ func isEnvironment(s string) bool {
 }
 
 // CheckID returns an error if s is a key rather than an API key ID. The error
-// names the kind and says what to give instead. It does not contain s, because
+// names the kind and the value to use instead. It does not contain s, because
 // s may be a secret. CheckID accepts a value of an unknown kind; use IsID to
 // warn of it.
 func CheckID(s string) error {

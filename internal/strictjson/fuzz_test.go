@@ -20,7 +20,8 @@ import (
 func FuzzSkip(f *testing.F) {
 	for _, seed := range []string{
 		`{"alg":"RS256","kid":"k","typ":"JWT"}`,
-		`{"sub":"u","aud":["a","b"],"iat":1745877709,"exp":1.745879509e9,"data":{"userId":"u","wallets":[{"id":"1","type":"EVM","publicKey":""}],"x":null}}`,
+		`{"sub":"u","aud":["a","b"],"iat":1745877709,"exp":1.745879509e9,"data":{"userId":"u",` +
+			`"wallets":[{"id":"1","type":"EVM","publicKey":""}],"x":null}}`,
 		`{"a":1,"\u0061":2}`, `{"a":1,"A":2}`, `{"σ":1,"ς":2}`, `{"a":{"b":1},"b":2,"a":3}`,
 		`["\ud83d\ude00","\ud83d","\ude00\ud83d","\ud83d\ud83d\ude00","\ufffd"]`, `"\\ud800"`,
 		"[\"\xff\",\"\xed\xa0\x80\",\"\\n\xc3\"]", "\ufeff{}", "{\"\x00\":\"\x7f\"}",
@@ -36,12 +37,12 @@ func FuzzSkip(f *testing.F) {
 		skipped := skip(text)
 		built, err := build(text)
 		if fmt.Sprint(skipped) != fmt.Sprint(err) {
-			t.Fatalf("Skip says %v, reading %v", skipped, err)
+			t.Fatalf("Skip returns %v, reading %v", skipped, err)
 		}
 		var e *Error
 		if err != nil && (!errors.As(err, &e) || !e.Syntax || e.Offset < 0 ||
 			e.Offset > len(text)) {
-			t.Fatalf("a reader that asks for what comes next gets %#v", err)
+			t.Fatalf("a reader that calls Peek gets %#v", err)
 		}
 
 		fault := "no JSON"

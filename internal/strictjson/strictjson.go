@@ -54,8 +54,7 @@ func New(text string) *Decoder { return &Decoder{text: text} }
 // case.
 func (d *Decoder) RefuseFoldedNames() { d.fold = true }
 
-// LimitNames refuses objects of more than n names. The memory and time for more
-// would exceed what the text is worth.
+// LimitNames refuses objects of more than n names, to bound memory and time.
 func (d *Decoder) LimitNames(n int) { d.limit = n }
 
 // Err returns the first error, or nil. It is an [*Error].

@@ -756,7 +756,8 @@ func TestStringsAndNumbersAreTakenFromTheText(t *testing.T) {
 }
 
 func TestReadingAllocatesTheDecoderAndWhatIsEscaped(t *testing.T) {
-	payload := `{"sub":"user","aud":["app"],"exp":2e9,"data":{"wallets":[{"id":"1","é":"€"},{"id":"2"}],"more":[true,false,null,-1.5]}}`
+	payload := `{"sub":"user","aud":["app"],"exp":2e9,"data":{` +
+		`"wallets":[{"id":"1","é":"€"},{"id":"2"}],"more":[true,false,null,-1.5]}}`
 	for _, test := range []struct {
 		name, text string
 		want       float64

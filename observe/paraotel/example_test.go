@@ -29,16 +29,16 @@ import (
 
 const scope = "github.com/parajwt/parajwt/observe/paraotel"
 
-// printMetrics prints some metrics of a /metrics, without the exporter's own
-// labels.
+// printMetrics prints some metrics of a /metrics endpoint. It omits the labels
+// of the exporter and the label parajwt_environment.
 func printMetrics(handler http.Handler, prefixes ...string) {
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	exporters := regexp.MustCompile(`otel_scope_\w+="[^"]*",?`)
+	omitted := regexp.MustCompile(`(otel_scope_\w+|parajwt_environment)="[^"]*",?`)
 	for lines := bufio.NewScanner(w.Body); lines.Scan(); {
 		for _, prefix := range prefixes {
 			if strings.HasPrefix(lines.Text(), prefix) {
-				line := exporters.ReplaceAllString(lines.Text(), "")
+				line := omitted.ReplaceAllString(lines.Text(), "")
 				fmt.Println(strings.NewReplacer(",}", "}", "{}", "").Replace(line))
 			}
 		}
@@ -46,7 +46,7 @@ func printMetrics(handler http.Handler, prefixes ...string) {
 }
 
 func ExampleObserve() {
-	// In a program: prometheus.New() and promhttp.Handler().
+	// A program calls prometheus.New() and promhttp.Handler().
 	registry := prometheus.NewRegistry()
 	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry))
 	if err != nil {
@@ -60,7 +60,8 @@ func ExampleObserve() {
 		log.Fatal(err)
 	}
 
-	// A Para on loopback. In a program: Environment: jwks.Beta, and your API key ID.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -83,9 +84,9 @@ func ExampleObserve() {
 	}
 	printMetrics(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), "parajwt_verdicts")
 	// Output:
-	// parajwt_verdicts_total{parajwt_cached="false",parajwt_code="accepted",parajwt_environment="paratest"} 1
-	// parajwt_verdicts_total{parajwt_cached="false",parajwt_code="expired",parajwt_environment="paratest"} 1
-	// parajwt_verdicts_total{parajwt_cached="true",parajwt_code="accepted",parajwt_environment="paratest"} 2
+	// parajwt_verdicts_total{parajwt_cached="false",parajwt_code="accepted"} 1
+	// parajwt_verdicts_total{parajwt_cached="false",parajwt_code="expired"} 1
+	// parajwt_verdicts_total{parajwt_cached="true",parajwt_code="accepted"} 2
 }
 
 // No metric has a user ID. If your traces may contain user IDs, a handler can
@@ -95,7 +96,8 @@ func ExampleObserve_userInTrace() {
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
 	defer provider.Shutdown(context.Background())
 
-	// A Para on loopback. In a program: Environment: jwks.Beta, and your API key ID.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -130,7 +132,7 @@ func ExampleObserve_userInTrace() {
 }
 
 func ExampleWatchKeys() {
-	// In a program: prometheus.New() and promhttp.Handler().
+	// A program calls prometheus.New() and promhttp.Handler().
 	registry := prometheus.NewRegistry()
 	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry))
 	if err != nil {
@@ -139,7 +141,8 @@ func ExampleWatchKeys() {
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
 	defer provider.Shutdown(context.Background())
 
-	// A Para on loopback. In a program: Environment: jwks.Beta, and your API key ID.
+	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -165,13 +168,13 @@ func ExampleWatchKeys() {
 	printMetrics(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 		"parajwt_keys_fetches", "parajwt_keys_state", "parajwt_keys_usable")
 	// Output:
-	// parajwt_keys_fetches_total{parajwt_environment="paratest"} 1
-	// parajwt_keys_state{parajwt_environment="paratest",parajwt_keys_state="fresh"} 1
-	// parajwt_keys_usable{parajwt_environment="paratest"} 1
+	// parajwt_keys_fetches_total 1
+	// parajwt_keys_state{parajwt_keys_state="fresh"} 1
+	// parajwt_keys_usable 1
 }
 
 func ExampleWatchRevocations() {
-	// In a program: prometheus.New() and promhttp.Handler().
+	// A program calls prometheus.New() and promhttp.Handler().
 	registry := prometheus.NewRegistry()
 	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry))
 	if err != nil {

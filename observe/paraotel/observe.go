@@ -1,14 +1,14 @@
 // Package paraotel exports parajwt's verdicts and the status of its caches as
-// OpenTelemetry metrics. It requires OpenTelemetry's API only; the program
+// OpenTelemetry metrics. It requires only the API of OpenTelemetry. The program
 // chooses the SDK and the exporter.
 //
 // [Observe] counts verdicts. [WatchKeys] and [WatchRevocations] export the
 // status of the key set and of the revocation list at each collection.
 // docs/observe.md lists all metrics, with alert rules for Prometheus.
 //
-// No metric has a user ID as an attribute: each user would be a time series,
-// and metrics reach more people than logs do. A handler can set it on its span;
-// see the example of Observe.
+// No metric has a user ID as an attribute, because each user would be a time
+// series, and more people read metrics than logs. A handler can set the user ID
+// on its span: see the example UserInTrace of Observe.
 package paraotel
 
 import (
@@ -40,11 +40,13 @@ const accepted = "accepted"
 // 40 of them.
 const maxSets = 1024
 
-// Observe returns a function for middleware.Config.Observe. It counts events in
-// the counter parajwt.verdicts, with three attributes: parajwt.code, which is
-// "accepted" or the middleware.Code of the refusal; parajwt.cached, which
-// reports whether the token cache had the token; and parajwt.environment. The
-// function may be given to several validators.
+// Observe returns a function for middleware.Config.Observe, which counts events
+// in the counter parajwt.verdicts. Several validators may use the same
+// function. Each event has three attributes:
+//
+//   - parajwt.code is "accepted", or the [middleware.Code] of the refusal.
+//   - parajwt.cached is true if the token cache had the token.
+//   - parajwt.environment is the name of the environment.
 //
 // Observe returns an error if meter is nil or refuses the counter. The returned
 // function is safe for concurrent use by multiple goroutines.
@@ -63,7 +65,7 @@ func Observe(meter metric.Meter) (func(context.Context, middleware.Event), error
 	}, nil
 }
 
-var errNilMeter = errors.New(`paraotel: meter is nil: use a MeterProvider's Meter method`)
+var errNilMeter = errors.New("paraotel: meter is nil: use the Meter method of a MeterProvider")
 
 // optionSets keeps the options of Add for each combination of attributes,
 // because building them costs more than counting. Readers take no lock.

@@ -116,7 +116,8 @@ func TestObserveCountsVerdictsOfAValidator(t *testing.T) {
 	})
 }
 
-// Two validators may share the function: their environments are apart.
+// Two validators may share the function. Their environments are counted
+// separately.
 func TestObserveSeparatesEnvironments(t *testing.T) {
 	observe, reader := observer(t)
 	observe(t.Context(), middleware.Event{Environment: "beta"})
@@ -128,7 +129,7 @@ func TestObserveSeparatesEnvironments(t *testing.T) {
 	})
 }
 
-// The check that refused is not an attribute: the code says enough.
+// Event.Check is not an attribute.
 func TestObserveIgnoresTheCheck(t *testing.T) {
 	observe, reader := observer(t)
 	for _, check := range []middleware.Check{middleware.CheckForm, middleware.CheckHeader} {
@@ -162,8 +163,8 @@ func TestObserveLosesNoEventOfConcurrentCallers(t *testing.T) {
 	}
 }
 
-// More combinations than a validator has are counted, but not kept. The SDK adds
-// up what exceeds its own limit of 2000 series.
+// Attribute sets beyond maxSets are counted without being kept. The test stays
+// below the SDK's own limit of 2000 series.
 func TestObserveKeepsABoundedNumberOfSets(t *testing.T) {
 	observe, reader := observer(t)
 	const codes = 1500
@@ -216,8 +217,8 @@ func TestWatchKeysExportsTheStatus(t *testing.T) {
 		}
 		compare(t, collect(t, reader), want)
 
-		// The age is that of the collection, in fractions of a second. The old
-		// state has no point.
+		// The age is computed at the collection, in fractions of a second. The
+		// old state has no point.
 		time.Sleep(500 * time.Millisecond)
 		status.State, status.Stale = jwks.StateFresh, false
 		delete(want, "parajwt.keys.state{parajwt.environment=beta,parajwt.keys.state=stale}")
@@ -229,7 +230,7 @@ func TestWatchKeysExportsTheStatus(t *testing.T) {
 	})
 }
 
-// Times that are over, and times ahead of this clock, are 0.
+// A StaleAt in the past and a FetchedAt in the future are exported as 0.
 func TestWatchKeysExportsNoNegativeDuration(t *testing.T) {
 	meter, reader := newMeter(t)
 	_, err := paraotel.WatchKeys(meter, func() jwks.Status {
@@ -302,7 +303,8 @@ func TestWatchRevocationsExportsTheStatus(t *testing.T) {
 	}
 	compare(t, collect(t, reader), want)
 
-	// A list that was never read has no staleness; 0 would mean that it is fresh.
+	// A list that was never read has no staleness, because 0 would mean that it
+	// is fresh.
 	status.Ready, status.Usable, status.Stale, status.Staleness = false, false, false, 0
 	delete(want, "parajwt.revocations.staleness{}")
 	want["parajwt.revocations.usable{}"], want["parajwt.revocations.stale{}"] = 0, 0
@@ -354,7 +356,7 @@ func TestNilArgumentsAreErrors(t *testing.T) {
 			t.Errorf("%s: error %v, want %q", test.name, test.err, test.want)
 		}
 		if test.ok != nil {
-			t.Errorf("%s: not nil, and yet %v", test.name, test.ok)
+			t.Errorf("%s: valid arguments are refused: %v", test.name, test.ok)
 		}
 	}
 }

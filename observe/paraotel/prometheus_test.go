@@ -172,7 +172,7 @@ func TestPageListsTheScrapedMetrics(t *testing.T) {
 	}
 }
 
-// The same for OpenTelemetry's names and units.
+// The page lists each metric by its OpenTelemetry name and unit, and no other.
 func TestPageListsTheCollectedMetrics(t *testing.T) {
 	want := make(map[string]string)
 	for _, row := range documentedMetrics(t) {
@@ -221,7 +221,8 @@ func labelsOf(families map[string]*dto.MetricFamily) map[string]bool {
 	return labels
 }
 
-// A mistyped metric or label makes an alert that never fires, silently.
+// An alert rule with a mistyped metric or label never fires and causes no
+// error.
 func TestAlertRulesUseScrapedNamesOnly(t *testing.T) {
 	families := newServer(t).scrape(t, scrapers["Prometheus 2"])
 	rules := regexp.MustCompile(`(?m)^ +expr: (.+)$`).FindAllStringSubmatch(page(t), -1)

@@ -13,17 +13,17 @@ import (
 	"github.com/parajwt/parajwt/revocation"
 )
 
-// WatchKeys exports the status of a key set, which is read once for each
-// collection. status is the Status method of a middleware.Validator or a
-// [jwks.Cache]. Every metric has the attribute parajwt.environment.
+// WatchKeys exports the status of a key set as metrics. It calls status once
+// for each collection. status is the Status method of a [middleware.Validator]
+// or a [jwks.Cache]. Every metric has the attribute parajwt.environment.
 //
-// parajwt.keys.age has no point until the key set was fetched, and
-// parajwt.keys.remaining has none without keys. Both compare with the system's
-// clock.
+// parajwt.keys.age has no point while [jwks.Status.FetchedAt] is zero.
+// parajwt.keys.remaining has no point while [jwks.Status.StaleAt] is zero. Both
+// are in seconds, by the system clock.
 //
-// Watch each environment once per meter: points with equal attributes replace
-// one another. Call Unregister on the result to stop. WatchKeys returns an
-// error if an argument is nil or meter refuses an instrument.
+// Watch each environment once per meter, because points with equal attributes
+// replace one another. Call Unregister on the result to stop. WatchKeys returns
+// an error if an argument is nil or meter refuses an instrument.
 func WatchKeys(meter metric.Meter, status func() jwks.Status) (metric.Registration, error) {
 	if meter == nil {
 		return nil, errNilMeter
@@ -39,7 +39,7 @@ func WatchKeys(meter metric.Meter, status func() jwks.Status) (metric.Registrati
 		usable = b.gauge("parajwt.keys.usable", "{key_set}",
 			"1 if tokens can be verified, else 0.")
 		stale = b.gauge("parajwt.keys.stale", "{key_set}",
-			"1 if the keys are older than promised because fetches fail, else 0.")
+			"1 if the keys are overdue because fetches fail, else 0.")
 		state = b.gauge("parajwt.keys.state", "{key_set}",
 			"1 for the state of the key set, which is an attribute.")
 		loaded  = b.gauge("parajwt.keys.loaded", "{key}", "Keys that verify tokens.")
@@ -70,14 +70,16 @@ func WatchKeys(meter metric.Meter, status func() jwks.Status) (metric.Registrati
 	})
 }
 
-// WatchRevocations exports the status of a revocation list, which is read once
-// for each collection. status is the Status method of a [revocation.List].
+// WatchRevocations exports the status of a revocation list as metrics. It calls
+// status once for each collection. status is the Status method of a
+// [revocation.List].
 //
-// parajwt.revocations.staleness has no point until the store was read.
+// parajwt.revocations.staleness, in seconds, has no point while
+// [revocation.Status.Ready] is false.
 //
-// Watch one list per meter: points with equal attributes replace one another.
-// Call Unregister on the result to stop. WatchRevocations returns an error if
-// an argument is nil or meter refuses an instrument.
+// Watch one list per meter, because points with equal attributes replace one
+// another. Call Unregister on the result to stop. WatchRevocations returns an
+// error if an argument is nil or meter refuses an instrument.
 func WatchRevocations(
 	meter metric.Meter, status func() revocation.Status,
 ) (metric.Registration, error) {
@@ -92,9 +94,9 @@ func WatchRevocations(
 		staleness = b.seconds("parajwt.revocations.staleness",
 			"Time since the last read that reached the end of the store's log.")
 		skew = b.seconds("parajwt.revocations.clock_skew",
-			"This clock less the store's, 0 if it is unknown.")
+			"This server's clock less the store's; 0 if the store's is unknown.")
 		usable = b.gauge("parajwt.revocations.usable", "{list}",
-			"1 if the list can decide that a token is not revoked, else 0.")
+			"1 if the list can report that a token is not revoked, else 0.")
 		stale = b.gauge("parajwt.revocations.stale", "{list}",
 			"1 if the staleness is higher than normal, else 0.")
 		entries = b.gauge("parajwt.revocations.entries", "{entry}",

@@ -1,13 +1,15 @@
 // Package pgstore keeps a revocation log in a PostgreSQL table, through
-// database/sql. It has no dependency: the program opens the database with its
-// own driver, such as pgx's stdlib or lib/pq.
+// database/sql. It depends on no driver: the program opens the database with
+// its own, such as pgx's stdlib or lib/pq.
 //
-// Create the table with [Schema]. It needs PostgreSQL 10 or later. The database
-// user needs SELECT, INSERT and DELETE on the table, on the primary server.
+// Create the table with [Schema], which requires PostgreSQL 10 or later. The
+// database user needs the privileges SELECT, INSERT and DELETE on the table.
+// Connect to the primary server.
 //
-// Without further steps, a revocation reaches the other servers within half a
-// second. To reach them at once, LISTEN on a connection to the channel that is
-// named like the table, and call [Store.Wake] for each notification. With pgx:
+// A waiting server polls the table, so a revocation reaches it in about half a
+// second. To reach it at once, LISTEN on a separate connection, and call
+// [Store.Wake] for each notification. The channel has the name that was given
+// to [New]. With pgx:
 //
 //	conn.Exec(ctx, `LISTEN "parajwt_revocations"`)
 //	for {
@@ -37,15 +39,15 @@ const (
 	readCount = 5000 // rows of one query
 	maxRows   = 1000 // rows of one INSERT, whose parameters are limited to 65,535
 	poll      = 500 * time.Millisecond
-	// keepExpired is how long an expired row stays, for servers whose clocks
-	// are behind, and deleteCount how many one reading of the whole log
+	// keepExpired is how long an expired row is kept for servers whose clocks
+	// are behind. deleteCount is the maximum number of rows that one sweep
 	// deletes.
 	keepExpired = time.Hour
 	deleteCount = 10_000
 )
 
-// Store is a revocation.Store in a PostgreSQL table. It is safe for concurrent
-// use by multiple goroutines.
+// Store is a [revocation.Store] in a PostgreSQL table. Create it with [New]. It
+// is safe for concurrent use by multiple goroutines.
 type Store struct {
 	db      *sql.DB
 	table   string // quoted
@@ -59,9 +61,10 @@ type Store struct {
 
 // New returns a Store in a table, such as "parajwt_revocations" or
 // "myschema.revocations". It does not use the database: a missing table or a
-// wrong password is an error of the first Read. The error is that of a nil db
-// or an invalid name. Names are case-sensitive and consist of letters, digits
-// and underscores, at most 63 characters in all.
+// wrong password is an error of Read and Append. It returns an error if db is
+// nil or the name is invalid. Names consist of ASCII letters, digits and
+// underscores, do not begin with a digit, and are case-sensitive. Schema and
+// table have at most 63 characters together.
 func New(db *sql.DB, table string) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("pgstore: db is nil")
@@ -81,16 +84,16 @@ var names = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*
 func quote(table string) (string, error) {
 	if len(table) > 63 || !names.MatchString(table) {
 		return "", fmt.Errorf("pgstore: table %.70q: use letters, digits and underscores, "+
-			"with a schema and a dot in front if need be, at most 63 characters", table)
+			"with an optional schema and a dot in front, at most 63 characters", table)
 	}
 	return `"` + strings.ReplaceAll(table, ".", `"."`) + `"`, nil
 }
 
-// Schema returns the statement that creates the table, for a migration or
-// db.Exec. It has no effect if the table exists. For an invalid name, which
-// [New] refuses, it returns a statement that fails.
+// Schema returns the SQL statement that creates the table, for a migration or
+// db.Exec. The statement has no effect if the table exists. For a name that
+// [New] refuses, Schema returns a statement that fails.
 //
-// The columns at and expires are milliseconds since 1970. expires is 0 for
+// The columns at and expires are in milliseconds since 1970. expires is 0 for
 // entries that do not expire.
 func Schema(table string) string {
 	quoted, err := quote(table)
@@ -107,8 +110,8 @@ func Schema(table string) string {
 )`
 }
 
-// Wake makes every Read that waits look at the table now. Call it for each
-// notification of the channel that is named like the table.
+// Wake makes every waiting Read query the table now. Call it for each
+// notification of the channel that has the name of the table.
 func (s *Store) Wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,9 +125,9 @@ func (s *Store) awake() <-chan struct{} {
 	return s.wake
 }
 
-// Append implements revocation.Store. It is one transaction. An advisory lock
-// makes the order of seq the order of commits, so that no reader passes a row
-// that is not visible yet.
+// Append implements [revocation.Store]. It appends all entries in one
+// transaction. An advisory lock makes the order of seq the order of commits. A
+// reader therefore never skips a row that becomes visible later.
 func (s *Store) Append(ctx context.Context, entries []revocation.Entry) error {
 	if len(entries) == 0 {
 		return nil
@@ -171,8 +174,11 @@ func (s *Store) append(ctx context.Context, entries []revocation.Entry) error {
 	return tx.Commit()
 }
 
-// Read implements revocation.Store. It reads from the cursor's own row on: if
-// that is missing, the table was truncated, replaced or restored.
+// Read implements [revocation.Store]. It reads starting at the row of the
+// cursor. It reports a gap if that row is missing, because the table was
+// truncated, replaced or restored. A Read from the beginning also deletes
+// lifted blocks and rows that expired more than an hour ago, at most once a
+// minute. Read ignores errors of this deletion.
 func (s *Store) Read(ctx context.Context, after revocation.Cursor, wait time.Duration) (
 	revocation.Batch, error) {
 	if after == "" {
@@ -210,10 +216,10 @@ func (s *Store) readNow(ctx context.Context, after revocation.Cursor) (
 	batch revocation.Batch, err error) {
 	seq, mark, ok := parseCursor(after)
 	if !ok {
-		seq, mark = 0, 0 // no row is like that, so it is a gap
+		seq, mark = 0, 0 // no row has this position, so Read reports a gap
 	}
-	// The clock is a subquery, which is computed once. left bounds what another
-	// program may have written.
+	// The clock is a subquery, which is computed once. left bounds the texts,
+	// because another program may have written them.
 	rows, err := s.db.QueryContext(ctx, `
 SELECT (`+clockQuery+`), seq, mark, left(kind, 20), left(subject, 100), at, expires
 FROM `+s.table+` WHERE seq >= $1 ORDER BY seq LIMIT $2`, seq, readCount+1)
@@ -284,8 +290,9 @@ func decode(kind, subject string, at, expires int64) revocation.Entry {
 }
 
 // sweep deletes blocks that were lifted and rows that expired by the server's
-// clock, at most once a minute. The last row stays: its position is the cursor
-// of every reader. A failure is not one of Read: the next sweep finds the same.
+// clock, at most once a minute. It keeps the last row, because its position is
+// the cursor of every reader. Errors are ignored, because the next sweep finds
+// the same rows.
 func (s *Store) sweep(ctx context.Context) {
 	s.mu.Lock()
 	due := s.swept.IsZero() || time.Since(s.swept) > time.Minute
@@ -310,8 +317,8 @@ DELETE FROM `+s.table+` WHERE seq IN (
 	LIMIT $2)`, keepExpired.Milliseconds(), deleteCount)
 }
 
-// explain adds to an error of the server what to do about it (PostgreSQL
-// documentation, appendix A).
+// explain adds advice to a known error of the server (PostgreSQL documentation,
+// appendix A).
 func (s *Store) explain(what string, err error) error {
 	if err == nil {
 		return nil
@@ -323,7 +330,7 @@ func (s *Store) explain(what string, err error) error {
 		case "42P01":
 			advice = "the table does not exist: create it with pgstore.Schema: "
 		case "42703":
-			advice = "the table is not the one of pgstore.Schema: use another name: "
+			advice = "the table was not created with pgstore.Schema: use another name: "
 		case "42501":
 			advice = "the user needs SELECT, INSERT and DELETE on the table: "
 		case "28P01", "28000":

@@ -13,7 +13,7 @@ import (
 )
 
 func ExampleNew() {
-	// With _ "github.com/jackc/pgx/v5/stdlib" among the imports.
+	// Import a driver: _ "github.com/jackc/pgx/v5/stdlib".
 	db, err := sql.Open("pgx", "postgres://localhost/myapp")
 	if err != nil {
 		log.Fatal(err)
@@ -46,13 +46,14 @@ func ExampleSchema() {
 	// )
 }
 
-// New asks nothing of the database, so any *sql.DB will do.
+// New does not use the database, so the zero *sql.DB suffices.
 func TestTableNames(t *testing.T) {
 	db := new(sql.DB)
 	for name, ok := range map[string]bool{
 		"revocations": true, "Revocations_2": true, "_r": true, "s.t": true,
 		strings.Repeat("x", 63): true, strings.Repeat("x", 64): false,
-		"": false, "2x": false, "a-b": false, `a"b`: false, "a b": false, "a.b.c": false, ".a": false,
+		"": false, "2x": false, "a-b": false, `a"b`: false, "a b": false, "a.b.c": false,
+		".a":             false,
 		"a;DROP TABLE b": false, "täble": false, "a.": false, "a\n": false,
 	} {
 		store, err := pgstore.New(db, name)

@@ -1,19 +1,22 @@
-// Package redisstore keeps a revocation log in a Redis or Valkey stream. It has
-// no dependency: the program lends its own client.
+// Package redisstore keeps a revocation log in a Redis or Valkey stream. It
+// depends on no client library: the program passes a function that calls its
+// own client.
 //
-// It needs Redis 6.2 or later, or Valkey, and these commands on the one key:
-// XADD, XRANGE, XREAD and XDEL, and TIME. An access rule for it is
+// It requires Redis 6.2 or later, or Valkey. It uses the commands XADD, XRANGE,
+// XREAD and XDEL on one key, and TIME. For the key "myapp:revocations", a
+// sufficient access rule is
 //
-//	ACL SETUSER parajwt on >password ~parajwt +xadd +xrange +xread +xdel +time
+//	ACL SETUSER parajwt on >password ~myapp:revocations \
+//		+xadd +xrange +xread +xdel +time
 //
 // Run the server with "appendonly yes", so that a restart keeps the log, and
-// with "maxmemory-policy noeviction", so that it never evicts the log. What it
-// loses nevertheless, the servers write back. 1,000,000 entries need less than
-// 80 MB.
+// with "maxmemory-policy noeviction", so that the server does not evict the
+// log. Every revocation.List writes back entries that the server has lost.
+// 1,000,000 entries need less than 80 MB.
 //
-// The stream's messages have fields "e", each with an entry in the text form of
-// revocation.Entry. The store deletes messages an hour after their entries
-// expired by the server's clock.
+// Each field "e" of a message has one entry in the text form of
+// [revocation.Entry]. The store deletes messages an hour after their entries
+// expired by the server's clock. It keeps the last message.
 package redisstore
 
 import (
@@ -29,12 +32,13 @@ import (
 	"github.com/parajwt/parajwt/revocation"
 )
 
-// Do sends one command and returns its reply, as the Do of every Redis client
-// does. Replies may have the shapes of RESP2 or RESP3, with strings as string
-// or []byte. A nil reply is (nil, nil), or the client's error for it. XREAD
-// blocks for up to a second, so a client that shares a connection between
-// callers must not send it there. Do must be safe for concurrent use by
-// multiple goroutines.
+// Do sends one command and returns its reply. Replies may have the types of
+// RESP2 or RESP3, with strings as string or []byte. A nil reply is (nil, nil),
+// or the error of go-redis or rueidis for it. Do must obey the context, and
+// must be safe for concurrent use by multiple goroutines.
+//
+// XREAD blocks for up to a second. It needs a connection that no other caller
+// uses during that time.
 //
 // With go-redis:
 //
@@ -42,17 +46,18 @@ import (
 //		return rdb.Do(ctx, args...).Result()
 //	}
 //
-// With rueidis, whose blocking commands have connections of their own:
+// With rueidis, which sends blocking commands over separate connections:
 //
 //	func(ctx context.Context, args ...any) (any, error) {
-//		command := make([]string, len(args))
+//		words := make([]string, len(args))
 //		for i, arg := range args {
-//			command[i] = fmt.Sprint(arg)
+//			words[i] = fmt.Sprint(arg)
 //		}
-//		return client.Do(ctx, client.B().Arbitrary(command...).Blocking()).ToAny()
+//		command := client.B().Arbitrary(words...).Blocking()
+//		return client.Do(ctx, command).ToAny()
 //	}
 //
-// With redigo, whose read timeout must be longer than a second:
+// With redigo, configured with a read timeout of more than a second:
 //
 //	func(ctx context.Context, args ...any) (any, error) {
 //		conn, err := pool.GetContext(ctx)
@@ -66,36 +71,38 @@ type Do func(ctx context.Context, args ...any) (any, error)
 
 const (
 	field = "e"
-	// readCount is how many messages one reply has, and messageSize how many
-	// entries one message has at most.
+	// readCount is the maximum number of messages in a reply. messageSize is
+	// the maximum number of entries in a message.
 	readCount   = 1000
 	messageSize = 100
-	// maxBlock is less than the read timeout of every client: go-redis gives up
-	// after 3 seconds.
+	// maxBlock is less than the read timeout of clients. That of go-redis is 3
+	// seconds.
 	maxBlock = time.Second
-	// keepExpired is how long an expired message stays, for servers whose
+	// keepExpired is how long an expired message is kept for servers whose
 	// clocks are behind.
 	keepExpired = time.Hour
 )
 
-// Store is a revocation.Store in a Redis stream. It is safe for concurrent use
-// by multiple goroutines.
+// Store is a [revocation.Store] in a Redis stream. Create it with [New]. It is
+// safe for concurrent use by multiple goroutines.
 type Store struct {
 	do  Do
 	key string
 
 	mu   sync.Mutex
-	walk *walk // a reading of the whole log that is under way
+	walk *walk // the last read of the whole log that has not ended
 
-	clock   time.Time // the server's, as TIME returned it
-	askedAt time.Time // when it did, by this machine's clock
+	clock   time.Time // the last reply to TIME
+	askedAt time.Time // when TIME replied, by this machine's clock
 }
 
-// New returns a Store in the stream at key. The key names the application, such
-// as "myapp:revocations". It need not exist. New sends nothing.
+// New returns a Store in the stream at key. The key should name the
+// application, such as "myapp:revocations". It need not exist. New sends no
+// command. If do is nil or key is empty, Append and Read return an error.
 func New(do Do, key string) *Store { return &Store{do: do, key: key} }
 
-// Append implements revocation.Store with XADD.
+// Append implements [revocation.Store] with XADD. It appends up to 100 entries
+// with one command. If a command fails, the entries before it are in the log.
 func (s *Store) Append(ctx context.Context, entries []revocation.Entry) error {
 	if s.do == nil || s.key == "" {
 		return errConfig
@@ -130,9 +137,9 @@ func alone(e revocation.Entry) bool {
 	return e.Kind == revocation.KindBlock || e.Kind == revocation.KindUnblock
 }
 
-// Read implements revocation.Store. It waits with XREAD, a second at most for
-// each command, and then reads with XRANGE from the cursor's own message on: if
-// that is missing, the log was deleted, replaced or cut off.
+// Read implements [revocation.Store]. It waits with XREAD, for at most a second
+// per command. It reads with XRANGE, starting at the message of the cursor. It
+// reports a gap if that message is missing or has changed.
 func (s *Store) Read(ctx context.Context, after revocation.Cursor, wait time.Duration) (
 	revocation.Batch, error) {
 	if s.do == nil || s.key == "" {
@@ -193,16 +200,16 @@ func (s *Store) readNow(ctx context.Context, after revocation.Cursor) (revocatio
 		id := messageID(m)
 		if !isID(id) {
 			return revocation.Batch{}, fmt.Errorf("redisstore: XRANGE returned %T instead of "+
-				"messages: let Do return the reply as the client has it", m)
+				"messages: Do must return the client's reply unchanged", m)
 		}
 		entries := decode(m)
 		batch.Entries = append(batch.Entries, entries...)
 		if i == len(messages)-1 {
 			batch.Next = cursorOf(m)
 		}
-		// The message at the cursor stays: Read would report a gap. It is
-		// visited by the read that continues there. The newest message
-		// therefore stays, too.
+		// The message at the cursor is kept, because Read would report a gap
+		// without it. The read that continues there visits it. The newest
+		// message is therefore kept, too.
 		if i < len(messages)-1 {
 			w.visit(id, entries, now)
 		} else if w != nil {
@@ -213,8 +220,8 @@ func (s *Store) readNow(ctx context.Context, after revocation.Cursor) (revocatio
 	return batch, nil
 }
 
-// decode returns the entries of a message. What is not one becomes the zero
-// Entry.
+// decode returns the entries of a message. A malformed entry or message becomes
+// the zero Entry.
 func decode(message any) []revocation.Entry {
 	pair, _ := message.([]any)
 	var fields []any
@@ -227,7 +234,7 @@ func decode(message any) []revocation.Entry {
 	entries := make([]revocation.Entry, 0, len(fields)/2)
 	for i := 0; i < len(fields); i += 2 {
 		var e revocation.Entry
-		// UnmarshalText leaves e as it is if it fails.
+		// UnmarshalText does not change e if it fails.
 		if text(fields[i]) == field {
 			_ = e.UnmarshalText([]byte(text(fields[i+1])))
 		}
@@ -236,9 +243,9 @@ func decode(message any) []revocation.Entry {
 	return entries
 }
 
-// cursorOf returns the position of a message: its ID, and a checksum of its
-// fields. The first message after FLUSHALL has the ID of one before it if both
-// are of the same millisecond.
+// cursorOf returns the position of a message: its ID and a checksum of its
+// fields. The ID alone is ambiguous: after FLUSHALL, a message of the same
+// millisecond has the ID of a deleted one.
 func cursorOf(message any) revocation.Cursor {
 	h := fnv.New32a()
 	if pair, ok := message.([]any); ok && len(pair) == 2 {
@@ -286,8 +293,9 @@ func text(v any) string {
 	return ""
 }
 
-// time returns the server's clock. It asks the server if ask is true, or if it
-// did not for some seconds: new entries do not wait for it.
+// time returns the server's clock. It sends TIME if ask is true, or if the last
+// reply is older than 5 seconds. Otherwise it computes the time, so that new
+// entries arrive without delay.
 func (s *Store) time(ctx context.Context, ask bool) (time.Time, error) {
 	s.mu.Lock()
 	since := time.Since(s.askedAt)
@@ -316,12 +324,12 @@ func (s *Store) time(ctx context.Context, ask bool) (time.Time, error) {
 	return now, nil
 }
 
-// walk collects what can be deleted while somebody reads the whole log.
+// walk collects the messages to delete during a read of the whole log.
 type walk struct {
 	next    revocation.Cursor
 	expired []string             // messages to delete now
 	blocks  map[string][]message // by subject; blocks, and expired ends of blocks
-	lifted  map[string]time.Time // the latest KindUnblock
+	lifted  map[string]time.Time // by subject; the time of the latest KindUnblock
 
 	last        string // the message at next
 	lastEntries []revocation.Entry
@@ -349,7 +357,7 @@ func (s *Store) continueWalk(after revocation.Cursor, now time.Time) *walk {
 	return nil
 }
 
-// visit notes a message. It deletes by the server's clock only.
+// visit adds a message to the walk if it can be deleted, by the server's clock.
 func (w *walk) visit(id string, entries []revocation.Entry, now time.Time) {
 	if w == nil {
 		return
@@ -372,8 +380,8 @@ func (w *walk) visit(id string, entries []revocation.Entry, now time.Time) {
 	}
 }
 
-// sweep deletes what the walk found. A failure is not one of Read: the next
-// walk finds the same.
+// sweep deletes the messages that the walk collected. Errors are ignored,
+// because the next walk collects the same messages.
 func (s *Store) sweep(ctx context.Context, w *walk, batch revocation.Batch) {
 	if w == nil {
 		return
@@ -401,8 +409,8 @@ func (s *Store) sweep(ctx context.Context, w *walk, batch revocation.Batch) {
 	}
 }
 
-// obsoleteBlocks returns the blocks that were lifted, and the expired ends of
-// blocks of which none is left.
+// obsoleteBlocks returns the messages of lifted blocks, and of expired unblocks
+// whose blocks are already deleted.
 func (w *walk) obsoleteBlocks() (remove []string) {
 	for subject, messages := range w.blocks {
 		left := false
@@ -423,25 +431,26 @@ func (w *walk) obsoleteBlocks() (remove []string) {
 	return remove
 }
 
-var errConfig = errors.New("redisstore: New needs a Do and a key")
+var errConfig = errors.New("redisstore: New got a nil Do or an empty key")
 
-// isNil recognises the errors of go-redis and rueidis for a nil reply.
+// isNil reports whether err is the error of go-redis or rueidis for a nil
+// reply.
 func isNil(err error) bool {
 	return err.Error() == "redis: nil" || strings.Contains(err.Error(), "redis nil message")
 }
 
-// explain adds to an error of the server what to do about it.
+// explain adds advice to a known error of the server.
 func (s *Store) explain(command string, err error) error {
 	for _, known := range []struct{ part, advice string }{
 		{"WRONGTYPE", "the key holds another type: give New a key that nothing else uses"},
-		{"NOAUTH", "the server wants a password: give it to the client"},
+		{"NOAUTH", "the server requires a password: give it to the client"},
 		{"WRONGPASS", "the user name or password is wrong"},
 		{"invalid username-password", "the user name or password is wrong"},
 		{"NOPERM", "the user needs +xadd +xrange +xread +xdel +time on this key"},
 		{"READONLY", "the server is a read-only replica: connect to the primary"},
 		{"OOM", "the server's memory is full: raise maxmemory, and use noeviction"},
 		{"MISCONF", "the server cannot write to its disk"},
-		{"unknown command", "the server needs to be Redis 6.2 or later, or Valkey"},
+		{"unknown command", "the server must be Redis 6.2 or later, or Valkey"},
 	} {
 		if strings.Contains(err.Error(), known.part) {
 			return fmt.Errorf("redisstore: %s %q: %s: %w", command, s.key, known.advice, err)

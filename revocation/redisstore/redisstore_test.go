@@ -42,8 +42,7 @@ func replies(of map[string]any) redisstore.Do {
 	}
 }
 
-// The replies of clients differ in the types of strings, and in what they return
-// for nil.
+// Clients differ in the types of strings, and in their results for a nil reply.
 func TestShapesOfReplies(t *testing.T) {
 	const text = "1u.dW4nJ3VzZXJz9Pb4-vz-AQIDBAU.mjw3k5c0.tfkd9s"
 	clock := []any{"1767355200", "500000"}
@@ -91,14 +90,15 @@ func TestShapesOfReplies(t *testing.T) {
 	}
 }
 
-// A message that is none becomes the zero Entry, which a list counts.
+// A malformed message becomes the zero Entry, which a list counts.
 func TestMalformedMessages(t *testing.T) {
 	for name, fields := range map[string]any{
 		"no fields": []any{}, "odd": []any{"e"}, "nil": nil, "another field": []any{"x", "y"},
 		"a number": []any{"e", int64(1)}, "junk": []any{"e", "junk"},
 		"oversized": []any{"e", strings.Repeat("x", 1<<20)},
 	} {
-		do := replies(map[string]any{"TIME": []any{"1", "2"}, "XRANGE": []any{[]any{"1-0", fields}}})
+		do := replies(map[string]any{"TIME": []any{"1", "2"},
+			"XRANGE": []any{[]any{"1-0", fields}}})
 		b, err := redisstore.New(do, "key").Read(t.Context(), "", 0)
 		if err != nil || len(b.Entries) != 1 || b.Entries[0] != (revocation.Entry{}) {
 			t.Errorf("%s: got %+v, %v", name, b, err)

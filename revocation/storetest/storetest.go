@@ -1,5 +1,5 @@
-// Package storetest is the conformance suite for implementations of
-// revocation.Store.
+// Package storetest implements a conformance test suite for implementations of
+// [revocation.Store].
 package storetest
 
 import (
@@ -13,9 +13,10 @@ import (
 	"github.com/parajwt/parajwt/revocation"
 )
 
-// Run tests a store. open returns a store with a new, empty log for each call.
-// The store's server must have the clock of this machine, give or take a
-// minute.
+// Run tests an implementation of [revocation.Store]. Each call of open returns
+// a store with a new, empty log. The clock of the store's server must differ
+// from this machine's by less than a minute. Run takes some seconds, because it
+// waits for reads.
 func Run(t *testing.T, open func(t *testing.T) revocation.Store) {
 	for _, test := range []struct {
 		name string
@@ -30,7 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) revocation.Store) {
 		{"an append ends the wait of a read", wakesReader},
 		{"a read waits no longer than it should", waitsNoLonger},
 		{"a cancelled context ends a read", cancelled},
-		{"a cursor of another life is a gap", otherLife},
+		{"a cursor of a deleted log is a gap", otherLog},
 		{"two writers and a reader", twoWriters},
 		{"the store's clock", clock},
 		{"expired entries", expired},
@@ -83,13 +84,13 @@ func rest(t *testing.T, s revocation.Store, after revocation.Cursor) (
 			entries = append(entries, stored(e))
 		}
 		if !b.End && b.Next == after {
-			t.Fatal("no entries, and not the end")
+			t.Fatal("Read returned neither entries nor the end")
 		}
 		if after = b.Next; b.End {
 			return entries, after
 		}
 	}
-	t.Fatal("the log has no end")
+	t.Fatal("1,000 reads did not reach the end of the log")
 	return nil, ""
 }
 
@@ -100,7 +101,8 @@ func equal(t *testing.T, what string, got []string, want ...revocation.Entry) {
 		texts[i] = stored(e)
 	}
 	if strings.Join(got, " ") != strings.Join(texts, " ") {
-		t.Errorf("%s: got %d entries %.300q, want %d %.300q", what, len(got), got, len(texts), texts)
+		t.Errorf("%s: got %d entries %.300q, want %d %.300q",
+			what, len(got), got, len(texts), texts)
 	}
 }
 
@@ -150,10 +152,12 @@ func rereading(t *testing.T, open func(*testing.T) revocation.Store) {
 		}
 		all, end := rest(t, s, "")
 		if len(all) != 3 || all[0] != first[0] || all[1] != first[1] {
-			t.Errorf("from the beginning: got %d entries, want 3 that start with the first two", len(all))
+			t.Errorf("from the beginning: got %d entries, want the first two and one more",
+				len(all))
 		}
 		if got, again := rest(t, s, end); len(got) != 0 || again != end {
-			t.Errorf("at the end: got %d entries and cursor %q, want 0 and %q", len(got), again, end)
+			t.Errorf("at the end: got %d entries and cursor %q, want 0 and %q",
+				len(got), again, end)
 		}
 	}
 }
@@ -164,7 +168,9 @@ func manyEntries(t *testing.T, open func(*testing.T) revocation.Store) {
 	for i := range entries {
 		entries[i] = user(i)
 	}
-	entries[777] = revocation.Entry{Kind: revocation.KindBlock, Subject: subject(777), At: time.Now()}
+	entries[777] = revocation.Entry{
+		Kind: revocation.KindBlock, Subject: subject(777), At: time.Now(),
+	}
 	for i := 0; i < len(entries); i += 1000 {
 		add(t, s, entries[i:min(i+1000, len(entries))]...)
 	}
@@ -202,7 +208,7 @@ func malformed(t *testing.T, open func(*testing.T) revocation.Store) {
 	}
 	add(t, s, good)
 	got, _ := rest(t, s, "")
-	equal(t, "after them", got, good)
+	equal(t, "after the malformed entries", got, good)
 }
 
 func wakesReader(t *testing.T, open func(*testing.T) revocation.Store) {
@@ -272,7 +278,7 @@ func cancelled(t *testing.T, open func(*testing.T) revocation.Store) {
 	}
 }
 
-func otherLife(t *testing.T, open func(*testing.T) revocation.Store) {
+func otherLog(t *testing.T, open func(*testing.T) revocation.Store) {
 	old := open(t)
 	add(t, old, user(1), user(2), user(3))
 	_, cursor := rest(t, old, "")
@@ -293,14 +299,14 @@ func otherLife(t *testing.T, open func(*testing.T) revocation.Store) {
 		add(t, s, user(n))
 	}
 	isGap("in a longer log", s, cursor)
-	isGap("a cursor that is none", s, "no cursor")
+	isGap("a malformed cursor", s, "no cursor")
 	if got, _ := rest(t, old, cursor); len(got) != 0 {
 		t.Errorf("in its own log: got %d entries", len(got))
 	}
 }
 
 // twoWriters checks that a reader that follows the log gets every entry once,
-// in the order of its writer: the order of the log is the order in which
+// in the order of its writer. The order of the log must be the order in which
 // entries become visible.
 func twoWriters(t *testing.T, open func(*testing.T) revocation.Store) {
 	const writers, each = 4, 100
@@ -353,8 +359,8 @@ func clock(t *testing.T, open func(*testing.T) revocation.Store) {
 	}
 }
 
-// expired checks that deleting expired entries deletes nothing else, and makes
-// no gap for a reader at the end of the log.
+// expired checks that deleting expired entries deletes no other entry, and
+// causes no gap for a reader at the end of the log.
 func expired(t *testing.T, open func(*testing.T) revocation.Store) {
 	s := open(t)
 	old := user(1)
@@ -380,8 +386,8 @@ func expired(t *testing.T, open func(*testing.T) revocation.Store) {
 	}
 }
 
-// liftedBlocks checks that the end of a block is never deleted before the
-// block, and that a block which counts is never deleted.
+// liftedBlocks checks that an unblock is never deleted before its block, and
+// that a block in force is never deleted.
 func liftedBlocks(t *testing.T, open func(*testing.T) revocation.Store) {
 	s := open(t)
 	now := time.Now()

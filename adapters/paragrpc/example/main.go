@@ -1,10 +1,11 @@
 // A gRPC server whose methods get a verified Para user, and a client for it.
 //
-//	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the ID of your API key> go run ./adapters/paragrpc/example
+//	export PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the ID of your API key>
+//	go run ./adapters/paragrpc/example
 //	PARA_JWT=<a user's token> go run ./adapters/paragrpc/example -call
 //
 // Both use ADDR, by default localhost:8000, without TLS. A token is a
-// credential: use TLS outside of a trusted host.
+// credential, so use TLS on a network.
 package main
 
 import (
@@ -21,7 +22,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	// The service of this package stands for one that is generated from your
+	// Replace the service of this package with one that is generated from your
 	// .proto file.
 	pb "google.golang.org/grpc/interop/grpc_testing"
 

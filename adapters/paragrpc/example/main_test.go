@@ -13,8 +13,8 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// The two programs run as the comment of package main says, with an embedded
-// Para in place of the real one.
+// The server and the client run as the comment of package main describes, with
+// an emulated Para.
 func TestServerAndClient(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "example")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {

@@ -46,7 +46,8 @@ func main() {
 			log.Fatal(err)
 		}
 		for _, group := range file.TestGroups {
-			keep(group, "type", "sha", "mgf", "mgfSha", "sLen", "publicKey", "public", "private", "tests")
+			keep(group, "type", "sha", "mgf", "mgfSha", "sLen", "publicKey", "public", "private",
+				"tests")
 			if key, ok := group["publicKey"].(object); ok {
 				keep(key, "modulus", "publicExponent", "curve", "uncompressed", "pk")
 			}
