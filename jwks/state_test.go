@@ -140,6 +140,23 @@ func TestStates(t *testing.T) {
 			inState(t, c, jwks.StateStale)
 		}
 	})
+	t.Run("an old snapshot: initial, stale; unavailable", func(t *testing.T) {
+		l, now, first := start(t, jwks.Config{})
+		settle(first)
+		snapshot, err := first.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := jwks.Config{Initial: jwks.FromBytes(snapshot), StaleLimit: stale}
+		now.Advance(refresh + timeout)
+		l.does(status(500))
+		c := l.cache(t, cfg, jwks.WithClock(now.Now))
+		inState(t, c, jwks.StateInitial)
+		settle(c)
+		inState(t, c, jwks.StateStale)
+		now.Advance(stale - refresh - timeout)
+		inState(t, l.cache(t, cfg, jwks.WithClock(now.Now)), jwks.StateUnavailable)
+	})
 	t.Run("initial, unavailable", func(t *testing.T) {
 		l, now := newLab(t), newClock()
 		c := l.cache(t, jwks.Config{Initial: l.keySet(keyA()), StaleLimit: stale},

@@ -148,9 +148,10 @@ func (c clock) now(local time.Time) time.Time { return c.store.Add(local.Sub(c.l
 //
 // now is a reading of the clock that Config.Now is. The error matches
 // [ErrNotReady] or [ErrStale], and the token must then be refused. A known
-// revocation is reported in every state: true, nil. Users without IssuedAt,
-// which are those of a verification token, are affected by [List.BlockUser]
-// only, and by [List.RevokeToken] if they have a TokenID.
+// revocation is reported in every state: true, nil. A user without IssuedAt is
+// affected by [List.BlockUser] and [List.RevokeToken] only. Users of
+// verification tokens have no UserID and no TokenID either, so no revocation
+// refuses them.
 func (l *List) Revoked(_ context.Context, user *claims.Claims, now time.Time) (bool, error) {
 	if user == nil {
 		return false, errNoClaims
