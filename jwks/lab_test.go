@@ -24,8 +24,8 @@ import (
 )
 
 // The lab is a key server that can fail in every way that servers fail (see
-// answers_test.go), and that counts requests. Time is fake. In a synctest bubble, timers run. With
-// WithClock they do not, as in a suspended process.
+// answers_test.go), and that counts requests. Time is fake. In a synctest
+// bubble, timers run. With WithClock they do not, as in a suspended process.
 
 // rows has the tests of each row of the first table of docs/outages.md.
 var rows = []struct {
@@ -36,7 +36,7 @@ var rows = []struct {
 	{"Para hangs", tests{TestHangingRefresh}},
 	{"One key of Para's set is malformed", tests{TestOneBadKeyAmongGoodOnes}},
 	{"Para is down when your server starts", tests{TestDownAtStart}},
-	{"the same, with `Initial`", tests{TestInitial}},
+	{"the same, with a snapshot in `Initial`", tests{TestInitial}},
 	{"Para is down for longer than 72 h", tests{TestStaleLimit}},
 	{"Para recovers", tests{TestOutageOfADay, TestUnknownKeyWhileParaIsDown}},
 	{"Para adds a key", tests{TestNewKeyWhenIdle}},

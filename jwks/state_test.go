@@ -105,6 +105,28 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// A snapshot counts from the fetch that it comes from.
+func TestStatesOfAnOldSnapshot(t *testing.T) {
+	const stale, promise = 10 * time.Minute, refresh + timeout
+	l, now := newLab(t), newClock()
+	l.serves(keyA())
+	first := l.cache(t, jwks.Config{}, jwks.WithClock(now.Now))
+	settle(first)
+	snapshot, err := first.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := jwks.Config{Initial: jwks.FromBytes(snapshot), StaleLimit: stale}
+	now.Advance(promise)
+	l.does(status(500))
+	c := l.cache(t, cfg, jwks.WithClock(now.Now))
+	inState(t, c, jwks.StateInitial)
+	settle(c)
+	inState(t, c, jwks.StateStale)
+	now.Advance(stale - promise)
+	inState(t, l.cache(t, cfg, jwks.WithClock(now.Now)), jwks.StateUnavailable)
+}
+
 // docs/outages.md has a row and a node of the diagram for each state.
 func TestEveryStateIsDocumented(t *testing.T) {
 	diagram := section(t, "```mermaid", "```")

@@ -3,6 +3,7 @@ package jwks_test
 import (
 	"encoding/json"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,33 @@ func TestStatusStale(t *testing.T) {
 	now.Advance(time.Hour) // a suspended process, without a failed fetch
 	if st := c.Status(); st.Stale {
 		t.Errorf("in a process that was suspended: %+v", st)
+	}
+}
+
+// docs/outages.md quotes the errors of a fetch, each of which is in the source.
+func TestDocumentedErrorsExist(t *testing.T) {
+	var source string
+	for _, name := range []string{"fetch.go", "../internal/jose/key.go"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source += string(text)
+	}
+	page, err := os.ReadFile("../docs/outages.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "| Text | What to check |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := regexp.MustCompile("(?m)^\\| `([^`]*)`").FindAllStringSubmatch(table, -1)
+	if len(rows) != 6 {
+		t.Errorf("%d errors, want 6", len(rows))
+	}
+	for _, row := range rows {
+		if !strings.Contains(source, row[1]) {
+			t.Errorf("no such error: %s", row[1])
+		}
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -109,10 +111,13 @@ func TestLog(t *testing.T) {
 				t.Errorf("environment %q", env)
 			}
 			testkit.NoLeak(t, fmt.Sprint(lines[0]), test.token, "canary", "email@example.com")
+			documented(t, test.level, test.want)
 		})
 	}
 
 	t.Run(string(middleware.ErrRevocationUnknown), func(t *testing.T) {
+		documented(t, "ERROR", middleware.ErrRevocationUnknown)
+		documented(t, "ERROR", middleware.ErrRuleUnavailable)
 		broken = errors.New("the store is down")
 		defer func() { broken = nil }()
 		guard.Check(request(token()))
@@ -134,6 +139,21 @@ func TestLog(t *testing.T) {
 
 // TestLogWithoutALogger checks that a validator without a Logger, and a guard
 // without a validator, log to slog.Default.
+// documented fails the test unless docs/outages.md has a row with the level of
+// a code's log line and the status of the response.
+func documented(t *testing.T, level string, code middleware.Code) {
+	t.Helper()
+	page, err := os.ReadFile("../docs/outages.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := fmt.Sprintf("(?m)^\\| %s \\|[^|]* `%s`[^|]*\\| %d\\b", level, string(code),
+		(&middleware.Error{Code: code}).Status())
+	if !regexp.MustCompile(row).Match(page) {
+		t.Errorf("docs/outages.md has no row that matches %s", row)
+	}
+}
+
 func TestLogWithoutALogger(t *testing.T) {
 	var log testkit.Log
 	before := slog.Default()

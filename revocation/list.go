@@ -157,9 +157,9 @@ func (c clock) now(local time.Time) time.Time { return c.store.Add(local.Sub(c.l
 // error. A known revocation is reported as true and nil, also before the first
 // read, while the list is stale, and after Close.
 //
-// A user without IssuedAt comes from a verification token. Only
-// [List.BlockUser] affects such a user, and [List.RevokeToken] if there is a
-// TokenID.
+// Only [List.BlockUser] and [List.RevokeToken] affect a user without IssuedAt.
+// No revocation affects the user of a verification token, who has neither a
+// UserID nor a TokenID.
 func (l *List) Revoked(_ context.Context, user *claims.Claims, now time.Time) (bool, error) {
 	if user == nil {
 		return false, errNoClaims

@@ -59,7 +59,8 @@ func must(t testing.TB, err error) {
 }
 
 func TestRevoked(t *testing.T) {
-	verified := &claims.Claims{UserID: "a", AuthType: claims.AuthEmail} // of a verification token
+	undated := &claims.Claims{UserID: "a", AuthType: claims.AuthEmail}
+	verified := &claims.Claims{Email: "a", Identifier: "a"} // of a verification token
 	tests := map[string]struct {
 		revoke func(testing.TB, *revocation.List)
 		out    []*claims.Claims
@@ -67,7 +68,7 @@ func TestRevoked(t *testing.T) {
 	}{
 		"nothing": {
 			revoke: func(testing.TB, *revocation.List) {},
-			in:     []*claims.Claims{issued("a", "1", noon), verified, {}},
+			in:     []*claims.Claims{issued("a", "1", noon), undated, verified, {}},
 		},
 		"a user": {
 			revoke: func(t testing.TB, l *revocation.List) {
@@ -76,7 +77,7 @@ func TestRevoked(t *testing.T) {
 			out: []*claims.Claims{issued("a", "1", noon.Add(-time.Hour)),
 				issued("a", "2", noon)},
 			in: []*claims.Claims{issued("a", "3", noon.Add(time.Second)),
-				issued("b", "4", noon.Add(-time.Hour)), issued("A", "5", noon), verified},
+				issued("b", "4", noon.Add(-time.Hour)), issued("A", "5", noon), undated, verified},
 		},
 		"a token": {
 			revoke: func(t testing.TB, l *revocation.List) {
@@ -93,22 +94,22 @@ func TestRevoked(t *testing.T) {
 			},
 			out: []*claims.Claims{issued("a", "1", noon.Add(-time.Second)),
 				issued("b", "2", noon.Add(-time.Hour))},
-			in: []*claims.Claims{issued("a", "3", noon), verified},
+			in: []*claims.Claims{issued("a", "3", noon), undated, verified},
 		},
 		"a block": {
 			revoke: func(t testing.TB, l *revocation.List) {
 				must(t, l.BlockUser(t.Context(), "a"))
 			},
 			out: []*claims.Claims{issued("a", "1", noon), issued("a", "2", noon.AddDate(1, 0, 0)),
-				verified},
-			in: []*claims.Claims{issued("b", "1", noon), issued("", "a", noon)},
+				undated},
+			in: []*claims.Claims{issued("b", "1", noon), issued("", "a", noon), verified},
 		},
 		"a block that was lifted": {
 			revoke: func(t testing.TB, l *revocation.List) {
 				must(t, l.BlockUser(t.Context(), "a"))
 				must(t, l.UnblockUser(t.Context(), "a"))
 			},
-			in: []*claims.Claims{issued("a", "1", noon), verified},
+			in: []*claims.Claims{issued("a", "1", noon), undated, verified},
 		},
 		"a block, lifted and set again": {
 			revoke: func(t testing.TB, l *revocation.List) {
@@ -116,7 +117,8 @@ func TestRevoked(t *testing.T) {
 				must(t, l.UnblockUser(t.Context(), "a"))
 				must(t, l.BlockUser(t.Context(), "a"))
 			},
-			out: []*claims.Claims{issued("a", "1", noon), verified},
+			out: []*claims.Claims{issued("a", "1", noon), undated},
+			in:  []*claims.Claims{verified},
 		},
 		"a revoked user, whose block was lifted": {
 			revoke: func(t testing.TB, l *revocation.List) {

@@ -382,7 +382,7 @@ func TestStrangerOnGatewayPort(t *testing.T) {
 	})
 }
 
-// TestLuaFails: HAProxy goes on with a request if a Lua action fails, and the
+// TestLuaFails: HAProxy continues with a request if a Lua action fails, and the
 // configuration then refuses it.
 func TestLuaFails(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
