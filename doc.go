@@ -1,16 +1,15 @@
 // Package parajwt is the overview of a library that verifies Para users in Go.
-// It has no code; start with one of the adapters.
+// It has no code. Start with package parahttp.
 //
-// Para (https://getpara.com) gives people embedded crypto wallets behind a
-// normal login. A client gets a JWT from Para and sends it to your server. This
-// library verifies the token offline and in microseconds, and puts a typed user
-// into the context of the request: who is calling, and which wallets are
-// theirs.
+// Para (https://getpara.com) is a login service with embedded crypto wallets. A
+// client gets a JWT from Para and sends it to your server. This library verifies
+// the token offline in microseconds. It puts a typed user with the ID, the login
+// and the wallets into the context of the request.
 //
 //   - [github.com/parajwt/parajwt/middleware] has the Validator and its Config.
 //   - [github.com/parajwt/parajwt/adapters/parahttp] guards net/http handlers
-//     and every router made of them. Echo, Gin and gRPC have adapters in modules
-//     of the same repository.
+//     and every router made of http.Handler. Echo, Gin and gRPC have adapters in
+//     other modules of the repository.
 //   - [github.com/parajwt/parajwt/claims] has the user that a handler gets.
 //   - [github.com/parajwt/parajwt/jwks] caches Para's signing keys.
 //   - [github.com/parajwt/parajwt/revocation] logs users out before their token

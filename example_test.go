@@ -30,7 +30,7 @@ func Example() {
 	mux := http.NewServeMux()
 	mux.Handle("GET /me", parahttp.Require(validator)(http.HandlerFunc(me)))
 
-	// In a program: http.ListenAndServe("localhost:8000", mux).
+	// A program calls http.ListenAndServe("localhost:8000", mux) instead.
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, httptest.NewRequest("GET", "/me", nil))
 	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))

@@ -1,4 +1,4 @@
-// Package examples_test runs the example programs against an embedded Para.
+// Package examples_test runs the example programs with an emulator of Para.
 package examples_test
 
 import (
@@ -65,10 +65,10 @@ func TestServers(t *testing.T) {
 			}
 			defer cmd.Process.Kill()
 
-			var health map[string]any
-			get(t, addr, "/healthz", "", http.StatusOK, &health)
-			if len(health) != 1 || health["usable"] != true {
-				t.Errorf("health: %v", health)
+			var ready map[string]any
+			get(t, addr, "/readyz", "", http.StatusOK, &ready)
+			if len(ready) != 1 || ready["usable"] != true {
+				t.Errorf("readyz: %v", ready)
 			}
 			var user claims.Claims
 			get(t, addr, "/me", para.Token(paratest.EmailUser()), http.StatusOK, &user)

@@ -1,4 +1,4 @@
-// An Echo server that verifies its Para users.
+// Echo is an Echo server that verifies its Para users.
 //
 //	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the UUID of your API key> go run ./examples/echo
 package main
@@ -43,8 +43,9 @@ func run(ctx context.Context) error {
 
 	e := echo.New()
 	e.HideBanner = true
-	e.GET("/healthz", func(c echo.Context) error {
-		// Strangers see whether tokens can be verified, and not why.
+	e.GET("/readyz", func(c echo.Context) error {
+		// For a readiness probe. As a liveness probe, it would restart the server
+		// while Para is down. Clients can see it, so it does not have the reason.
 		if !validator.Status().Usable {
 			return c.JSON(http.StatusServiceUnavailable, map[string]bool{"usable": false})
 		}
@@ -52,13 +53,13 @@ func run(ctx context.Context) error {
 	})
 	users := e.Group("", paraecho.Require(validator))
 	users.GET("/me", func(c echo.Context) error {
-		user, _ := paraecho.User(c) // never false behind Require
+		user, _ := paraecho.User(c) // always true behind Require
 		return c.JSON(http.StatusOK, user)
 	})
 
-	// Fetch Para's keys now, not in the first request. If that fails, the
-	// server starts anyway: it retries, and responds with 503 until it has
-	// keys.
+	// Fetch Para's keys now, so that the first request does not wait for them.
+	// If that fails, the server starts anyway. It retries in the background,
+	// and responds with 503 until it has keys.
 	if err := validator.Warm(ctx); err != nil {
 		log.Print(err)
 	}

@@ -1,6 +1,6 @@
 // Fleet logs a user out on one server, and shows when another server refuses the
-// user. The servers share their revocations through Redis, as several processes
-// do. With nothing configured, Redis and Para are embedded:
+// user. The servers run in one process and share their revocations through
+// Redis. Without configuration, Redis is embedded. Para is always an emulator:
 //
 //	go run ./examples/fleet
 //	REDIS_URL=redis://localhost:6379/0 go run ./examples/fleet
@@ -56,10 +56,10 @@ func run(ctx context.Context, out io.Writer, redisURL string) error {
 	if err != nil {
 		return fmt.Errorf("REDIS_URL: %w", err)
 	}
-	options.MaxRetries = -1 // the list retries
+	options.MaxRetries = -1 // package revocation retries
 	// Each run of this program has its own keys in Redis, which it deletes.
 	prefix := "parajwt-example:" + rand.Text()
-	secret := []byte(rand.Text() + rand.Text()) // in your program: a secret of the fleet
+	secret := []byte(rand.Text() + rand.Text()) // in your program, all servers have the same secret
 
 	start := func() (*server, error) {
 		rdb := redis.NewClient(options)
@@ -93,7 +93,7 @@ func run(ctx context.Context, out io.Writer, redisURL string) error {
 	d.ask("The user logs in on A, and sends the token to both", first)
 	d.logOut(first)
 
-	if err := wait(ctx, time.Second); err != nil { // iat has whole seconds
+	if err := wait(ctx, time.Second); err != nil { // because iat has whole seconds
 		return err
 	}
 	second := para.Token(user)
@@ -137,7 +137,7 @@ type demo struct {
 	ctx  context.Context
 	out  io.Writer
 	a, b *httptest.Server
-	err  error // the first
+	err  error // of all requests
 }
 
 // visit serves s on a free port of loopback.
@@ -172,7 +172,8 @@ func (d *demo) logOut(token string) {
 
 func round(t time.Duration) time.Duration { return t.Round(10 * time.Microsecond) }
 
-// refused asks until the answer is 401, and returns how long that took.
+// refused sends requests until the response is 401, and returns the time since
+// began.
 func (d *demo) refused(s *httptest.Server, token string, began time.Time) time.Duration {
 	for {
 		status, err := send(d.ctx, s, http.MethodGet, "/me", token)

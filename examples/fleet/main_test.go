@@ -103,7 +103,7 @@ func request(s *server, path, token string) *httptest.ResponseRecorder {
 
 func TestColdStart(t *testing.T) {
 	for name, test := range map[string]struct {
-		change func(snapshot string) string // what lies in Redis
+		change func(snapshot string) string // the content of Redis
 		want   int
 	}{
 		"with the saved keys": {func(s string) string { return s }, http.StatusOK},
@@ -163,7 +163,7 @@ func TestColdStart(t *testing.T) {
 	})
 }
 
-// A snapshot that somebody deleted, or that grew old, is replaced.
+// TestKeepSaved checks that a deleted snapshot is saved again.
 func TestKeepSaved(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	store := miniredis.RunT(t)
@@ -191,7 +191,7 @@ func TestKeepSaved(t *testing.T) {
 	}
 }
 
-// The blocks of Go on the page are parts of this program.
+// TestPage checks that the Go blocks of docs/fleet.md are parts of this program.
 func TestPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/fleet.md")
 	if err != nil {

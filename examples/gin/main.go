@@ -1,4 +1,4 @@
-// A Gin server that verifies its Para users.
+// Gin is a Gin server that verifies its Para users.
 //
 //	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the UUID of your API key> go run ./examples/gin
 package main
@@ -44,8 +44,9 @@ func run(ctx context.Context) error {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	r.Use(gin.Recovery())
-	r.GET("/healthz", func(c *gin.Context) {
-		// Strangers see whether tokens can be verified, and not why.
+	r.GET("/readyz", func(c *gin.Context) {
+		// For a readiness probe. As a liveness probe, it would restart the server
+		// while Para is down. Clients can see it, so it does not have the reason.
 		if !validator.Status().Usable {
 			c.JSON(http.StatusServiceUnavailable, gin.H{"usable": false})
 			return
@@ -54,13 +55,13 @@ func run(ctx context.Context) error {
 	})
 	users := r.Group("", paragin.Require(validator))
 	users.GET("/me", func(c *gin.Context) {
-		user, _ := paragin.User(c) // never false behind Require
+		user, _ := paragin.User(c) // always true behind Require
 		c.JSON(http.StatusOK, user)
 	})
 
-	// Fetch Para's keys now, not in the first request. If that fails, the
-	// server starts anyway: it retries, and responds with 503 until it has
-	// keys.
+	// Fetch Para's keys now, so that the first request does not wait for them.
+	// If that fails, the server starts anyway. It retries in the background,
+	// and responds with 503 until it has keys.
 	if err := validator.Warm(ctx); err != nil {
 		log.Print(err)
 	}

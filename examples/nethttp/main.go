@@ -1,4 +1,4 @@
-// A net/http server that verifies its Para users.
+// Nethttp is a net/http server that verifies its Para users.
 //
 //	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the UUID of your API key> go run ./examples/nethttp
 package main
@@ -43,8 +43,9 @@ func run(ctx context.Context) error {
 
 	mux := http.NewServeMux()
 	mux.Handle("GET /me", parahttp.Require(validator)(http.HandlerFunc(me)))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		// Strangers see whether tokens can be verified, and not why.
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		// For a readiness probe. As a liveness probe, it would restart the server
+		// while Para is down. Clients can see it, so it does not have the reason.
 		usable := validator.Status().Usable
 		w.Header().Set("Content-Type", "application/json")
 		if !usable {
@@ -53,9 +54,9 @@ func run(ctx context.Context) error {
 		json.NewEncoder(w).Encode(map[string]bool{"usable": usable})
 	})
 
-	// Fetch Para's keys now, not in the first request. If that fails, the
-	// server starts anyway: it retries, and responds with 503 until it has
-	// keys.
+	// Fetch Para's keys now, so that the first request does not wait for them.
+	// If that fails, the server starts anyway. It retries in the background,
+	// and responds with 503 until it has keys.
 	if err := validator.Warm(ctx); err != nil {
 		log.Print(err)
 	}
@@ -79,7 +80,7 @@ func run(ctx context.Context) error {
 }
 
 func me(w http.ResponseWriter, r *http.Request) {
-	user, _ := claims.FromContext(r.Context()) // never false behind Require
+	user, _ := claims.FromContext(r.Context()) // always true behind Require
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(user)
 }

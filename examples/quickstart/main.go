@@ -1,7 +1,7 @@
-// Quickstart runs without configuration. An embedded Para on loopback issues
+// Quickstart runs without configuration. An emulator of Para on loopback issues
 // signed tokens. Three servers (net/http, Echo, Gin) verify them.
 //
-//	go run ./examples/quickstart         prints a table and keeps serving
+//	go run ./examples/quickstart         prints a table and serves until Ctrl-C
 //	go run ./examples/quickstart -once   exits after the table
 package main
 
@@ -35,7 +35,7 @@ import (
 )
 
 func main() {
-	once := flag.Bool("once", false, "end after the table")
+	once := flag.Bool("once", false, "exit after the table")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -51,7 +51,7 @@ func run(ctx context.Context, out io.Writer, once bool) error {
 	}
 	defer para.Close()
 
-	// In your program, use jwks.Beta or jwks.Prod, and the ID of your API key.
+	// In your program, use jwks.Beta or jwks.Prod, and your API key ID.
 	validator, err := middleware.New(middleware.Config{
 		Environment: para.Environment(),
 		APIKeyIDs:   []string{para.APIKeyID()},
@@ -126,7 +126,7 @@ func show(ctx context.Context, out io.Writer, para *paratest.Para, servers []*se
 		{"another environment's token", para.Token(user, paratest.OtherEnvironment())},
 		{"a forged signature", para.Token(user, paratest.BadSignature())},
 	}
-	fmt.Fprintf(out, "The embedded Para at %s issues tokens. Three routers verify them.\n\n",
+	fmt.Fprintf(out, "The emulator of Para at %s issues tokens. Three routers verify them.\n\n",
 		para.URL())
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(table, "REQUEST WITH")
@@ -153,8 +153,8 @@ func show(ctx context.Context, out io.Writer, para *paratest.Para, servers []*se
 		return err
 	}
 	fmt.Fprintf(out,
-		"\n%d requests. The keys were fetched %d times: at the start, and for the unknown key ID\n"+
-			"of another environment.\n",
+		"\n%d requests. The keys were fetched %d times: for the first token, and for the unknown key\n"+
+			"ID of another environment.\n",
 		len(requests)*len(servers), para.Fetches())
 	return nil
 }

@@ -11,11 +11,12 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// Chi returns a router with a public route, a route for users, and a route for
-// users with an EVM wallet.
+// Chi returns a router with a readiness probe, a route for users, and a route
+// for users with an EVM wallet.
 func Chi(validator *middleware.Validator) http.Handler {
 	r := chi.NewRouter()
-	r.Get("/healthz", func(w http.ResponseWriter, r *http.Request) {
+	r.Get("/readyz", func(w http.ResponseWriter, r *http.Request) {
+		// Usable is false until Para's keys were fetched: see validator.Warm.
 		if !validator.Status().Usable {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}

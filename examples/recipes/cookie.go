@@ -12,8 +12,8 @@ import (
 	"github.com/parajwt/parajwt/revocation"
 )
 
-// The prefix __Host- makes browsers accept the cookie only from this host, over
-// HTTPS and for all paths (RFC 6265bis §4.1.3.2).
+// Because of the prefix __Host-, browsers accept the cookie only from this host,
+// over HTTPS and for all paths (RFC 6265bis §4.1.3.2).
 const tokenCookie = "__Host-para"
 
 // Cookie returns a server whose browsers keep Para's JWT in a cookie. The
@@ -41,7 +41,7 @@ func Cookie(validator *middleware.Validator, list *revocation.List) http.Handler
 		})))
 
 	// Browsers add the cookie to requests that other sites cause. This refuses
-	// them with 403, except for GET, HEAD and OPTIONS: those must change nothing.
+	// them with 403, except for GET, HEAD and OPTIONS, which must change nothing.
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
@@ -70,7 +70,8 @@ func login(w http.ResponseWriter, r *http.Request) {
 func logOut(revoke func(*http.Request, *claims.Claims) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, _ := claims.FromContext(r.Context())
-		// ErrNotYetShared: this server refuses the token, the others will soon.
+		// ErrNotYetShared: this server refuses the token. The list retries to
+		// share that with the others.
 		if err := revoke(r, user); err != nil && !errors.Is(err, revocation.ErrNotYetShared) {
 			http.Error(w, "try again", http.StatusServiceUnavailable)
 			return

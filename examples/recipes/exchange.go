@@ -16,9 +16,10 @@ const (
 	sessionLife   = 12 * time.Hour
 )
 
-// Sessions are the app's sessions. This one keeps them in memory: use a table
-// of your database. It stores a hash of the session ID, so that a reader of the
-// table cannot log in. Safe for concurrent use by multiple goroutines.
+// Sessions has the app's sessions. It keeps them in memory; in your program, use
+// a table of your database. It stores a hash of each session ID, so that a
+// reader of the table cannot log in. Safe for concurrent use by multiple
+// goroutines.
 type Sessions struct {
 	now    func() time.Time
 	mu     sync.Mutex
@@ -30,14 +31,13 @@ type appSession struct {
 	expires time.Time
 }
 
-// NewSessions returns an empty Sessions. now is the clock: time.Now.
+// NewSessions returns an empty Sessions. now is the clock, such as time.Now.
 func NewSessions(now func() time.Time) *Sessions {
 	return &Sessions{now: now, byHash: make(map[[sha256.Size]byte]appSession)}
 }
 
-// Exchange starts a session. It belongs behind parahttp.Require, with a
-// validator whose MaxTokenAge is a few minutes: an older token then starts no
-// session.
+// Exchange starts a session. Use it behind parahttp.Require, with a validator
+// whose MaxTokenAge is a few minutes, so that an older token starts no session.
 func (s *Sessions) Exchange(w http.ResponseWriter, r *http.Request) {
 	user, ok := claims.FromContext(r.Context())
 	if !ok {

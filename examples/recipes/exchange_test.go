@@ -12,7 +12,7 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// app is a server with sessions, mounted as docs/recipes.md says.
+// app returns a server with sessions, mounted as docs/recipes.md shows.
 func app(t *testing.T, para *paratest.Para) (*Sessions, http.Handler) {
 	validator := para.Validator(t, func(cfg *middleware.Config) {
 		cfg.MaxTokenAge = 5 * time.Minute

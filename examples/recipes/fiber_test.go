@@ -59,7 +59,7 @@ func TestFiberTwoCookies(t *testing.T) {
 	}
 }
 
-// docs/recipes.md says where the user is and is not.
+// The table of docs/recipes.md has the same results.
 func TestFiberContexts(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	validator := para.Validator(t)

@@ -20,8 +20,9 @@ var roles = map[string]middleware.Rule{
 	"evm": middleware.WalletOf(claims.WalletEVM),
 }
 
-// OpenAPI guards api, which oapi-codegen's Handler returns, as spec says. An
-// operation with security needs a user; one without it is public.
+// OpenAPI returns a handler that guards api according to spec. An operation with
+// security needs a user; one without it is public. api is the result of
+// oapi-codegen's Handler.
 func OpenAPI(validator *middleware.Validator, spec *openapi3.T, api http.Handler) http.Handler {
 	guard := middleware.Optional(validator)
 	validate := nethttpmiddleware.OapiRequestValidatorWithOptions(spec,

@@ -40,11 +40,17 @@ func answers(t *testing.T, what string, res *http.Response, status int, part str
 
 func TestChi(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
-	router := Chi(para.Validator(t))
+	validator := para.Validator(t)
+	router := Chi(validator)
 	good := para.Token(paratest.EmailUser())
 	noWallets := paratest.EmailUser()
 	noWallets.Wallets = nil
 
+	answers(t, "before the keys were fetched", serve(router, request("GET", "/readyz", "")),
+		503, "")
+	if err := validator.Warm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name, method, path, token string
 		status                    int
@@ -57,7 +63,7 @@ func TestChi(t *testing.T) {
 		{"a user with an EVM wallet", "POST", "/orders", good, 201, ""},
 		{"a user without wallets", "POST", "/orders", para.Token(noWallets), 403, "Forbidden"},
 		{"an order without a token", "POST", "/orders", "", 401, "Unauthorized"},
-		{"the public route", "GET", "/healthz", "", 200, ""},
+		{"ready", "GET", "/readyz", "", 200, ""},
 	} {
 		answers(t, c.name, serve(router, request(c.method, c.path, c.token)), c.status, c.part)
 	}

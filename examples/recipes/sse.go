@@ -17,7 +17,7 @@ import (
 // is valid. It checks the user again at each interval, such as time.Minute.
 // subscribe returns the user's events, and closes the channel when ctx ends.
 //
-// An EventSource cannot set headers: it needs the cookie.
+// An EventSource cannot set header fields, so it needs the cookie.
 func Events(
 	validator *middleware.Validator, interval time.Duration,
 	subscribe func(ctx context.Context, userID string) <-chan any,

@@ -1,6 +1,7 @@
-// Session accepts sessions that a user's client exported. It checks them with
-// Para, extends them, gets a JWT and validates it. Without configuration, it
-// runs against an embedded Para on loopback and prints a command to try:
+// Session accepts sessions that a user's client exported. It checks each session
+// with Para, extends it, gets a JWT for it and validates that. Without
+// configuration, it runs with an emulator of Para on loopback and prints a
+// command to try:
 //
 //	go run ./examples/session
 //
@@ -62,7 +63,7 @@ func run(ctx context.Context) error {
 		defer para.Close()
 		env, apiKey, apiKeyID = para.Environment(), para.APIKey(), para.APIKeyID()
 		fmt.Printf(
-			"An embedded Para is running. Exchange its user's session for a token:\n\n"+
+			"An emulator of Para is running. Exchange the session of its user for a token:\n\n"+
 				"  curl -d '%s' http://%s/session\n\n",
 			para.Login(paratest.EmailUser()).ExportedWithoutSigners(),
 			listener.Addr(),
@@ -179,7 +180,7 @@ func (s *server) sign(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	// Here your program decides whether this user may sign this message.
+	// Decide here whether this user may sign this message.
 	ask.Session = imported.Export()
 	request, err := json.Marshal(map[string]string{"session": ask.Session, "message": ask.Message})
 	if err != nil {
@@ -210,7 +211,8 @@ func me(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, user)
 }
 
-// body returns an exported session and a message from the request.
+// body returns the body of a request, which has an exported session. If it is
+// too large, body responds with 413 and returns false.
 func body(w http.ResponseWriter, r *http.Request) (string, bool) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20+64<<10))
 	if err != nil {
