@@ -195,7 +195,8 @@ func (g *Guard) Check(r *http.Request) (*http.Request, *Error) {
 		g.validator.observe(ctx, &o)
 		return r, nil
 	}
-	p := &passed{user: userContext{Context: ctx, claims: o.user, guard: g}}
+	p := &passed{user: userContext{Context: ctx, guard: g}}
+	p.user.carry(o.user)
 	if len(g.rules) > 0 {
 		user := new(claims.Claims)
 		o.user.CopyTo(user)
@@ -378,8 +379,24 @@ func (g *Guard) refused(ctx context.Context, o *outcome) {
 // userContext is a context with a user and the guard that let the user in.
 type userContext struct {
 	context.Context
-	claims *claims.Claims // read-only
-	guard  *Guard
+	guard *Guard
+	user  userctx.User[claims.Claims, claims.Wallet]
+}
+
+// carry sets the user. The context shares user, which is read-only, and copies
+// its slices, because handlers can write to their elements.
+func (c *userContext) carry(user *claims.Claims) {
+	u := &c.user
+	u.Claims = user
+	u.InPlace = len(user.Audience) == len(u.Audience) && len(user.Wallets) <= len(u.Wallets) &&
+		user.Wallets != nil && len(user.ConnectedWallets) == 0
+	if u.InPlace {
+		u.Audience[0] = user.Audience[0]
+		copy(u.Wallets[:], user.Wallets)
+	} else {
+		u.Claims = new(claims.Claims)
+		user.CopyTo(u.Claims)
+	}
 }
 
 type guardKey struct{}
@@ -387,7 +404,7 @@ type guardKey struct{}
 func (c *userContext) Value(key any) any {
 	switch key.(type) {
 	case userctx.Key:
-		return c.claims
+		return &c.user
 	case guardKey:
 		return c.guard
 	}
