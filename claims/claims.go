@@ -104,11 +104,8 @@ type ExternalWallet struct {
 
 // Claims is a verified Para user: the content of one token, typed.
 //
-// Behind an adapter, each request has Claims that no other request shares. A
-// handler may change them, and later handlers of the same request see the
-// change. It has no effect on whether the token is accepted. Claims from a
-// context keep the request in memory: to keep a user after the request, use
-// [Claims.CopyTo].
+// [FromContext] returns a copy that belongs to its caller. Changing the copy
+// affects no other handler, and not whether the token is accepted.
 //
 // Printing or logging Claims, or a pointer to them, shows the user ID and no
 // personal data. Three things show every field: JSON encoding, a field printed
@@ -144,9 +141,6 @@ type Claims struct {
 	NotBefore time.Time `json:"nbf,omitzero"` // zero if the token has no nbf
 
 	origin *origin // nil if the Claims came from no token
-	// Room for the usual one audience and two wallets, without an allocation.
-	audience [1]string
-	wallets  [2]Wallet
 }
 
 // Token identifies the token that Claims came from. The zero Token is for a
@@ -168,27 +162,29 @@ type origin struct {
 // that did not come from a token, such as those that a test fills in.
 var ErrNoPayload = errors.New("claims: these claims have no token payload")
 
-// CopyTo makes dst a copy of c that shares no memory with it that either could
+// room holds the usual one audience and two wallets in one allocation.
+type room struct {
+	audience [1]string
+	wallets  [2]Wallet
+}
+
+// CopyTo makes dst a copy of c. The two share no memory that either could
 // change.
 func (c *Claims) CopyTo(dst *Claims) {
 	*dst = *c
-	dst.Audience = copyInto(dst.audience[:], c.Audience)
-	dst.Wallets = copyInto(dst.wallets[:], c.Wallets)
-	dst.ConnectedWallets = slices.Clip(slices.Clone(c.ConnectedWallets))
-}
-
-// copyInto returns a copy of from: in room if it fits, else in new memory. The
-// copy has no spare capacity, so that appending to it cannot write into room.
-func copyInto[T any](room, from []T) []T {
-	switch {
-	case from == nil:
-		return nil
-	case len(from) > len(room):
-		return slices.Clip(slices.Clone(from))
+	if n := len(c.Wallets); len(c.Audience) == 1 && 0 < n && n <= 2 {
+		r := new(room)
+		r.audience[0] = c.Audience[0]
+		copy(r.wallets[:], c.Wallets)
+		// Without spare capacity, appending to a slice cannot write into the room.
+		dst.Audience, dst.Wallets = r.audience[:], r.wallets[:n:n]
+	} else {
+		dst.Audience = slices.Clip(slices.Clone(c.Audience))
+		dst.Wallets = slices.Clip(slices.Clone(c.Wallets))
 	}
-	n := copy(room, from)
-	clear(room[n:])
-	return room[:n:n]
+	if c.ConnectedWallets != nil {
+		dst.ConnectedWallets = slices.Clip(slices.Clone(c.ConnectedWallets))
+	}
 }
 
 // Verified returns the Claims as Para signed them, without later changes of c.

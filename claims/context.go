@@ -6,16 +6,28 @@ import (
 	"github.com/parajwt/parajwt/internal/userctx"
 )
 
-// NewContext returns a context that carries user. Handlers do not need it: the
-// adapters put the user into the context of each request. It is for adapters
-// to other transports and for tests.
+// carried is the value of userctx.Key.
+type carried = userctx.User[Claims, Wallet]
+
+// NewContext returns a context that carries a copy of user, or no user if user
+// is nil. Handlers do not need it: the adapters put the user into the context
+// of each request. It is for adapters to other transports and for tests.
 func NewContext(ctx context.Context, user *Claims) context.Context {
-	return context.WithValue(ctx, userctx.Key{}, user)
+	var c *carried
+	if user != nil {
+		c = &carried{Claims: new(Claims)}
+		user.CopyTo(c.Claims)
+	}
+	return context.WithValue(ctx, userctx.Key{}, c)
 }
 
 // FromContext returns the verified user of a request. It reports false if the
 // request is anonymous, which [middleware.Optional] allows, or if no adapter
-// guards the handler.
+// guards the handler. The user is then nil.
+//
+// The result is a copy that belongs to the caller. Only the elements of its
+// slices are shared, with other calls for the same request. No other request
+// shares anything with it that could change.
 //
 // The context key is not exported. Nothing that a client sends or that another
 // package stores in the context is taken for a user.
@@ -23,6 +35,25 @@ func NewContext(ctx context.Context, user *Claims) context.Context {
 // [middleware.Optional]:
 // https://pkg.go.dev/github.com/parajwt/parajwt/middleware#Optional
 func FromContext(ctx context.Context) (*Claims, bool) {
-	user, ok := ctx.Value(userctx.Key{}).(*Claims)
-	return user, ok && user != nil
+	user := new(Claims)
+	if !copyFrom(ctx, user) {
+		return nil, false
+	}
+	return user, true
+}
+
+// copyFrom copies the user of ctx to dst. It is separate so that the compiler
+// inlines FromContext. The copy is then on the stack of a handler that does not
+// pass it on.
+func copyFrom(ctx context.Context, dst *Claims) bool {
+	c, _ := ctx.Value(userctx.Key{}).(*carried)
+	if c == nil {
+		return false
+	}
+	*dst = *c.Claims
+	if c.InPlace {
+		n := len(dst.Wallets)
+		dst.Audience, dst.Wallets = c.Audience[:], c.Wallets[:n:n]
+	}
+	return true
 }

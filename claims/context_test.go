@@ -2,6 +2,7 @@ package claims_test
 
 import (
 	"context"
+	"reflect"
 	"testing"
 
 	"github.com/parajwt/parajwt/claims"
@@ -9,22 +10,100 @@ import (
 
 type anotherKey struct{}
 
-func TestFromContextReturnsTheUserThatNewContextStored(t *testing.T) {
-	user, other := &claims.Claims{UserID: "user"}, &claims.Claims{UserID: "other"}
-	ctx := claims.NewContext(t.Context(), user)
-	if got, ok := claims.FromContext(ctx); got != user || !ok {
-		t.Errorf("got %v, %v", got, ok)
-	}
+// TestFromContextReturnsTheUserOfNewContext checks that the innermost user
+// wins.
+func TestFromContextReturnsTheUserOfNewContext(t *testing.T) {
+	ctx := claims.NewContext(t.Context(), &claims.Claims{UserID: "user"})
 	inner, cancel := context.WithCancel(context.WithValue(ctx, anotherKey{}, "value"))
 	cancel()
-	if got, ok := claims.FromContext(inner); got != user || !ok {
-		t.Errorf("below: got %v, %v", got, ok)
+	for name, test := range map[string]struct {
+		ctx  context.Context
+		want string
+	}{
+		"the context":         {ctx, "user"},
+		"a derived context":   {inner, "user"},
+		"a second NewContext": {claims.NewContext(ctx, &claims.Claims{UserID: "other"}), "other"},
+	} {
+		if got, ok := claims.FromContext(test.ctx); !ok || got.UserID != test.want {
+			t.Errorf("%s: got %v, %v", name, got, ok)
+		}
 	}
-	if got, ok := claims.FromContext(claims.NewContext(ctx, other)); got != other || !ok {
-		t.Errorf("the inner user does not win: got %v, %v", got, ok)
+}
+
+var usersToCopy = map[string]claims.Claims{
+	"nothing": {},
+	"one of each": {UserID: "u", Audience: []string{"a"}, Wallets: make([]claims.Wallet, 1),
+		ConnectedWallets: make([]claims.ConnectedWallet, 1)},
+	"two wallets":   {Audience: []string{"a"}, Wallets: make([]claims.Wallet, 2)},
+	"no wallets":    {Audience: []string{"a"}, Wallets: []claims.Wallet{}},
+	"three wallets": {Audience: []string{"a"}, Wallets: make([]claims.Wallet, 3)},
+	"two audiences": {Audience: []string{"a", "b"}, Wallets: make([]claims.Wallet, 1)},
+}
+
+// TestCopiesShareNothing checks that a change of a user reaches no copy of
+// CopyTo or NewContext.
+func TestCopiesShareNothing(t *testing.T) {
+	for name, user := range usersToCopy {
+		t.Run(name, func(t *testing.T) {
+			var first, second claims.Claims
+			user.CopyTo(&first)
+			ctx := claims.NewContext(t.Context(), &first)
+			first.CopyTo(&second)
+			spoil(&first)
+			if !reflect.DeepEqual(second, user) {
+				t.Errorf("CopyTo: got %#v, want %#v", second.Wallets, user.Wallets)
+			}
+			if got, ok := claims.FromContext(ctx); !ok || !reflect.DeepEqual(*got, user) {
+				t.Errorf("NewContext: got %#v, want %#v", got.Wallets, user.Wallets)
+			}
+		})
 	}
-	if got, ok := claims.FromContext(ctx); got != user || !ok {
-		t.Errorf("the outer context changed: got %v, %v", got, ok)
+}
+
+// TestFromContextReturnsACopy checks that a change of a field, and an append to
+// a slice, reach no later call.
+func TestFromContextReturnsACopy(t *testing.T) {
+	for name, user := range usersToCopy {
+		t.Run(name, func(t *testing.T) {
+			ctx := claims.NewContext(t.Context(), &user)
+			got, _ := claims.FromContext(ctx)
+			got.UserID = "spoiled"
+			got.Audience = append(got.Audience, "spoiled")
+			got.Wallets = append(got.Wallets, claims.Wallet{ID: "spoiled"})
+			if got, ok := claims.FromContext(ctx); !ok || !reflect.DeepEqual(*got, user) {
+				t.Errorf("got %#v, want %#v", got.Wallets, user.Wallets)
+			}
+		})
+	}
+}
+
+// spoil changes every slice of a user, and a field.
+func spoil(c *claims.Claims) {
+	c.UserID = "spoiled"
+	c.Audience = overwrite(c.Audience, "spoiled")
+	c.Wallets = overwrite(c.Wallets, claims.Wallet{ID: "spoiled"})
+	c.ConnectedWallets = overwrite(c.ConnectedWallets, claims.ConnectedWallet{ID: "spoiled"})
+}
+
+// overwrite replaces every element of s, and appends one.
+func overwrite[T any](s []T, with T) []T {
+	for i := range s {
+		s[i] = with
+	}
+	return append(s, with)
+}
+
+// TestFromContextAllocatesNothing checks that the copy is on the stack of a
+// handler that does not pass it on.
+func TestFromContextAllocatesNothing(t *testing.T) {
+	ctx := claims.NewContext(t.Context(), read(t, documented(t, "email_google")))
+	owns := false
+	n := testing.AllocsPerRun(100, func() {
+		user, ok := claims.FromContext(ctx)
+		owns = ok && user.UserID != "" && user.OwnsAddress(user.Wallets[1].Address)
+	})
+	if !owns || n > 0 {
+		t.Errorf("%v allocations; owned: %v", n, owns)
 	}
 }
 

@@ -50,17 +50,14 @@ var (
 //
 // The error is an [*Error]. Safe for concurrent use by multiple goroutines.
 func FromVerifiedPayload(payload string, from Token) (*Claims, error) {
-	both := &struct { // one allocation
-		Claims
-		origin
-	}{
-		Claims{TokenID: from.ID, KeyID: from.KeyID, Environment: from.Environment},
-		origin{payload, from},
+	p := &parsed{
+		Claims: Claims{TokenID: from.ID, KeyID: from.KeyID, Environment: from.Environment},
+		origin: origin{payload, from},
 	}
-	c := &both.Claims
-	c.origin = &both.origin
+	c := &p.Claims
+	c.origin = &p.origin
 	r := reader{Decoder: strictjson.New(payload)}
-	r.payload(c)
+	r.payload(p)
 	if err := r.End(); err != nil {
 		e := &Error{Reason: err.Error()}
 		if se, ok := err.(*strictjson.Error); ok && !se.Syntax {
@@ -92,6 +89,14 @@ func FromVerifiedPayload(payload string, from Token) (*Claims, error) {
 	return c, nil
 }
 
+// parsed is Claims with their origin and room for their slices, in one
+// allocation.
+type parsed struct {
+	Claims
+	origin origin
+	room   room
+}
+
 // reader is a decoder that keeps track of the claim it reads, for errors.
 type reader struct {
 	*strictjson.Decoder
@@ -120,14 +125,15 @@ func (p place) String() string {
 	return scope + p.claim + index + member
 }
 
-func (r *reader) payload(c *Claims) {
+func (r *reader) payload(p *parsed) {
+	c := &p.Claims
 	for name := range r.Object {
 		r.at.claim = name
 		switch name {
 		case "sub":
 			c.Subject = r.String()
 		case "aud":
-			r.audience(c)
+			r.audience(p)
 		case "exp":
 			c.ExpiresAt = r.time()
 		case "iat":
@@ -135,7 +141,7 @@ func (r *reader) payload(c *Claims) {
 		case "nbf":
 			c.NotBefore = r.time()
 		case "data":
-			r.data(c)
+			r.data(p)
 		default:
 			r.RefuseCaseVariant(name, payloadNames)
 		}
@@ -143,8 +149,9 @@ func (r *reader) payload(c *Claims) {
 }
 
 // audience parses a string or an array of strings (RFC 7519 §4.1.3).
-func (r *reader) audience(c *Claims) {
-	c.Audience = c.audience[:0]
+func (r *reader) audience(p *parsed) {
+	c := &p.Claims
+	c.Audience = p.room.audience[:0]
 	if r.Peek() != '[' {
 		c.Audience = append(c.Audience, r.String())
 		return
@@ -154,7 +161,8 @@ func (r *reader) audience(c *Claims) {
 	}
 }
 
-func (r *reader) data(c *Claims) {
+func (r *reader) data(p *parsed) {
+	c := &p.Claims
 	if r.Peek() != '{' {
 		r.Skip()
 		r.Fail("not an object")
@@ -190,7 +198,7 @@ func (r *reader) data(c *Claims) {
 			}
 		case "wallets":
 			if !r.Null() {
-				c.Wallets = c.wallets[:0]
+				c.Wallets = p.room.wallets[:0]
 				for range r.Array {
 					r.at.index = len(c.Wallets)
 					w := r.wallet()

@@ -17,7 +17,7 @@ func TestYesterdaysFavouritesGo(t *testing.T) {
 	c := newTokenCache(ways)
 	put := func(name string, hits int) string {
 		token := fmt.Sprintf("h.p.%064s", name)
-		c.put(token, &claims.Claims{ExpiresAt: now.Add(time.Hour)}, jwks.Key{}, now)
+		c.put(token, &claims.Claims{}, jwks.Key{}, until(now.Add(time.Hour)), now)
 		for range hits {
 			c.get(token)
 		}

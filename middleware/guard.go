@@ -172,14 +172,15 @@ func (g *Guard) Check(r *http.Request) (*http.Request, *Error) {
 	ctx := r.Context()
 	if g.authorize {
 		if err := g.authorizeUser(ctx); err != nil {
-			g.settings(ctx).refused(ctx, outcome{refusal: err})
+			g.settings(ctx).refused(ctx, &outcome{refusal: err})
 			return nil, err
 		}
 		return r, nil
 	}
-	o := g.request(r)
+	var o outcome
+	g.request(r, &o)
 	if o.refusal != nil {
-		g.refused(ctx, o)
+		g.refused(ctx, &o)
 		return nil, o.refusal
 	}
 	if o.user == nil {
@@ -191,16 +192,20 @@ func (g *Guard) Check(r *http.Request) (*http.Request, *Error) {
 			// The user of an outer guard has not passed the rules of this one.
 			r = r.WithContext(claims.NewContext(ctx, nil))
 		}
-		g.validator.observe(ctx, o)
+		g.validator.observe(ctx, &o)
 		return r, nil
 	}
 	p := &passed{user: userContext{Context: ctx, guard: g}}
-	o.user.CopyTo(&p.user.claims)
-	if o.refusal = apply(&p.user, g.rules, &p.user.claims); o.refusal != nil {
-		g.refused(ctx, o)
-		return nil, o.refusal
+	p.user.carry(o.user)
+	if len(g.rules) > 0 {
+		user := new(claims.Claims)
+		o.user.CopyTo(user)
+		if o.refusal = apply(&p.user, g.rules, user); o.refusal != nil {
+			g.refused(ctx, &o)
+			return nil, o.refusal
+		}
 	}
-	g.validator.observe(ctx, o)
+	g.validator.observe(ctx, &o)
 	p.request = *r.WithContext(&p.user)
 	p.request.Header, _ = withoutWebSocketToken(r.Header)
 	return &p.request, nil
@@ -224,21 +229,21 @@ func (g *Guard) CheckToken(ctx context.Context, token string) (*claims.Claims, *
 	case g.authorize:
 		o.refusal = misconfigured("CheckToken needs a guard made by Require or Optional")
 	default:
-		o = g.token(ctx, token)
+		g.token(ctx, token, &o)
 	}
 	if o.refusal == nil && o.user != nil {
 		user := new(claims.Claims)
 		o.user.CopyTo(user)
 		if o.refusal = apply(ctx, g.rules, user); o.refusal == nil {
-			g.validator.observe(ctx, o)
+			g.validator.observe(ctx, &o)
 			return user, nil
 		}
 	}
 	if o.refusal != nil {
-		g.refused(ctx, o)
+		g.refused(ctx, &o)
 		return nil, o.refusal
 	}
-	g.validator.observe(ctx, o)
+	g.validator.observe(ctx, &o)
 	return nil, nil
 }
 
@@ -252,19 +257,22 @@ type outcome struct {
 	silent  bool // not observed: the request has no token and needs none
 }
 
-// request finds the token of a request and verifies it.
-func (g *Guard) request(r *http.Request) outcome {
+// request finds the token of a request, verifies it, and writes the result to
+// o.
+func (g *Guard) request(r *http.Request, o *outcome) {
 	if g.wrong != nil {
-		return outcome{refusal: g.wrong}
+		o.refusal = g.wrong
+		return
 	}
 	token, err := firstToken(r, g.sources)
 	switch {
 	case err != nil:
-		return outcome{refusal: &Error{Code: ErrMalformed, Check: CheckForm, Cause: err}}
+		o.refusal = &Error{Code: ErrMalformed, Check: CheckForm, Cause: err}
 	case token == "" && g.sessions != nil:
-		return g.session(r)
+		g.session(r, o)
+	default:
+		g.token(r.Context(), token, o)
 	}
-	return g.token(r.Context(), token)
 }
 
 func firstToken(r *http.Request, sources []TokenSource) (token string, err error) {
@@ -277,14 +285,14 @@ func firstToken(r *http.Request, sources []TokenSource) (token string, err error
 }
 
 // token verifies a token. "" means that the request has no token.
-func (g *Guard) token(ctx context.Context, token string) outcome {
+func (g *Guard) token(ctx context.Context, token string, o *outcome) {
 	if token == "" {
-		if g.optional {
-			return outcome{silent: true}
+		if o.silent = g.optional; !g.optional {
+			o.refusal = &Error{Code: ErrNoToken}
 		}
-		return outcome{refusal: &Error{Code: ErrNoToken}}
+		return
 	}
-	o := g.validator.validate(ctx, token)
+	g.validator.validate(ctx, token, o)
 	if g.expiredPasses && o.refusal != nil && o.refusal.Code == ErrExpired {
 		expired := o.refusal
 		// Revocation is checked after the time, so it was not checked yet.
@@ -292,35 +300,35 @@ func (g *Guard) token(ctx context.Context, token string) outcome {
 			o.user, o.expired = nil, expired
 		}
 	}
-	return o
 }
 
 // session verifies a verification token.
-func (g *Guard) session(r *http.Request) outcome {
+func (g *Guard) session(r *http.Request, o *outcome) {
 	token, err := g.sessionFrom(r)
 	switch {
 	case err != nil:
-		return outcome{refusal: &Error{Code: ErrMalformed, Check: CheckForm, Cause: err}}
+		o.refusal = &Error{Code: ErrMalformed, Check: CheckForm, Cause: err}
+		return
 	case token == "":
-		return g.token(r.Context(), "")
+		g.token(r.Context(), "", o)
+		return
 	}
 	user, err := g.sessions.VerifyVerificationToken(r.Context(), token)
 	if err == nil && user == nil {
 		err = errors.New("the TokenVerifier returned neither a user nor an error")
 	}
 	if err != nil {
-		refusal := &Error{Code: ErrSessionUnknown, RetryAfter: time.Second, Cause: err}
+		o.refusal = &Error{Code: ErrSessionUnknown, RetryAfter: time.Second, Cause: err}
 		var answer interface{ Refused() bool }
 		if errors.As(err, &answer) && answer.Refused() {
-			refusal = &Error{Code: ErrSessionExpired, Check: CheckRevocation, Cause: err}
+			o.refusal = &Error{Code: ErrSessionExpired, Check: CheckRevocation, Cause: err}
 		}
-		return outcome{refusal: refusal}
+		return
 	}
 	// The verifier's claims may be shared with other requests.
-	mine := new(claims.Claims)
-	user.CopyTo(mine)
-	v := g.validator
-	return outcome{user: mine, refusal: v.revoked(r.Context(), mine, v.cfg.Now())}
+	o.user = new(claims.Claims)
+	user.CopyTo(o.user)
+	o.refusal = g.validator.revoked(r.Context(), o.user, g.validator.cfg.Now())
 }
 
 // authorizeUser applies the rules to the user of an outer guard.
@@ -348,7 +356,7 @@ func (g *Guard) settings(ctx context.Context) *Guard {
 
 // refused logs and reports a refusal. Common refusals are at debug level; those
 // that need attention are above.
-func (g *Guard) refused(ctx context.Context, o outcome) {
+func (g *Guard) refused(ctx context.Context, o *outcome) {
 	level := slog.LevelWarn
 	switch o.refusal.Code {
 	case ErrNoToken, ErrExpired, ErrRevoked, ErrSessionExpired:
@@ -371,8 +379,24 @@ func (g *Guard) refused(ctx context.Context, o outcome) {
 // userContext is a context with a user and the guard that let the user in.
 type userContext struct {
 	context.Context
-	claims claims.Claims
-	guard  *Guard
+	guard *Guard
+	user  userctx.User[claims.Claims, claims.Wallet]
+}
+
+// carry sets the user. The context shares user, which is read-only, and copies
+// its slices, because handlers can write to their elements.
+func (c *userContext) carry(user *claims.Claims) {
+	u := &c.user
+	u.Claims = user
+	u.InPlace = len(user.Audience) == len(u.Audience) && len(user.Wallets) <= len(u.Wallets) &&
+		user.Wallets != nil && len(user.ConnectedWallets) == 0
+	if u.InPlace {
+		u.Audience[0] = user.Audience[0]
+		copy(u.Wallets[:], user.Wallets)
+	} else {
+		u.Claims = new(claims.Claims)
+		user.CopyTo(u.Claims)
+	}
 }
 
 type guardKey struct{}
@@ -380,7 +404,7 @@ type guardKey struct{}
 func (c *userContext) Value(key any) any {
 	switch key.(type) {
 	case userctx.Key:
-		return &c.claims
+		return &c.user
 	case guardKey:
 		return c.guard
 	}

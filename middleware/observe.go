@@ -11,7 +11,7 @@ type Event struct {
 }
 
 // observe reports an outcome to Config.Observe.
-func (v *Validator) observe(ctx context.Context, o outcome) {
+func (v *Validator) observe(ctx context.Context, o *outcome) {
 	if v.cfg.Observe == nil || o.silent {
 		return
 	}

@@ -49,11 +49,11 @@ type tokenSet struct {
 // at the next use. What decides is in user, which no handler can reach:
 // handlers get copies of it, and callers of Validate get shared.
 type verified struct {
-	token  string
-	key    jwks.Key // must still be in the set
-	hits   atomic.Uint32
-	shared *claims.Claims
-	user   claims.Claims
+	token        string
+	key          jwks.Key // must still be in the set
+	valid        period
+	hits         atomic.Uint32
+	user, shared *claims.Claims
 }
 
 func newTokenCache(size int) *tokenCache {
@@ -90,18 +90,19 @@ func (c *tokenCache) get(token string) *verified {
 }
 
 // put adds a token to the cache and returns its entry, or nil if the entry
-// would exceed maxEntryBytes. shared becomes the value that later calls of
-// Validate return.
+// would exceed maxEntryBytes. The entry keeps user, which the caller must not
+// pass on.
 func (c *tokenCache) put(
-	token string, shared *claims.Claims, key jwks.Key, now time.Time,
+	token string, user *claims.Claims, key jwks.Key, valid period, now time.Time,
 ) *verified {
-	if c == nil || entryBytes(token, shared) > maxEntryBytes {
+	if c == nil || entryBytes(token, user) > maxEntryBytes {
 		return nil
 	}
 	// A clone, because the token may be part of a larger string, the header
 	// field, which must not stay in memory.
-	e := &verified{token: strings.Clone(token), shared: shared, key: key}
-	shared.CopyTo(&e.user)
+	e := &verified{token: strings.Clone(token), key: key, valid: valid, user: user,
+		shared: new(claims.Claims)}
+	user.CopyTo(e.shared)
 	set, tag := c.place(token)
 	set.write.Lock()
 	defer set.write.Unlock()
@@ -109,7 +110,7 @@ func (c *tokenCache) put(
 	for n := range ways {
 		i := (set.hand + n) % ways
 		old := set.entries[i].Load()
-		if old == nil || old.token == token || !now.Before(old.user.ExpiresAt) {
+		if old == nil || old.token == token || old.valid.until <= now.UnixNano() {
 			victim, fewest = i, 0
 			break
 		}
@@ -140,7 +141,7 @@ func entryBytes(token string, c *claims.Claims) int {
 		cap(c.ConnectedWallets)*int(unsafe.Sizeof(claims.ConnectedWallet{}))
 	n := len(token) + // the clone
 		2*len(token)*3/4 + // the payload, and as much again for strings that had escapes
-		2*slices + // of user and of shared
-		int(unsafe.Sizeof(claims.Claims{})) + int(unsafe.Sizeof(verified{}))
+		2*(slices+int(unsafe.Sizeof(claims.Claims{}))) + // of user and of shared
+		int(unsafe.Sizeof(verified{}))
 	return n + n/8
 }

@@ -12,11 +12,14 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
+// until returns the validity of a token that expires at t.
+func until(t time.Time) period { return period{until: t.UnixNano()} }
+
 // fill puts n tokens of one user into a cache, without verifying them.
 func fill(c *tokenCache, n int, now time.Time) {
 	for i := range n {
-		user := &claims.Claims{ExpiresAt: now.Add(time.Hour)}
-		c.put(fmt.Sprintf("%s.%d.%064d", strings.Repeat("h", 100), i, i), user, jwks.Key{}, now)
+		c.put(fmt.Sprintf("%s.%d.%064d", strings.Repeat("h", 100), i, i), &claims.Claims{},
+			jwks.Key{}, until(now.Add(time.Hour)), now)
 	}
 }
 
@@ -25,7 +28,7 @@ func kept(c *tokenCache) (entries, bytes int) {
 		for j := range c.sets[i].entries {
 			if e := c.sets[i].entries[j].Load(); e != nil {
 				entries++
-				bytes += entryBytes(e.token, &e.user)
+				bytes += entryBytes(e.token, e.user)
 			}
 		}
 	}
@@ -44,7 +47,7 @@ func TestARememberedTokenKeepsNoRequestAlive(t *testing.T) {
 	c := newTokenCache(8)
 	header := "Bearer " + strings.Repeat("x", 100) + ".y.zzzz"
 	token := header[len("Bearer "):]
-	c.put(token, &claims.Claims{ExpiresAt: time.Now().Add(time.Hour)}, jwks.Key{}, time.Now())
+	c.put(token, &claims.Claims{}, jwks.Key{}, until(time.Now().Add(time.Hour)), time.Now())
 	if e := c.get(token); e == nil || unsafe.StringData(e.token) == unsafe.StringData(token) {
 		t.Error("the cache holds on to the request's own string")
 	}
@@ -59,12 +62,12 @@ func TestExpiredEntriesMakeRoomFirst(t *testing.T) {
 		if i == 3 {
 			exp = now.Add(-time.Second)
 		}
-		c.put(live(i), &claims.Claims{ExpiresAt: exp}, jwks.Key{}, now.Add(-time.Minute))
+		c.put(live(i), &claims.Claims{}, jwks.Key{}, until(exp), now.Add(-time.Minute))
 		for range maxHits {
 			c.get(live(i))
 		}
 	}
-	c.put(live(100), &claims.Claims{ExpiresAt: now.Add(time.Hour)}, jwks.Key{}, now)
+	c.put(live(100), &claims.Claims{}, jwks.Key{}, until(now.Add(time.Hour)), now)
 	for i := range ways {
 		if got := c.get(live(i)) != nil; got != (i != 3) {
 			t.Errorf("entry %d is there: %v", i, got)
@@ -76,13 +79,13 @@ func TestWhatIsHitStays(t *testing.T) {
 	now := time.Now()
 	c := newTokenCache(ways)
 	favourite := fmt.Sprintf("h.p.%064d", 0)
-	c.put(favourite, &claims.Claims{ExpiresAt: now.Add(time.Hour)}, jwks.Key{}, now)
+	c.put(favourite, &claims.Claims{}, jwks.Key{}, until(now.Add(time.Hour)), now)
 	for i := range 1000 {
 		if c.get(favourite) == nil {
 			t.Fatalf("gone after %d other tokens", i)
 		}
-		c.put(fmt.Sprintf("h.p.%064d", i+1), &claims.Claims{ExpiresAt: now.Add(time.Hour)},
-			jwks.Key{}, now)
+		c.put(fmt.Sprintf("h.p.%064d", i+1), &claims.Claims{}, jwks.Key{},
+			until(now.Add(time.Hour)), now)
 	}
 }
 
@@ -104,8 +107,8 @@ func TestCacheConcurrently(t *testing.T) {
 					}
 					continue
 				}
-				c.put(token, &claims.Claims{UserID: fmt.Sprint(n), ExpiresAt: now.Add(time.Hour)},
-					jwks.Key{}, now)
+				c.put(token, &claims.Claims{UserID: fmt.Sprint(n)}, jwks.Key{},
+					until(now.Add(time.Hour)), now)
 			}
 		})
 	}

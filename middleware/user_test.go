@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,9 @@ func spoil(user *claims.Claims) {
 	for i := range user.Wallets {
 		user.Wallets[i].Address = "0xspoiled"
 	}
+	for i := range user.ConnectedWallets {
+		user.ConnectedWallets[i].Address = "0xspoiled"
+	}
 	for i := range user.Audience {
 		user.Audience[i] = "x"
 	}
@@ -44,25 +48,48 @@ func spoil(user *claims.Claims) {
 // TestEachRequestHasItsOwnUser checks that a handler's changes to its user
 // reach no other request, however the token was verified.
 func TestEachRequestHasItsOwnUser(t *testing.T) {
-	for _, cacheSize := range []int{0, -1} {
-		v := newValidator(t, middleware.Config{CacheSize: cacheSize})
-		guard := middleware.Require(v)
-		token := shared().Token(paratest.EmailUser())
-		want := fmt.Sprintf("%#v", accepts(t, v, token).Wallets)
-		for range 3 {
-			user := userOf(t, guard, token)
-			if user.UserID != paratest.UserID || fmt.Sprintf("%#v", user.Wallets) != want {
-				t.Fatalf("cache %d: got %v with %v", cacheSize, user.UserID, user.Wallets)
-			}
-			spoil(user)
+	wallets := func(n int) []claims.Wallet {
+		all := make([]claims.Wallet, n)
+		for i := range all {
+			all[i] = claims.Wallet{ID: fmt.Sprint(i), Type: claims.WalletEVM, Address: fmt.Sprint("0x", i)}
 		}
-		mine, refusal := guard.CheckToken(t.Context(), token)
-		if refusal != nil || mine.UserID != paratest.UserID {
-			t.Fatalf("CheckToken: got %v, %v", mine, refusal)
-		}
-		spoil(mine)
-		if user := accepts(t, v, token); cacheSize == 0 && user.UserID != paratest.UserID {
-			t.Error("Validate returns what a handler wrote")
+		return all
+	}
+	for name, change := range map[string]func(*claims.Claims){
+		"as documented": func(*claims.Claims) {},
+		"no wallet":     func(c *claims.Claims) { c.Wallets = wallets(0) },
+		"one wallet":    func(c *claims.Claims) { c.Wallets = wallets(1) },
+		"two wallets":   func(c *claims.Claims) { c.Wallets = wallets(2) },
+		"three wallets": func(c *claims.Claims) { c.Wallets = wallets(3) },
+		"a connected wallet": func(c *claims.Claims) {
+			c.ConnectedWallets = []claims.ConnectedWallet{{Type: claims.WalletEVM, Address: "0xc"}}
+		},
+	} {
+		for _, cacheSize := range []int{0, -1} {
+			t.Run(fmt.Sprint(name, ", cache ", cacheSize), func(t *testing.T) {
+				v := newValidator(t, middleware.Config{CacheSize: cacheSize})
+				guard := middleware.Require(v)
+				person := paratest.EmailUser()
+				change(person)
+				token := shared().Token(person)
+				var want claims.Claims
+				accepts(t, v, token).CopyTo(&want)
+				for range 3 {
+					user := userOf(t, guard, token)
+					if !reflect.DeepEqual(*user, want) {
+						t.Fatalf("got %v with %#v, want %#v", user, user.Wallets, want.Wallets)
+					}
+					spoil(user)
+				}
+				mine, refusal := guard.CheckToken(t.Context(), token)
+				if refusal != nil || !reflect.DeepEqual(*mine, want) {
+					t.Fatalf("CheckToken: got %v, %v", mine, refusal)
+				}
+				spoil(mine)
+				if user := accepts(t, v, token); !reflect.DeepEqual(*user, want) {
+					t.Error("Validate returns what a handler wrote")
+				}
+			})
 		}
 	}
 }

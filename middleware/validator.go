@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -72,33 +73,38 @@ func (v *Validator) Validate(ctx context.Context, token string) (*claims.Claims,
 	if token == "" {
 		o.refusal = &Error{Code: ErrNoToken}
 	} else {
-		o = v.validate(ctx, token)
+		v.validate(ctx, token, &o)
 	}
-	v.observe(ctx, o)
+	v.observe(ctx, &o)
 	if o.refusal != nil {
 		return nil, o.refusal
 	}
 	return o.shared, nil
 }
 
-// validate verifies a token that is not "". It returns the user of an expired
-// token too, because ExpiredIsAnonymous then checks revocation.
-func (v *Validator) validate(ctx context.Context, token string) outcome {
+// validate verifies a token that is not "" and writes the result to o. It sets
+// the user of an expired token too, because ExpiredIsAnonymous then checks
+// revocation.
+func (v *Validator) validate(ctx context.Context, token string, o *outcome) {
 	if len(token) > v.cfg.MaxTokenBytes {
-		return outcome{refusal: &Error{Code: ErrMalformed, Check: CheckForm, Cause: errTooLarge}}
+		o.refusal = &Error{Code: ErrMalformed, Check: CheckForm, Cause: errTooLarge}
+		return
 	}
 	now := v.cfg.Now()
-	var o outcome
-	e, now := v.recall(ctx, token, now)
-	if e != nil {
-		o.user, o.shared, o.cached = &e.user, e.shared, true
-	} else if o, now = v.verify(ctx, token, now); o.refusal != nil {
-		return o
+	var valid period
+	if e, later := v.recall(ctx, token, now); e != nil {
+		o.user, o.shared, o.cached = e.user, e.shared, true
+		now, valid = later, e.valid
+	} else if now = v.verify(ctx, token, later, o); o.refusal == nil {
+		valid = v.validity(o.user)
+	} else {
+		return
 	}
-	if o.refusal = v.inTime(o.user, now); o.refusal == nil {
+	if !valid.contains(now) {
+		o.refusal = v.untimely(o.user, now)
+	} else {
 		o.refusal = v.revoked(ctx, o.user, now)
 	}
-	return o
 }
 
 // recall returns the entry of a cached token if its key is still in the set.
@@ -138,15 +144,17 @@ var (
 	errKeyAlg   = errors.New("alg is not the algorithm of its key")
 )
 
-// verify checks all that does not change with time. The time that it returns is
-// now, or later if it waited for the keys.
+// verify checks all that does not change with time, and writes the user or the
+// refusal to o. The time that it returns is now, or later if it waited for the
+// keys.
 func (v *Validator) verify(
-	ctx context.Context, token string, now time.Time,
-) (outcome, time.Time) {
+	ctx context.Context, token string, now time.Time, o *outcome,
+) time.Time {
 	var header jose.Header
-	refuse := func(code Code, check Check, cause error) (outcome, time.Time) {
-		return outcome{refusal: &Error{Code: code, Check: check, KeyID: header.KeyID,
-			Signed: check == CheckClaims, Cause: cause}}, now
+	refuse := func(code Code, check Check, cause error) time.Time {
+		o.refusal = &Error{Code: code, Check: check, KeyID: header.KeyID,
+			Signed: check == CheckClaims, Cause: cause}
+		return now
 	}
 	t, err := jose.Split(token)
 	if err != nil {
@@ -162,9 +170,9 @@ func (v *Validator) verify(
 	header, err = jose.ParseHeader(string(buf))
 	switch {
 	case errors.Is(err, jose.ErrAlgorithm):
-		o, now := refuse(ErrAlgorithm, CheckHeader, nil)
+		refuse(ErrAlgorithm, CheckHeader, nil)
 		o.refusal.Hint = "the token's header has no alg"
-		return o, now
+		return now
 	case err != nil:
 		header = jose.Header{}
 		return refuse(ErrMalformed, CheckHeader, err)
@@ -174,7 +182,8 @@ func (v *Validator) verify(
 	}
 	key, now, refusal := v.key(ctx, header.KeyID, now)
 	if refusal != nil {
-		return outcome{refusal: refusal}, now
+		o.refusal = refusal
+		return now
 	}
 	if header.Algorithm != key.Algorithm() {
 		return refuse(ErrAlgorithm, CheckKey, errKeyAlg)
@@ -213,24 +222,24 @@ func (v *Validator) verify(
 				code, check = ErrAudience, CheckAudience
 			}
 		}
-		o, now := refuse(code, check, err)
+		refuse(code, check, err)
 		o.refusal.Signed = true
-		return o, now
+		return now
 	}
 	if life := user.ExpiresAt.Sub(user.IssuedAt); life > v.cfg.MaxTokenLife {
-		o, now := refuse(ErrClaims, CheckClaims, nil)
+		refuse(ErrClaims, CheckClaims, nil)
 		o.refusal.Hint = fmt.Sprintf("exp is %v after iat, and MaxTokenLife is %v",
 			life, v.cfg.MaxTokenLife)
-		return o, now
+		return now
 	}
-	if refusal := v.notForUs(user); refusal != nil {
-		return outcome{refusal: refusal}, now
+	if o.refusal = v.notForUs(user); o.refusal != nil {
+		return now
 	}
-	o := outcome{user: user, shared: user}
-	if e := v.cache.put(token, user, key, now); e != nil {
-		o.user = &e.user
+	o.user, o.shared = user, user
+	if e := v.cache.put(token, user, key, v.validity(user), now); e != nil {
+		o.shared = e.shared
 	}
-	return o, now
+	return now
 }
 
 // key returns the key with this ID, and turns the key cache's errors into ours.
@@ -285,27 +294,57 @@ func (v *Validator) notForUs(user *claims.Claims) *Error {
 		Hint: fmt.Sprintf("its aud is %.100q, which is not in APIKeyIDs", user.Audience)}
 }
 
-// inTime checks what changes from one use of a token to the next (RFC 7519
-// §4.1.4 to §4.1.6).
-func (v *Validator) inTime(user *claims.Claims, now time.Time) *Error {
+// period is a time span, in nanoseconds since 1970. The end is exclusive.
+type period struct{ from, until int64 }
+
+func (p period) contains(now time.Time) bool {
+	t := now.UnixNano()
+	return p.from <= t && t < p.until
+}
+
+// validity returns the time in which a user's token is valid (RFC 7519 §4.1.4
+// to §4.1.6, MaxTokenAge).
+func (v *Validator) validity(user *claims.Claims) period {
+	from, until := user.IssuedAt, user.ExpiresAt
+	if user.NotBefore.After(from) {
+		from = user.NotBefore
+	}
+	if age := v.cfg.MaxTokenAge; age > 0 {
+		// A token of exactly this age is still valid.
+		if end := user.IssuedAt.Add(age).Add(1); end.Before(until) {
+			until = end
+		}
+	}
 	leeway := v.cfg.Leeway
+	return period{unixNano(from.Add(-leeway)), unixNano(until.Add(leeway))}
+}
+
+// unixNano returns t.UnixNano, or the largest integer for a later time, which
+// is one after 2262.
+func unixNano(t time.Time) int64 {
+	if t.Unix() >= math.MaxInt64/int64(time.Second) {
+		return math.MaxInt64
+	}
+	return t.UnixNano()
+}
+
+// untimely returns why a token is not valid now.
+func (v *Validator) untimely(user *claims.Claims, now time.Time) *Error {
 	refuse := func(code Code, hint string) *Error {
 		return &Error{Code: code, Check: CheckTime, KeyID: user.KeyID, Signed: true, Hint: hint}
 	}
-	switch {
+	switch leeway := v.cfg.Leeway; {
 	case user.IssuedAt.After(now.Add(leeway)):
 		return refuse(ErrNotYetValid, "its iat is "+
 			user.IssuedAt.Sub(now).Round(time.Second).String()+" in the future: check the clocks")
 	case user.NotBefore.After(now.Add(leeway)):
 		return refuse(ErrNotYetValid, "its nbf is "+
 			user.NotBefore.Sub(now).Round(time.Second).String()+" in the future")
-	case !now.Before(user.ExpiresAt.Add(leeway)):
-		return refuse(ErrExpired, "it expired "+
-			now.Sub(user.ExpiresAt).Round(time.Second).String()+" ago")
-	case v.cfg.MaxTokenAge > 0 && now.Sub(user.IssuedAt)-leeway > v.cfg.MaxTokenAge:
+	case now.Before(user.ExpiresAt.Add(leeway)):
 		return refuse(ErrExpired, "it is older than MaxTokenAge")
 	}
-	return nil
+	return refuse(ErrExpired, "it expired "+
+		now.Sub(user.ExpiresAt).Round(time.Second).String()+" ago")
 }
 
 // Recheck checks again what changes with time: exp, MaxTokenAge, whether the
@@ -330,10 +369,12 @@ func (v *Validator) Recheck(ctx context.Context, user *claims.Claims) error {
 		refusal = &Error{Code: ErrUnknownKey, Check: CheckKey, KeyID: token.KeyID,
 			Hint: "the key ID now belongs to another key"}
 	default:
-		if refusal = v.notForUs(verified); refusal == nil {
-			refusal = v.inTime(verified, now)
+		if refusal = v.notForUs(verified); refusal != nil {
+			break
 		}
-		if refusal == nil {
+		if !v.validity(verified).contains(now) {
+			refusal = v.untimely(verified, now)
+		} else {
 			refusal = v.revoked(ctx, verified, now)
 		}
 	}

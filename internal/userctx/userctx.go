@@ -1,7 +1,18 @@
-// Package userctx holds the context key of the verified user. Packages claims
-// and middleware share it, and no other module can import it: no other package
-// can store a value that claims.FromContext takes for a verified user.
+// Package userctx holds the context key of the verified user and its value.
+// Packages claims and middleware share them, and no other module can import
+// them: no other package can store a value that claims.FromContext takes for a
+// verified user.
 package userctx
 
-// Key is the key. Its value is a *claims.Claims.
+// Key is the context key. Its value is a *User[claims.Claims, claims.Wallet].
 type Key struct{}
+
+// User is a user and the request's own memory for the usual slices of a user:
+// one audience and up to two wallets. C is claims.Claims and W is
+// claims.Wallet, which this package cannot import.
+type User[C, W any] struct {
+	Claims   *C // read-only
+	InPlace  bool
+	Audience [1]string
+	Wallets  [2]W
+}
