@@ -457,7 +457,7 @@ func TestWithUser(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	user := paratest.PhoneUser()
 	got, ok := claims.FromContext(paratest.WithUser(r, user).Context())
-	if !ok || got != user {
+	if !ok || !reflect.DeepEqual(got, user) {
 		t.Errorf("got %v, %t", got, ok)
 	}
 	if _, ok := claims.FromContext(r.Context()); ok {

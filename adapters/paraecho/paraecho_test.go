@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -48,7 +49,7 @@ func get(h http.Handler, path, token string) *httptest.ResponseRecorder {
 func whoami(c echo.Context) error {
 	user, ok := paraecho.User(c)
 	same, okToo := claims.FromContext(c.Request().Context())
-	if user != same || ok != okToo {
+	if !reflect.DeepEqual(user, same) || ok != okToo {
 		return errors.New("User and claims.FromContext differ")
 	}
 	if !ok {

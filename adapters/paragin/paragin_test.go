@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -54,7 +55,7 @@ func whoami(c *gin.Context) {
 	user, ok := paragin.User(c)
 	same, okToo := claims.FromContext(c.Request.Context())
 	switch {
-	case user != same || ok != okToo:
+	case !reflect.DeepEqual(user, same) || ok != okToo:
 		c.String(http.StatusInternalServerError, "User and claims.FromContext differ")
 	case ok:
 		c.String(http.StatusOK, string(user.AuthType))
@@ -177,7 +178,7 @@ func TestContextWithFallback(t *testing.T) {
 	r.ContextWithFallback = true
 	r.GET("/", paragin.Require(v), func(c *gin.Context) {
 		user, _ := paragin.User(c)
-		if same, ok := claims.FromContext(c); !ok || same != user {
+		if same, ok := claims.FromContext(c); !ok || !reflect.DeepEqual(same, user) {
 			t.Errorf("got %v, %t", same, ok)
 		}
 	})

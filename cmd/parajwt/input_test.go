@@ -152,6 +152,7 @@ func FuzzFind(f *testing.F) {
 	f.Add("Bearer Bearer eyJhbGciOiJub25lIn0.e30.…")
 	f.Add("Bearer Bearer:eyJhbGciOiJub25lIn0.")
 	f.Add("Bearer Beare:eyJhbG\v\v\v\xd0\xe0:eyJhbGciOiJub25lIn0.")
+	f.Add("l -H 'Authorization: Bearer \xa1eyJhbGciOiJFiOi1NiJ9.")
 	f.Fuzz(func(t *testing.T, text string) {
 		in, err := find(text)
 		if err != nil {
@@ -166,9 +167,11 @@ func FuzzFind(f *testing.F) {
 			}
 			rest = rest[at+1:]
 		}
-		// The result of find is found again.
+		// The result of find is found again, unless it has faults, which find
+		// keeps in a header and drops from other text.
+		faulty := func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\'' }
 		if again, err := find(in.token); err == nil && in.TakenFrom != "" && in.Note == "" &&
-			!strings.ContainsAny(in.token, " \"'") && again.token != in.token {
+			!strings.ContainsFunc(in.token, faulty) && again.token != in.token {
 			t.Fatalf("%q becomes %q", in.token, again.token)
 		}
 	})
