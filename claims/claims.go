@@ -104,8 +104,10 @@ type ExternalWallet struct {
 
 // Claims is a verified Para user: the content of one token, typed.
 //
-// [FromContext] returns a copy that belongs to its caller. Changing the copy
-// affects no other handler, and not whether the token is accepted.
+// [FromContext] returns a copy. Only the elements of its slices are shared,
+// with other copies for the same request. A change never reaches another
+// request, and does not affect whether the token is accepted. The slices keep
+// the request in memory: to keep a user after the request, use [Claims.CopyTo].
 //
 // Printing or logging Claims, or a pointer to them, shows the user ID and no
 // personal data. Three things show every field: JSON encoding, a field printed

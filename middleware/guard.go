@@ -166,8 +166,8 @@ func (g *Guard) misuse(what string) {
 // carries the user unless it is anonymous, or the reason for the refusal, which
 // it has logged.
 //
-// The user in the context is a copy that belongs to this request. The request
-// passed on has no token in Sec-WebSocket-Protocol.
+// The request passed on shares nothing with other requests that a handler could
+// change through its user, and has no token in Sec-WebSocket-Protocol.
 func (g *Guard) Check(r *http.Request) (*http.Request, *Error) {
 	ctx := r.Context()
 	if g.authorize {
