@@ -45,7 +45,7 @@ var sdk = os.Getenv("PARA_SDK")
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// lab is the embedded Para on localhost:8080. It records the requests.
+// lab is the emulator of Para on localhost:8080. It records the requests.
 type lab struct {
 	*paratest.Para
 

@@ -54,7 +54,7 @@ type Config struct {
 // APIKeyID is the API key ID in the examples of Para's documentation.
 const APIKeyID = "a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f"
 
-// Para is an emulated Para that listens on loopback. Create it with [New] or
+// Para is an emulator of Para that listens on loopback. Create it with [New] or
 // [Start]. It is safe for concurrent use by multiple goroutines.
 type Para struct {
 	cfg       Config

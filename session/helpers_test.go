@@ -34,7 +34,7 @@ var shared = sync.OnceValue(func() *paratest.Para {
 	return para
 })
 
-// newClient is a client of an embedded Para, with both of its keys.
+// newClient returns a client of an emulator of Para, with both of its keys.
 func newClient(t testing.TB, para *paratest.Para, change ...func(*session.Config)) *session.Client {
 	t.Helper()
 	cfg := session.Config{

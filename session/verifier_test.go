@@ -198,7 +198,7 @@ func TestEqualCallsAtTheSameTimeAreOne(t *testing.T) {
 		synctest.Wait()
 		wg.Wait()
 		if err := para.requests[0].Context().Err(); err == nil || time.Since(began) != 0 {
-			t.Error("the call goes on for nobody")
+			t.Error("the call continues without a caller")
 		}
 		if _, err := v.VerifyVerificationToken(t.Context(), "vt"); err != nil || para.calls() != 2 {
 			t.Errorf("%v after %d calls", err, para.calls())

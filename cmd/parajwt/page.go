@@ -110,7 +110,7 @@ type answer struct {
 	Code      string `json:"code,omitempty"`      // of the library's error
 }
 
-// state is the state of the emulated Para.
+// state is the state of the emulator.
 type state struct {
 	Down bool       `json:"down"`
 	Keys []keyState `json:"keys"` // the last one of an algorithm signs

@@ -14,7 +14,7 @@ import (
 )
 
 // The server and the client run as the comment of package main describes, with
-// an emulated Para.
+// an emulator of Para.
 func TestServerAndClient(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "example")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {

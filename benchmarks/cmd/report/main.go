@@ -2,7 +2,7 @@
 // interleaves the benchmarks over several passes, so that slow phases of the
 // machine affect all of them.
 //
-//	go run ./cmd/report                 # about ten minutes on two cores
+//	go run ./cmd/report                 # about eleven minutes on two cores
 //	go run ./cmd/report -quick          # less than a minute, less precise
 //	go run ./cmd/report -quick -print   # prints the targets; writes no file
 //
