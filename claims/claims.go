@@ -250,7 +250,10 @@ func (c *Claims) HasWalletOf(types ...WalletType) bool {
 // Decode parses the token's verified payload into v as [json.Unmarshal] does.
 // Use it for members that have no field in Claims. The payload has the form
 //
-//	{"sub": …, "aud": …, "iat": …, "exp": …, "data": {"userId": …, "wallets": […], …}}
+//	{
+//		"sub": …, "aud": …, "iat": …, "exp": …,
+//		"data": {"userId": …, "wallets": […], …}
+//	}
 //
 // Decode refuses a payload with names that differ only in case, because
 // json.Unmarshal matches both with the same field. The error is then an

@@ -145,7 +145,7 @@ const (
 )
 
 // FromWebSocketProtocol finds the token in Sec-WebSocket-Protocol (RFC 6455
-// §11.3.4). A browser sets this header field, and no other, on a WebSocket:
+// §11.3.4), the only header field that JavaScript can set on a WebSocket:
 //
 //	new WebSocket(url, ["para.jwt", token, "chat.v1"])
 //

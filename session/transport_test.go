@@ -123,7 +123,7 @@ func TestErrorsNameTheRequestWithoutItsURL(t *testing.T) {
 		c, _ = fake(t, says(503, "", "Retry-After", "30"))
 		_, err = c.VerifyToken(t.Context(), "vt")
 		if got := err.Error(); got != "session: Para is unavailable: "+
-			"POST /sessions/verify answered 503, to be tried again after 30s" {
+			"POST /sessions/verify answered 503, retry after 30s" {
 			t.Error(got)
 		}
 	})
