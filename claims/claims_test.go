@@ -112,7 +112,7 @@ func TestDocumentedPayloads(t *testing.T) {
 	}
 }
 
-func TestReadingADocumentedPayloadAllocatesOneUser(t *testing.T) {
+func TestDocumentedPayloadAllocatesOnce(t *testing.T) {
 	payload := strings.Join(strings.Fields(documented(t, "email_google")), "")
 	got := testing.AllocsPerRun(100, func() {
 		if _, err := claims.FromVerifiedPayload(payload, claims.Token{}); err != nil {
@@ -124,7 +124,7 @@ func TestReadingADocumentedPayloadAllocatesOneUser(t *testing.T) {
 	}
 }
 
-func TestAppendingToAUsersSlicesLeavesOthersAlone(t *testing.T) {
+func TestAppendToSlicesOverwritesNothing(t *testing.T) {
 	// Many requests share one user. Two of them may append to the same slice.
 	c := read(t,
 		edit(t, `"userId":`,
@@ -162,7 +162,7 @@ func owner(t testing.TB) *claims.Claims {
 		"externalWalletAddress":"0xe0","identifier":"0xe0","userId":`))
 }
 
-func TestWhoOwnsAnAddress(t *testing.T) {
+func TestOwnsAddressAndWalletByAddress(t *testing.T) {
 	c := owner(t)
 	for _, test := range []struct{ name, address, id string }{
 		{"an EVM address as it came", evmAddress, "1"},
@@ -227,7 +227,7 @@ func TestWalletHasAddress(t *testing.T) {
 	}
 }
 
-func TestWalletsOfAChain(t *testing.T) {
+func TestWalletsOfAndHasWalletOf(t *testing.T) {
 	c := owner(t)
 	for chain, want := range map[claims.WalletType][]string{
 		claims.WalletEVM:     {"1", "3"},
@@ -255,7 +255,7 @@ func TestWalletsOfAChain(t *testing.T) {
 	}
 }
 
-func TestHasWalletOfAnyOfSeveralChains(t *testing.T) {
+func TestHasWalletOfSeveralTypes(t *testing.T) {
 	c := owner(t)
 	if !c.HasWalletOf(claims.WalletSui, claims.WalletSolana) {
 		t.Error("the second type does not count")
@@ -276,7 +276,7 @@ func TestWalletsOfReturnsACopy(t *testing.T) {
 	}
 }
 
-func TestDecodeReadsTheVerifiedPayload(t *testing.T) {
+func TestDecodeParsesTheVerifiedPayload(t *testing.T) {
 	c := read(t,
 		edit(t, `"userId":`, `"role":"admin","wallets":[{"address":"0xa","chainId":1}],"userId":`))
 	c.UserID = "changed" // Decode reads what was signed
@@ -301,7 +301,7 @@ func TestDecodeReadsTheVerifiedPayload(t *testing.T) {
 	}
 }
 
-func TestDecodeOfClaimsWithoutAPayload(t *testing.T) {
+func TestDecodeWithoutPayload(t *testing.T) {
 	var v any
 	for name, c := range map[string]*claims.Claims{
 		"made by hand": {UserID: "u", Subject: "u"},
@@ -358,7 +358,7 @@ func TestDecodeReturnsTheErrorsOfUnmarshal(t *testing.T) {
 	}
 }
 
-func TestACopySharesNothing(t *testing.T) {
+func TestCopyToCopiesTheSlices(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 3} {
 		wallets := strings.TrimSuffix(strings.Repeat(`{"address":"0xa"},`, n), ",")
 		original := read(t, edit(t, `"userId":`,
@@ -389,7 +389,7 @@ func TestACopySharesNothing(t *testing.T) {
 	}
 }
 
-func TestVerifiedIsWhatParaSigned(t *testing.T) {
+func TestVerifiedReturnsWhatParaSigned(t *testing.T) {
 	from := claims.Token{ID: "t", KeyID: "k", KeyThumbprint: "p", Environment: "beta"}
 	user, err := claims.FromVerifiedPayload(minimal, from)
 	if err != nil {

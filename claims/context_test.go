@@ -40,9 +40,9 @@ var usersToCopy = map[string]claims.Claims{
 	"two audiences": {Audience: []string{"a", "b"}, Wallets: make([]claims.Wallet, 1)},
 }
 
-// TestCopiesShareNothing checks that a change of a user reaches no copy of
+// TestCopyToAndNewContextCopyTheUser checks that a change of a user reaches no copy of
 // CopyTo or NewContext.
-func TestCopiesShareNothing(t *testing.T) {
+func TestCopyToAndNewContextCopyTheUser(t *testing.T) {
 	for name, user := range usersToCopy {
 		t.Run(name, func(t *testing.T) {
 			var first, second claims.Claims

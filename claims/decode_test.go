@@ -186,7 +186,7 @@ func optional(name string) verdict {
 	return v
 }
 
-func TestVerdicts(t *testing.T) {
+func TestFromVerifiedPayload(t *testing.T) {
 	for _, v := range verdicts {
 		t.Run(v.name, func(t *testing.T) {
 			for _, text := range v.accepted {
@@ -256,7 +256,7 @@ func TestWalletMembersAreStringsOrNull(t *testing.T) {
 	}
 }
 
-func TestAWalletThatCannotBeUsedIsNotOwned(t *testing.T) {
+func TestUnusableWalletIsNotOwned(t *testing.T) {
 	c := read(t, edit(t, `"userId":`, `"wallets":[
 		{"id":"new","type":"EVM","address":null,"publicKey":null},
 		{"id":null,"type":null,"address":"0xAB","publicKey":null}],"userId":`))
@@ -276,7 +276,7 @@ func TestAWalletThatCannotBeUsedIsNotOwned(t *testing.T) {
 	}
 }
 
-func TestAClaimThatIsNoJSONIsNoClaim(t *testing.T) {
+func TestErrorOfMalformedJSONNamesNoClaim(t *testing.T) {
 	// The error reports malformed JSON and names no claim.
 	for _, in := range [][2]string{
 		{`"sub":"canary-user"`, `"sub":%`}, {`"canary-app"`, `%`}, {`"canary-app"`, `["a",%]`},
@@ -297,7 +297,7 @@ func TestAClaimThatIsNoJSONIsNoClaim(t *testing.T) {
 	}
 }
 
-func TestWalletMembersAreSpeltExactly(t *testing.T) {
+func TestWalletMembersInAnotherCaseAreRefused(t *testing.T) {
 	for _, in := range []string{`"wallets":[{%:"canary"}],`,
 		`"wallets":[{},{"id":"a",%:"canary"}],`, `"connectedWallets":[{%:"canary"}],`,
 		`"externalWallet":{%:"canary"},`} {
@@ -312,7 +312,7 @@ func TestWalletMembersAreSpeltExactly(t *testing.T) {
 	}
 }
 
-func TestTheOrderOfMembersDoesNotMatter(t *testing.T) {
+func TestOrderOfMembersDoesNotMatter(t *testing.T) {
 	c := read(t,
 		`{"data":{"wallets":[{"address":"a","id":"i"}],"userId":"u"},"exp":2000,"iat":1000,"aud":"a","sub":"u"}`)
 	if c.UserID != "u" || len(c.Wallets) != 1 {
@@ -326,7 +326,7 @@ func TestTheOrderOfMembersDoesNotMatter(t *testing.T) {
 	refused(t, `{"data":{"sub":0,"userId":"u"},"sub":0}`, "sub")
 }
 
-func TestValuesThatAreNotKnownAreKept(t *testing.T) {
+func TestUnknownValuesAreKept(t *testing.T) {
 	c := read(t, edit(t, `"userId":`, `"authType":"passkey","oAuthMethod":"CUSTOM:https://idp.example","wallets":[{"type":"NEAR"}],
 		"connectedWallets":[{"type":"evm"}],"externalWallet":{"type":"X","provider":"Y"},"userId":`))
 	if c.AuthType != "passkey" || c.OAuthMethod != "CUSTOM:https://idp.example" ||
@@ -380,7 +380,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-func TestATimeIsNeverTheZeroTime(t *testing.T) {
+func TestTinyTimesCountAsPresent(t *testing.T) {
 	// A tiny positive number rounds to 1970. It still counts as present.
 	c := read(t, edit(t, `"iat":1000,"exp":2000`, `"nbf":1e-300,"iat":1e-300,"exp":1e-300`))
 	if c.IssuedAt.IsZero() || c.ExpiresAt.IsZero() || c.NotBefore.IsZero() {

@@ -25,7 +25,7 @@ func private(t testing.TB) *claims.Claims {
 	return c
 }
 
-func TestAUserPrintsWithoutPersonalData(t *testing.T) {
+func TestPrintedUserHasNoPersonalData(t *testing.T) {
 	c := private(t)
 	const want = "para user user-1 (email, BETA)"
 	type holder struct {
@@ -55,7 +55,7 @@ func TestAUserPrintsWithoutPersonalData(t *testing.T) {
 	}
 }
 
-func TestAUserIsLoggedWithoutPersonalData(t *testing.T) {
+func TestLoggedUserHasNoPersonalData(t *testing.T) {
 	c := private(t)
 	for name, handler := range map[string]func(*bytes.Buffer) slog.Handler{
 		"text": func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },
@@ -78,7 +78,7 @@ func TestAUserIsLoggedWithoutPersonalData(t *testing.T) {
 	}
 }
 
-func TestLogValueSaysWhoHowAndFromWhere(t *testing.T) {
+func TestLogValueFields(t *testing.T) {
 	var got []string
 	for _, attr := range private(t).LogValue().Group() {
 		got = append(got, attr.String())
@@ -89,7 +89,7 @@ func TestLogValueSaysWhoHowAndFromWhere(t *testing.T) {
 	}
 }
 
-func TestJSONHasTheFieldsAndNotThePayload(t *testing.T) {
+func TestJSONHasOnlyTheFields(t *testing.T) {
 	b, err := json.Marshal(private(t))
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func TestJSONHasTheFieldsAndNotThePayload(t *testing.T) {
 	}
 }
 
-func TestANilUserPrints(t *testing.T) {
+func TestNilUserPrints(t *testing.T) {
 	// Behind Optional, a handler may print the user without checking ok.
 	if got := fmt.Sprintf("%v %+v", (*claims.Claims)(nil),
 		(*claims.Claims)(nil)); got != "<nil> <nil>" {

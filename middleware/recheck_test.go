@@ -120,9 +120,9 @@ func TestRecheckNeedsAUserOfThisValidator(t *testing.T) {
 	}
 }
 
-// TestRecheckWithAnotherKeyOfTheSameID checks that Recheck refuses a user whose
+// TestRecheckAfterKeyIsReplaced checks that Recheck refuses a user whose
 // key was replaced by another key with the same ID.
-func TestRecheckWithAnotherKeyOfTheSameID(t *testing.T) {
+func TestRecheckAfterKeyIsReplaced(t *testing.T) {
 	clock := newClock()
 	before, after := testkit.EC(0).Named("one"), testkit.EC(1).Named("one")
 	var current atomic.Pointer[testkit.Signer]

@@ -16,10 +16,10 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// TestWhatARefusalTells compares the text of every refusal word for word. K
+// TestRefusalTexts compares the text of every refusal word for word. K
 // replaces the ID of Para's key. signed is the expected Error.Signed, which
 // decides whether the client gets a description.
-func TestWhatARefusalTells(t *testing.T) {
+func TestRefusalTexts(t *testing.T) {
 	v := newValidator(t, middleware.Config{MaxTokenAge: time.Hour})
 	var revoked bool
 	var broken error
@@ -251,9 +251,9 @@ func TestWhatARefusalTells(t *testing.T) {
 	}
 }
 
-// TestSourcesGiveNothingWithAnError checks that a source returns "" with every
+// TestSourcesReturnNoTokenWithAnError checks that a source returns "" with every
 // error.
-func TestSourcesGiveNothingWithAnError(t *testing.T) {
+func TestSourcesReturnNoTokenWithAnError(t *testing.T) {
 	for name, test := range map[string]struct {
 		source middleware.TokenSource
 		header string

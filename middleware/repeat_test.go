@@ -54,7 +54,7 @@ func refuse(t *testing.T, v *middleware.Validator, token string, code middleware
 	}
 }
 
-func TestARepeatedTokenIsLookedUp(t *testing.T) {
+func TestRepeatedTokenIsCached(t *testing.T) {
 	v, para, _ := remembering(t, nil)
 	token := para.Token(paratest.EmailUser())
 	first := accept(t, v, token)
@@ -69,7 +69,7 @@ func TestARepeatedTokenIsLookedUp(t *testing.T) {
 	}
 }
 
-func TestCacheSizeNegativeRemembersNothing(t *testing.T) {
+func TestNegativeCacheSizeDisablesTheCache(t *testing.T) {
 	v, para, _ := remembering(t, func(cfg *middleware.Config) { cfg.CacheSize = -1 })
 	token := para.Token(paratest.EmailUser())
 	first := accept(t, v, token)
@@ -78,7 +78,7 @@ func TestCacheSizeNegativeRemembersNothing(t *testing.T) {
 	}
 }
 
-func TestARememberedTokenIsRefusedOnce(t *testing.T) {
+func TestCachedTokenIsRefusedOnceInvalid(t *testing.T) {
 	t.Run("it expires", func(t *testing.T) {
 		v, para, at := remembering(t, nil)
 		token := para.Token(paratest.EmailUser())
@@ -146,7 +146,7 @@ func TestARememberedTokenIsRefusedOnce(t *testing.T) {
 	})
 }
 
-func TestAnotherTokenNeverGetsARememberedVerdict(t *testing.T) {
+func TestForgedTokenGetsNoCachedVerdict(t *testing.T) {
 	v, para, _ := remembering(t, nil)
 	token := para.Token(paratest.EmailUser())
 	accept(t, v, token)
@@ -178,7 +178,7 @@ func flip(s string, at int) string {
 	return s[:at] + string(other) + s[at+1:]
 }
 
-func TestValidatorsShareNoVerdicts(t *testing.T) {
+func TestValidatorsDoNotShareTheCache(t *testing.T) {
 	at := newClock()
 	para := paratest.New(t, paratest.Config{Now: at.Now})
 	validator := func(apiKeyID string) *middleware.Validator {
@@ -207,7 +207,7 @@ func TestCacheSizes(t *testing.T) {
 	}
 }
 
-func TestWhatIsTooLargeIsVerifiedAnew(t *testing.T) {
+func TestLargeTokenIsNotCached(t *testing.T) {
 	v, para, _ := remembering(t, nil)
 	user := paratest.EmailUser()
 	many := make([]claims.Wallet, 200) // short in JSON, long in memory
@@ -225,9 +225,9 @@ func TestWhatIsTooLargeIsVerifiedAnew(t *testing.T) {
 	}
 }
 
-// TestARememberedTokenThatExpiresWhileItWaits checks that the clock is read
+// TestCachedTokenExpiresWhileWaiting checks that the clock is read
 // after waiting for the keys.
-func TestARememberedTokenThatExpiresWhileItWaits(t *testing.T) {
+func TestCachedTokenExpiresWhileWaiting(t *testing.T) {
 	clock, fetches := newClock(), 0
 	key := testkit.EC(0).Named("es")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -90,9 +90,9 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestARuleSeesTheRequestsUserAndContext checks that a rule receives the user
+// TestRuleReceivesUserAndContext checks that a rule receives the user
 // and the context of the request.
-func TestARuleSeesTheRequestsUserAndContext(t *testing.T) {
+func TestRuleReceivesUserAndContext(t *testing.T) {
 	type key struct{}
 	v := newValidator(t, middleware.Config{})
 	calls := 0
@@ -279,9 +279,9 @@ func TestExpiredIsAnonymous(t *testing.T) {
 	}
 }
 
-// TestCheckTokenOfAnAuthorizer checks that CheckToken is a misconfiguration on
+// TestCheckTokenOfAuthorize checks that CheckToken is a misconfiguration on
 // a guard made by Authorize.
-func TestCheckTokenOfAnAuthorizer(t *testing.T) {
+func TestCheckTokenOfAuthorize(t *testing.T) {
 	user, refusal := middleware.Authorize(yes).CheckToken(t.Context(),
 		shared().Token(paratest.EmailUser()))
 	if user != nil || !errors.Is(refusal, middleware.ErrMisconfigured) {

@@ -43,7 +43,7 @@ func TestCacheSizeBoundsEntriesAndBytes(t *testing.T) {
 	}
 }
 
-func TestARememberedTokenKeepsNoRequestAlive(t *testing.T) {
+func TestCachedTokenDoesNotRetainTheHeader(t *testing.T) {
 	c := newTokenCache(8)
 	header := "Bearer " + strings.Repeat("x", 100) + ".y.zzzz"
 	token := header[len("Bearer "):]
@@ -53,7 +53,7 @@ func TestARememberedTokenKeepsNoRequestAlive(t *testing.T) {
 	}
 }
 
-func TestExpiredEntriesMakeRoomFirst(t *testing.T) {
+func TestExpiredEntriesAreReplacedFirst(t *testing.T) {
 	now := time.Now()
 	c := newTokenCache(ways)
 	live := func(i int) string { return fmt.Sprintf("h.p.%064d", i) }
@@ -75,7 +75,7 @@ func TestExpiredEntriesMakeRoomFirst(t *testing.T) {
 	}
 }
 
-func TestWhatIsHitStays(t *testing.T) {
+func TestUsedTokenStaysInTheCache(t *testing.T) {
 	now := time.Now()
 	c := newTokenCache(ways)
 	favourite := fmt.Sprintf("h.p.%064d", 0)
@@ -113,4 +113,32 @@ func TestCacheConcurrently(t *testing.T) {
 		})
 	}
 	work.Wait()
+}
+
+// TestUnusedTokensLeaveTheCache checks that tokens which are no longer used leave
+// the cache, even if they were used often. They make room for tokens that are
+// used now.
+func TestUnusedTokensLeaveTheCache(t *testing.T) {
+	now := time.Now()
+	c := newTokenCache(ways)
+	put := func(name string, hits int) string {
+		token := fmt.Sprintf("h.p.%064s", name)
+		c.put(token, &claims.Claims{}, jwks.Key{}, until(now.Add(time.Hour)), now)
+		for range hits {
+			c.get(token)
+		}
+		return token
+	}
+	var favourites []string
+	for i := range ways {
+		favourites = append(favourites, put(fmt.Sprint("old", i), 100))
+	}
+	for i := range 100 {
+		put(fmt.Sprint("new", i), 2)
+	}
+	for _, token := range favourites {
+		if c.get(token) != nil {
+			t.Errorf("%s is still there", token[len(token)-4:])
+		}
+	}
 }

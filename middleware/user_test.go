@@ -45,9 +45,9 @@ func spoil(user *claims.Claims) {
 	}
 }
 
-// TestEachRequestHasItsOwnUser checks that a handler's changes to its user
+// TestRequestsDoNotShareAUser checks that a handler's changes to its user
 // reach no other request, however the token was verified.
-func TestEachRequestHasItsOwnUser(t *testing.T) {
+func TestRequestsDoNotShareAUser(t *testing.T) {
 	wallets := func(n int) []claims.Wallet {
 		all := make([]claims.Wallet, n)
 		for i := range all {
@@ -94,9 +94,9 @@ func TestEachRequestHasItsOwnUser(t *testing.T) {
 	}
 }
 
-// TestASessionsUserIsCopied checks that requests get copies of a
+// TestUserOfTokenVerifierIsCopied checks that requests get copies of a
 // TokenVerifier's user, which it may share between requests.
-func TestASessionsUserIsCopied(t *testing.T) {
+func TestUserOfTokenVerifierIsCopied(t *testing.T) {
 	answer := &claims.Claims{AuthType: claims.AuthEmail, Identifier: "a@example.com",
 		Wallets: []claims.Wallet{{Address: "0xa"}}}
 	from := func(*http.Request) (string, error) { return "x", nil }
@@ -112,9 +112,9 @@ func TestASessionsUserIsCopied(t *testing.T) {
 	}
 }
 
-// TestWritingToAUserProlongsNothing checks that changing a user does not make
+// TestChangedUserDoesNotAffectValidation checks that changing a user does not make
 // an expired token valid. This includes the shared user that Validate returns.
-func TestWritingToAUserProlongsNothing(t *testing.T) {
+func TestChangedUserDoesNotAffectValidation(t *testing.T) {
 	for name, change := range map[string]struct {
 		at   time.Duration
 		out  bool
@@ -148,9 +148,9 @@ func TestWritingToAUserProlongsNothing(t *testing.T) {
 	}
 }
 
-// TestAContextShowsNoClaims checks that printing a context with a user shows no
+// TestPrintedContextHasNoClaims checks that printing a context with a user shows no
 // claims.
-func TestAContextShowsNoClaims(t *testing.T) {
+func TestPrintedContextHasNoClaims(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	token := shared().Token(paratest.EmailUser())
 	r, refusal := middleware.Require(v).Check(request(token))

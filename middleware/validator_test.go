@@ -72,9 +72,9 @@ func TestAlgorithms(t *testing.T) {
 	}
 }
 
-// TestTime checks the limits of exp, iat, nbf and MaxTokenAge to the
+// TestTimeLimits checks the limits of exp, iat, nbf and MaxTokenAge to the
 // nanosecond.
-func TestTime(t *testing.T) {
+func TestTimeLimits(t *testing.T) {
 	const life, early = 30 * time.Minute, 10 * time.Minute
 	token := shared().Token(paratest.EmailUser())
 	later := shared().Token(paratest.EmailUser(), paratest.With("nbf", noon.Add(early).Unix()))
@@ -128,8 +128,8 @@ func TestTime(t *testing.T) {
 	}
 }
 
-// TestNow checks that the tokens and the keys use the same clock.
-func TestNow(t *testing.T) {
+// TestKeysUseTheClock checks that the tokens and the keys use the same clock.
+func TestKeysUseTheClock(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment()})
 	accepts(t, v, para.Token(paratest.EmailUser()))
@@ -206,9 +206,9 @@ func TestOtherEnvironments(t *testing.T) {
 	}
 }
 
-// TestProdAndBeta checks that two environments in one process stay separate,
+// TestEnvironmentsAreSeparate checks that two environments in one process stay separate,
 // although their keys have the same ID. They validate concurrently.
-func TestProdAndBeta(t *testing.T) {
+func TestEnvironmentsAreSeparate(t *testing.T) {
 	for _, signer := range []func(i int) testkit.Signer{testkit.RSA, testkit.EC} {
 		t.Run(signer(0).Alg(), func(t *testing.T) {
 			keys := map[string]testkit.Signer{
@@ -308,10 +308,10 @@ func TestWarmStatusClose(t *testing.T) {
 	}
 }
 
-// TestRotation checks that a new key is accepted at first sight, and that a
+// TestKeyRotation checks that a new key is accepted at first sight, and that a
 // withdrawn key is refused within the documented time. Cached tokens of a
 // withdrawn key are refused too.
-func TestRotation(t *testing.T) {
+func TestKeyRotation(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
@@ -348,9 +348,9 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestAnotherKeyOfTheSameID checks that a replaced key invalidates its tokens,
+// TestReplacedKeyWithTheSameID checks that a replaced key invalidates its tokens,
 // including cached ones.
-func TestAnotherKeyOfTheSameID(t *testing.T) {
+func TestReplacedKeyWithTheSameID(t *testing.T) {
 	clock := newClock()
 	before, after := testkit.EC(0).Named("one"), testkit.EC(1).Named("one")
 	var current atomic.Pointer[testkit.Signer]
@@ -384,9 +384,9 @@ func TestTokenID(t *testing.T) {
 	}
 }
 
-// TestParaDown checks that known keys verify tokens during an outage. Unknown
+// TestOutage checks that known keys verify tokens during an outage. Unknown
 // keys and stale keys make keys unavailable.
-func TestParaDown(t *testing.T) {
+func TestOutage(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
@@ -409,9 +409,9 @@ func TestParaDown(t *testing.T) {
 	}
 }
 
-// TestHangingPara checks that a caller waits for keys only until its context
+// TestWaitEndsWithTheContext checks that a caller waits for keys only until its context
 // ends, without cancelling the fetch for other callers.
-func TestHangingPara(t *testing.T) {
+func TestWaitEndsWithTheContext(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	target, err := url.Parse(shared().URL())
 	if err != nil {
@@ -456,8 +456,8 @@ func TestHangingPara(t *testing.T) {
 	}
 }
 
-// TestCloseLeavesNothing checks that a closed validator leaves no goroutine.
-func TestCloseLeavesNothing(t *testing.T) {
+// TestCloseStopsGoroutines checks that a closed validator leaves no goroutine.
+func TestCloseStopsGoroutines(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	token := para.Token(paratest.EmailUser())
 	before := runtime.NumGoroutine()
@@ -478,9 +478,9 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestExpiredMeanwhile checks that a token which expires while its caller waits
+// TestTokenExpiresWhileWaiting checks that a token which expires while its caller waits
 // for keys is refused as expired.
-func TestExpiredMeanwhile(t *testing.T) {
+func TestTokenExpiresWhileWaiting(t *testing.T) {
 	s := testkit.EC(0).Named("k")
 	clock := newClock()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -493,13 +493,13 @@ func TestExpiredMeanwhile(t *testing.T) {
 	refuses(t, v, sign(s), middleware.ErrExpired)
 }
 
-// TestMaxTokenAgeOfAllTime checks that the largest duration does not overflow.
-func TestMaxTokenAgeOfAllTime(t *testing.T) {
+// TestLargestMaxTokenAge checks that the largest duration does not overflow.
+func TestLargestMaxTokenAge(t *testing.T) {
 	accepts(t, newValidator(t, middleware.Config{MaxTokenAge: 1<<63 - 1}),
 		shared().Token(paratest.EmailUser()))
 }
 
-func TestSlowPara(t *testing.T) {
+func TestFetchTimeout(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	para.Slow(time.Hour)
 	token := para.Token(paratest.EmailUser())
@@ -515,9 +515,9 @@ func TestSlowPara(t *testing.T) {
 	}
 }
 
-// TestFirstRequests checks that ten thousand concurrent callers cause one fetch
+// TestConcurrentFirstRequestsFetchOnce checks that ten thousand concurrent callers cause one fetch
 // when no keys are loaded yet.
-func TestFirstRequests(t *testing.T) {
+func TestConcurrentFirstRequestsFetchOnce(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment()})
 	const callers = 10_000
@@ -545,9 +545,9 @@ func TestFirstRequests(t *testing.T) {
 	}
 }
 
-// TestFloods checks that a million bad signatures cause no fetch, and that a
+// TestFloodsCauseFewFetches checks that a million bad signatures cause no fetch, and that a
 // million unknown key IDs in a minute cause at most three.
-func TestFloods(t *testing.T) {
+func TestFloodsCauseFewFetches(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
@@ -601,8 +601,8 @@ func TestFloods(t *testing.T) {
 	accepts(t, v, good)
 }
 
-// TestCauses checks that errors.As finds the cause of a refusal.
-func TestCauses(t *testing.T) {
+// TestCauseOfARefusal checks that errors.As finds the cause of a refusal.
+func TestCauseOfARefusal(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	refusal := refuses(t, v, shared().Token(paratest.EmailUser(),
 		paratest.WithData("wallets", "x")), middleware.ErrClaims)
@@ -617,9 +617,9 @@ func TestCauses(t *testing.T) {
 	}
 }
 
-// TestEveryCodeIsItself checks that errors.Is distinguishes the codes, also
+// TestCodesAreDistinct checks that errors.Is distinguishes the codes, also
 // when wrapped, and that each code has its status.
-func TestEveryCodeIsItself(t *testing.T) {
+func TestCodesAreDistinct(t *testing.T) {
 	codes := map[middleware.Code]int{
 		middleware.ErrNoToken: 401, middleware.ErrMalformed: 401, middleware.ErrAlgorithm: 401,
 		middleware.ErrUnknownKey: 401,
@@ -651,9 +651,9 @@ func TestEveryCodeIsItself(t *testing.T) {
 	}
 }
 
-// TestECDSATwins checks that both signatures of an ES256 token have the same
+// TestBothECDSASignaturesHaveOneTokenID checks that both signatures of an ES256 token have the same
 // TokenID, so that revoking one revokes both.
-func TestECDSATwins(t *testing.T) {
+func TestBothECDSASignaturesHaveOneTokenID(t *testing.T) {
 	key := testkit.EC(0).Named("es")
 	url, _ := testkit.Serve(t, testkit.SetOf(key))
 	out := map[string]bool{}
@@ -673,9 +673,9 @@ func TestECDSATwins(t *testing.T) {
 	accepts(t, v, sign(key))
 }
 
-// TestRevokedIsAskedLast checks that Revoked is called only for tokens that
+// TestRevokedIsCalledLast checks that Revoked is called only for tokens that
 // pass every other check, and on every request.
-func TestRevokedIsAskedLast(t *testing.T) {
+func TestRevokedIsCalledLast(t *testing.T) {
 	type key struct{}
 	asked := 0
 	v := newValidator(t, middleware.Config{Revoked: func(ctx context.Context, user *claims.Claims,

@@ -16,7 +16,7 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-func TestEveryMistakeIsReportedAtOnceAndNoKeyIsQuoted(t *testing.T) {
+func TestNewReportsEveryMistakeWithoutQuotingKeys(t *testing.T) {
 	_, err := session.New(session.Config{
 		SecretAPIKey: session.NewSecret("beta_canary canary"), APIKey: "canary\n",
 		BaseURL: "http://para.example.com", Timeout: time.Hour,
@@ -35,7 +35,7 @@ func TestEveryMistakeIsReportedAtOnceAndNoKeyIsQuoted(t *testing.T) {
 	}
 }
 
-func TestWhatNewAccepts(t *testing.T) {
+func TestNewChecksKeysAndEnvironment(t *testing.T) {
 	loopback := jwks.Environment{Name: "local", URL: "http://localhost:8080"}
 	named := jwks.Environment{Name: "BETA", URL: "https://para.example.com/keys.json"}
 	custom := jwks.Environment{Name: "mirror", URL: "https://para.example.com/keys.json"}
@@ -126,7 +126,7 @@ func TestWhatNewAccepts(t *testing.T) {
 	}
 }
 
-func TestAnEnvironmentWithoutANameIsNamedByItsHost(t *testing.T) {
+func TestEnvironmentWithoutNameUsesTheHost(t *testing.T) {
 	c, err := session.New(
 		session.Config{Environment: jwks.Environment{URL: "https://para.example.com"}, APIKey: "k"},
 	)
@@ -138,7 +138,7 @@ func TestAnEnvironmentWithoutANameIsNamedByItsHost(t *testing.T) {
 	}
 }
 
-func TestVerifyTokenSaysWhoEveryKindOfUserIs(t *testing.T) {
+func TestVerifyTokenOfEveryKindOfUser(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
 	for kind, user := range paratest.Users() {
@@ -154,7 +154,7 @@ func TestVerifyTokenSaysWhoEveryKindOfUserIs(t *testing.T) {
 	}
 }
 
-func TestVerifyTokenOfSessionsThatAreOver(t *testing.T) {
+func TestVerifyTokenOfEndedSessions(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	c := newClient(t, para)
@@ -186,7 +186,7 @@ func TestVerifyTokenOfSessionsThatAreOver(t *testing.T) {
 	is(t, err, session.ErrSessionExpired)
 }
 
-func TestWhatIsNoTokenOrAddressIsNotSent(t *testing.T) {
+func TestMalformedTokensAndAddressesAreNotSent(t *testing.T) {
 	c, para := fake(t, says(200, `{}`))
 	for _, bad := range []string{
 		"", " ", "a b", "a\r\nX-Evil: 1", "é", strings.Repeat("a", 1025),
@@ -223,7 +223,7 @@ func TestVerifyWallet(t *testing.T) {
 	}
 }
 
-func TestAMissingKeyIsAClearErrorWithoutACall(t *testing.T) {
+func TestMissingKeyFailsWithoutACall(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	login := para.Login(paratest.EmailUser())
 	noSecret := newClient(t, para,
@@ -256,7 +256,7 @@ func TestAMissingKeyIsAClearErrorWithoutACall(t *testing.T) {
 	}
 }
 
-func TestAWrongKeyIsNeverAnExpiredSession(t *testing.T) {
+func TestWrongKeyIsNotReportedAsExpiredSession(t *testing.T) {
 	para := shared()
 	login := para.Login(paratest.EmailUser())
 	// The likely mistake: each key in the place of the other.
@@ -295,7 +295,7 @@ func TestAWrongKeyIsNeverAnExpiredSession(t *testing.T) {
 
 // What each call sends is what Para's documentation says and Para's SDK sends,
 // and nothing else that tells.
-func TestTheWire(t *testing.T) {
+func TestRequestOfEachCall(t *testing.T) {
 	c, para := fake(t, says(200, `{"authType":"email","identifier":"a@b.c"}`),
 		says(200, `{"walletId":"w"}`), says(200, touch()), says(200, ``),
 		says(200, `{"token":"a.b.c","keyId":"k"}`))
@@ -356,7 +356,7 @@ func TestTheWire(t *testing.T) {
 	}
 }
 
-func TestTheBaseURLOfAProxyKeepsItsPath(t *testing.T) {
+func TestBaseURLKeepsItsPath(t *testing.T) {
 	f := &fakePara{answers: []func(*http.Request) (*http.Response, error){says(404, `{}`)}}
 	c, err := session.New(session.Config{
 		Environment: jwks.Prod, SecretAPIKey: session.NewSecret("k"),
@@ -373,7 +373,7 @@ func TestTheBaseURLOfAProxyKeepsItsPath(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreNotWhatParaDocuments(t *testing.T) {
+func TestUnexpectedBodies(t *testing.T) {
 	for _, body := range []string{
 		``, `null`, `[]`, `"email"`, `{}`, `{"authType":"email"}`, `{"identifier":"a@b.c"}`,
 		`{"authType":"","identifier":"a"}`,
@@ -411,7 +411,7 @@ func TestAnswersThatAreNotWhatParaDocuments(t *testing.T) {
 	is(t, err, session.ErrUnexpectedAnswer)
 }
 
-func TestStatusesThatParaDoesNotDocument(t *testing.T) {
+func TestUndocumentedStatuses(t *testing.T) {
 	page := "<!DOCTYPE html><title>Blocked</title>"
 	for _, tc := range []struct {
 		status int

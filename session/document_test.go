@@ -14,7 +14,7 @@ import (
 
 // strictjson returns substrings of its text. If a Session kept one, it would
 // keep the whole text in memory, key shares included.
-func TestASessionKeepsNoPartOfTheText(t *testing.T) {
+func TestSessionDoesNotRetainTheExport(t *testing.T) {
 	// fill writes an object in which every member of the table has a value.
 	var fill func(fields []field) string
 	fill = func(fields []field) string {

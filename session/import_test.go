@@ -17,7 +17,7 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-func TestImportKeepsWhatTheSessionSays(t *testing.T) {
+func TestImportKeepsUserAndWallets(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	s := importSession(t, c, export(t))
 	if s.UserID() != userID || s.AuthType() != claims.AuthEmail ||
@@ -44,7 +44,7 @@ func TestImportKeepsWhatTheSessionSays(t *testing.T) {
 	}
 }
 
-func TestAnExportWithoutAuthInfoIsImported(t *testing.T) {
+func TestImportWithoutAuthInfo(t *testing.T) {
 	c, _ := fake(t, says(200, touch()))
 	for _, exported := range []string{
 		encode(`{"authInfo":null,"userId":"` + userID +
@@ -64,7 +64,7 @@ func TestAnExportWithoutAuthInfoIsImported(t *testing.T) {
 }
 
 // importSession of Para's SDK derives authInfo from the members of v1 exports.
-func TestV1ExportsKeepTheirIdentity(t *testing.T) {
+func TestImportOfV1Exports(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	for _, tc := range []struct {
 		members    string
@@ -145,7 +145,7 @@ func TestCookiesAreKeptUnchanged(t *testing.T) {
 	}
 }
 
-func TestAConnectionOnlyExportNeedsNoCookie(t *testing.T) {
+func TestConnectionOnlyExportNeedsNoCookie(t *testing.T) {
 	c, para := fake(t, says(500, ""))
 	const connected = `"wallets":{},"currentWalletIds":{},"externalWallets":{"0xE":{}}`
 	s := importSession(t, c, encode(`{`+connected+`}`))
@@ -242,7 +242,7 @@ func TestTouchUpdatesTheCurrentWallets(t *testing.T) {
 	}
 }
 
-func TestEveryKindOfUserIsImported(t *testing.T) {
+func TestImportOfEveryKindOfUser(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
 	for kind, user := range paratest.Users() {
@@ -262,7 +262,7 @@ func TestEveryKindOfUserIsImported(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotAnExportIsRefused(t *testing.T) {
+func TestMalformedExportsAreRefused(t *testing.T) {
 	b64 := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 	deep := strings.Repeat("[", 17) + strings.Repeat("]", 17)
 	for _, tc := range []struct {
@@ -357,7 +357,7 @@ func TestWhatIsNotAnExportIsRefused(t *testing.T) {
 	}
 }
 
-func TestSizeIsBounded(t *testing.T) {
+func TestExportSizeIsBounded(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	fill := func(bytes int) string { // an export of so many bytes, in base64
 		missing := bytes/4*3 - base64.StdEncoding.DecodedLen(len(export(t, `"userId"`,
@@ -384,7 +384,7 @@ func TestSizeIsBounded(t *testing.T) {
 	}
 }
 
-func TestUnknownMembersAreAcceptedAndNotKept(t *testing.T) {
+func TestUnknownMembersAreDropped(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	s := importSession(t, c, export(t,
 		`"userId"`,
@@ -424,7 +424,7 @@ func decoded(t testing.TB, exported string) string {
 	return string(raw)
 }
 
-func TestKeySharesAreDroppedUnlessAskedFor(t *testing.T) {
+func TestKeySharesAreDroppedByDefault(t *testing.T) {
 	var log testkit.Log
 	para := shared()
 	c := newClient(t, para, func(cfg *session.Config) { cfg.Logger = log.Logger() })
@@ -457,7 +457,7 @@ func TestKeySharesAreDroppedUnlessAskedFor(t *testing.T) {
 	}
 }
 
-func TestExportIsWhatWasImported(t *testing.T) {
+func TestExportEqualsImport(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	original := export(t)
 	back := exportOf(t, importSession(t, c, original, session.KeepSignersThisServerCannotUse()))
@@ -502,7 +502,7 @@ func TestExportIsWhatWasImported(t *testing.T) {
 	}
 }
 
-func TestASessionOfAnotherEnvironmentIsToldWhereItSaysSo(t *testing.T) {
+func TestSessionOfAnotherEnvironment(t *testing.T) {
 	client := func(env jwks.Environment) *session.Client {
 		c, err := session.New(session.Config{Environment: env, APIKey: "k"})
 		if err != nil {

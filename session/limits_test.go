@@ -149,7 +149,7 @@ func read(t testing.TB, c *session.Client, exported string) *session.Session {
 }
 
 // An export of 1 MiB must not cost a server more than this.
-func TestTheWorstExportsAreCheap(t *testing.T) {
+func TestWorstExportsAllocateLittle(t *testing.T) {
 	for name, exported := range worstExports(t) {
 		c, _ := fake(t, says(500, ""))
 		var s *session.Session
@@ -163,7 +163,7 @@ func TestTheWorstExportsAreCheap(t *testing.T) {
 }
 
 // So must an export that is refused.
-func TestTheWorstRefusedExportsAreCheap(t *testing.T) {
+func TestWorstRefusedExportsAllocateLittle(t *testing.T) {
 	const rest = `,"userId":"` + userID + `","sessionCookie":"c"}`
 	same := func(s string) func(int) string { return func(int) string { return s } }
 	id := func(format string) func(int) string {
@@ -261,7 +261,7 @@ func slow(r *http.Request) (*http.Response, error) {
 }
 
 // A flood of junk tokens leaves Para, other users and imported sessions alone.
-func TestAFloodOfJunkTokens(t *testing.T) {
+func TestFloodOfJunkTokensBlocksNoOtherCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, slow)
 		v := newTokens(t, c, session.TokenVerifierConfig{TTL: 2 * time.Second})
@@ -327,7 +327,7 @@ func TestAFloodOfJunkTokens(t *testing.T) {
 }
 
 // The same junk again costs no call.
-func TestRefusedTokensAreRememberedForAWhile(t *testing.T) {
+func TestRefusedTokensAreCachedForFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, says(403, ``))
 		v := newTokens(t, c, session.TokenVerifierConfig{TTL: -1, Entries: 2})
@@ -354,7 +354,7 @@ func TestRefusedTokensAreRememberedForAWhile(t *testing.T) {
 }
 
 // No answer is not a refusal, and is not remembered.
-func TestAnOutageIsNotRememberedAsARefusal(t *testing.T) {
+func TestOutageIsNotCachedAsRefusal(t *testing.T) {
 	c, _ := fake(t, says(503, ``), says(403, `{"message":"invalid secret api key"}`),
 		says(200, verified))
 	v := newTokens(t, c, session.TokenVerifierConfig{})

@@ -35,7 +35,7 @@ func printed(v any) string {
 	return b.String()
 }
 
-func TestNothingSecretIsPrinted(t *testing.T) {
+func TestPrintedValuesHaveNoSecrets(t *testing.T) {
 	secret := session.NewSecret("secret-canary")
 	cfg := session.Config{Environment: jwks.Beta, SecretAPIKey: secret, APIKey: "beta_public"}
 	c, _ := fake(t, says(200, touch("lookup-1", "lookup-canary"), "X-Capsule-Sid",
@@ -122,7 +122,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 
 // Para, a proxy or a transport may give back all that it was sent, in every
 // place there is.
-func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
+func TestErrorsAndLogsHaveNoSecrets(t *testing.T) {
 	echo := func(status int, media string) func(*http.Request) (*http.Response, error) {
 		return func(r *http.Request) (*http.Response, error) {
 			all := fmt.Sprint(r.Header, " lookup-canary")
@@ -226,7 +226,7 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 
 // Package http quotes what it cannot read. A peer may have echoed the key
 // there.
-func TestBrokenHTTPShowsNoKey(t *testing.T) {
+func TestMalformedHTTPShowsNoKey(t *testing.T) {
 	for name, answer := range map[string]string{
 		"status":   "HTTP/1.1 %s\r\n\r\n",
 		"header":   "HTTP/1.1 200 OK\r\nX-Echo %s\r\n\r\n",

@@ -14,7 +14,7 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-func TestASessionsLife(t *testing.T) {
+func TestSessionExpiresUnlessExtended(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	c := newClient(t, para)
@@ -53,7 +53,7 @@ func TestASessionsLife(t *testing.T) {
 	}
 }
 
-func TestAnIssuedJWTGoesStraightIntoAValidator(t *testing.T) {
+func TestIssuedJWTIsValid(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	validator, err := middleware.New(
@@ -82,7 +82,7 @@ func TestAnIssuedJWTGoesStraightIntoAValidator(t *testing.T) {
 	}
 }
 
-func TestModesAreToldFromTheExport(t *testing.T) {
+func TestModeOfAnExport(t *testing.T) {
 	const (
 		external = `"externalWallets":{"0xE":{"id":"0xE","type":"EVM","address":"0xE",` +
 			`"name":"MetaMask","isExternal":true,"signer":""}}`
@@ -206,7 +206,7 @@ func TestExternalWalletModes(t *testing.T) {
 }
 
 // Whoever has proved one wallet may have written another's address beside it.
-func TestAnAddressThatNobodyProvedIsNotVerified(t *testing.T) {
+func TestForgedExternalAddressIsNotVerified(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
 	user := paratest.ExternalWalletUser()
@@ -226,7 +226,7 @@ func TestAnAddressThatNobodyProvedIsNotVerified(t *testing.T) {
 	}
 }
 
-func TestAChangedExportIsNotAnotherUsersLogin(t *testing.T) {
+func TestForgedExportIsRefused(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
 	mine, victim := paratest.EmailUser(), paratest.EmailUser()
@@ -267,7 +267,7 @@ func TestAChangedExportIsNotAnotherUsersLogin(t *testing.T) {
 	}
 }
 
-func TestWhatTouchMaySay(t *testing.T) {
+func TestResponsesToTouch(t *testing.T) {
 	for _, tc := range []struct {
 		name, body string
 		active     bool
@@ -339,7 +339,7 @@ func cookieOf(t testing.TB, s *session.Session) string {
 	return content(t, exportOf(t, s))["sessionCookie"].(string)
 }
 
-func TestARefreshedCookieIsKept(t *testing.T) {
+func TestRefreshedCookieIsKept(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
 	login := para.Login(paratest.EmailUser())
@@ -363,7 +363,7 @@ func TestARefreshedCookieIsKept(t *testing.T) {
 	}
 }
 
-func TestOnlyAGoodAnswersCookieIsKept(t *testing.T) {
+func TestOnlyCookiesOfGoodResponsesAreKept(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		answer func(*http.Request) (*http.Response, error)
@@ -394,7 +394,7 @@ func TestOnlyAGoodAnswersCookieIsKept(t *testing.T) {
 
 // Two calls with one cookie: what comes late does not undo what came after it,
 // and what is refused for an old cookie is asked again with the new one.
-func TestCookiesOfCallsThatOverlap(t *testing.T) {
+func TestCookiesOfConcurrentCalls(t *testing.T) {
 	late := make(chan struct{})
 	c, para := fake(t,
 		func(r *http.Request) (*http.Response, error) {
@@ -449,7 +449,7 @@ func TestCookiesOfCallsThatOverlap(t *testing.T) {
 	}
 }
 
-func TestManySessionsInParallel(t *testing.T) {
+func TestConcurrentSessions(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
 	var wg sync.WaitGroup
@@ -490,7 +490,7 @@ func TestManySessionsInParallel(t *testing.T) {
 	wg.Wait()
 }
 
-func TestWhichErrorsRefuseALogin(t *testing.T) {
+func TestRefused(t *testing.T) {
 	for code, refused := range map[session.Code]bool{
 		session.ErrSessionExpired: true, session.ErrOtherUser: true, session.ErrNotAToken: true,
 		session.ErrSessionMalformed: true, session.ErrSessionEnvironment: true,

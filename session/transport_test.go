@@ -23,7 +23,7 @@ import (
 
 const verified = `{"authType":"email","identifier":"a@b.c"}`
 
-func TestOneFailedCallDoesNotLoseALogin(t *testing.T) {
+func TestFailedCallsAreRepeated(t *testing.T) {
 	for name, bad := range map[string]func(*http.Request) (*http.Response, error){
 		"a 500": says(500, "boom"), "a 502 page": says(502, "<html>"), "a 503": says(503, ""),
 		"a 429":   says(429, ""),
@@ -75,7 +75,7 @@ type broken struct{}
 
 func (*broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-func TestAnOutageIsNeverAVerdict(t *testing.T) {
+func TestOutageIsReportedAsUnavailable(t *testing.T) {
 	for name, bad := range map[string]func(*http.Request) (*http.Response, error){
 		"500 for a minute": says(500, `{"message":"session expired"}`), "nothing at all": hangs,
 		"no connection": breaks,
@@ -129,7 +129,7 @@ func TestErrorsNameTheRequestWithoutItsURL(t *testing.T) {
 	})
 }
 
-func TestAttemptsAreFewAndSpreadOut(t *testing.T) {
+func TestThreeAttemptsWithBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, says(500, ""))
 		_, err := c.VerifyToken(t.Context(), "vt")
@@ -147,7 +147,7 @@ func TestAttemptsAreFewAndSpreadOut(t *testing.T) {
 	})
 }
 
-func TestATokenIsNotIssuedTwice(t *testing.T) {
+func TestIssueJWTIsRepeatedOnlyAfter429(t *testing.T) {
 	for name, bad := range map[string]func(*http.Request) (*http.Response,
 		error){"a 500": says(500, ""), "a reset": breaks, "a hang": hangs} {
 		synctest.Test(t, func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
-func TestACallersContextIsHonoured(t *testing.T) {
+func TestCallsEndWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reason := errors.New("the caller has gone")
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -260,7 +260,7 @@ func TestACallersContextIsHonoured(t *testing.T) {
 	})
 }
 
-func TestTheTimeoutEndsACall(t *testing.T) {
+func TestTimeoutEndsACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakePara{answers: []func(*http.Request) (*http.Response, error){hangs}}
 		c, err := session.New(session.Config{
@@ -332,7 +332,7 @@ func TestRedirectsAreRefused(t *testing.T) {
 	}
 }
 
-func TestAnswersAreCapped(t *testing.T) {
+func TestResponseSizeIsBounded(t *testing.T) {
 	fits := verified + strings.Repeat(" ", 64<<10-len(verified))
 	c, _ := fake(t, says(200, fits))
 	if _, err := c.VerifyToken(t.Context(), "vt"); err != nil {
@@ -367,7 +367,7 @@ func (e *endless) Read(p []byte) (int, error) {
 
 // The caller's own client is left as it is, and its cookie jar never sees
 // Para's cookies.
-func TestTheCallersHTTPClientIsNotChanged(t *testing.T) {
+func TestHTTPClientIsNotChanged(t *testing.T) {
 	jar := &countingJar{}
 	f := &fakePara{
 		answers: []func(*http.Request) (*http.Response, error){

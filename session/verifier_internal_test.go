@@ -23,7 +23,7 @@ func (a canned) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // What is no longer used is not kept either: it is about people.
-func TestWhatIsKeptOfTokens(t *testing.T) {
+func TestOldEntriesAreDropped(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	c, err := New(Config{
 		Environment: jwks.Beta, SecretAPIKey: NewSecret("k"), Now: func() time.Time { return now },

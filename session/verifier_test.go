@@ -33,7 +33,7 @@ func newTokens(t testing.TB, c *session.Client,
 	return v
 }
 
-func TestClaimsHoldWhatParaSaysAndNoMore(t *testing.T) {
+func TestClaimsOfVerificationTokens(t *testing.T) {
 	para := shared()
 	v := newTokens(t, newClient(t, para), session.TokenVerifierConfig{})
 	for kind, user := range paratest.Users() {
@@ -62,7 +62,7 @@ func TestClaimsHoldWhatParaSaysAndNoMore(t *testing.T) {
 	}
 }
 
-func TestAChattyClientIsOneCallToPara(t *testing.T) {
+func TestAcceptedTokensAreCachedForTTL(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{SessionLength: time.Hour, Now: clock.Now})
 	c := newClient(t, para, func(cfg *session.Config) { cfg.Now = clock.Now })
@@ -106,7 +106,7 @@ func TestAChattyClientIsOneCallToPara(t *testing.T) {
 	}
 }
 
-func TestWithoutATTLNothingIsKept(t *testing.T) {
+func TestNegativeTTLDisablesTheCache(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	v := newTokens(t, newClient(t, para), session.TokenVerifierConfig{TTL: -1})
 	login := para.Login(paratest.EmailUser())
@@ -134,7 +134,7 @@ func TestEntriesAreBounded(t *testing.T) {
 	}
 }
 
-func TestTokensAreToldApartByAllOfThem(t *testing.T) {
+func TestCacheComparesWholeTokens(t *testing.T) {
 	c, para := fake(t, says(200, verified))
 	v := newTokens(t, c, session.TokenVerifierConfig{})
 	long := strings.Repeat("a", 1024)
@@ -150,7 +150,7 @@ func TestTokensAreToldApartByAllOfThem(t *testing.T) {
 	}
 }
 
-func TestEqualCallsAtTheSameTimeAreOne(t *testing.T) {
+func TestConcurrentCallsShareOneCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, func(r *http.Request) (*http.Response, error) {
 			select {
@@ -206,7 +206,7 @@ func TestEqualCallsAtTheSameTimeAreOne(t *testing.T) {
 	})
 }
 
-func TestGraceOutlivesAnOutage(t *testing.T) {
+func TestGraceDuringAnOutage(t *testing.T) {
 	for name, outage := range map[string]func(*http.Request) (*http.Response,
 		error){"503": says(503, ""), "a page": says(200, "<html>"), "a hang": hangs} {
 		synctest.Test(t, func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestGraceOutlivesAnOutage(t *testing.T) {
 	}
 }
 
-func TestTokensConfig(t *testing.T) {
+func TestTokenVerifierConfig(t *testing.T) {
 	c, _ := fake(t, says(200, verified))
 	for _, bad := range []session.TokenVerifierConfig{
 		{TTL: time.Millisecond}, {TTL: 5*time.Minute + 1}, {Grace: -1}, {Grace: time.Hour + 1},
@@ -297,7 +297,7 @@ func TestTokensConfig(t *testing.T) {
 
 // Through the middleware: Para's no is a 401, anything else that is not a yes a
 // 503.
-func TestBehindTheMiddleware(t *testing.T) {
+func TestTokenVerifierBehindAGuard(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	quiet := slog.New(slog.DiscardHandler)
 	validator, err := middleware.New(
@@ -352,7 +352,7 @@ func TestBehindTheMiddleware(t *testing.T) {
 }
 
 // A nil one is what somebody has who did not look at the error.
-func TestNilVerificationTokensRefuse(t *testing.T) {
+func TestNilTokenVerifierRefuses(t *testing.T) {
 	var v *session.TokenVerifier
 	user, err := v.VerifyVerificationToken(t.Context(), "vt")
 	if is(t, err, session.ErrNoAPIKey); user != nil {
@@ -361,7 +361,7 @@ func TestNilVerificationTokensRefuse(t *testing.T) {
 }
 
 // What Para said is as old as the question, not as the answer.
-func TestAnAnswerIsAsOldAsItsQuestion(t *testing.T) {
+func TestTTLCountsFromTheStartOfTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, func(r *http.Request) (*http.Response, error) {
 			time.Sleep(4 * time.Second)
