@@ -16,10 +16,13 @@ import (
 func private(t testing.TB) *claims.Claims {
 	c := read(t, edit(t, `"canary-member":["canary"],"userId":"canary-user"`, `"role":"canary-role",
 		"wallets":[{"id":"canary-w","type":"EVM","address":"canary-a","publicKey":"canary-k"}],
-		"connectedWallets":[{"id":"canary-c","type":"EVM","address":"canary-ca","provider":"canary-p"}],
+		"connectedWallets":[
+			{"id":"canary-c","type":"EVM","address":"canary-ca","provider":"canary-p"}],
 		"externalWallet":{"address":"canary-e","type":"EVM","provider":"canary-p"},
-		"email":"canary@example.com","phone":"canary-phone","telegramUserId":"canary-t","farcasterUsername":"canary-f",
-		"externalWalletAddress":"canary-x","identifier":"canary-i","authType":"email","userId":"canary-user"`))
+		"email":"canary@example.com","phone":"canary-phone",
+		"telegramUserId":"canary-t","farcasterUsername":"canary-f",
+		"externalWalletAddress":"canary-x","identifier":"canary-i",
+		"authType":"email","userId":"canary-user"`))
 	// The fields that are logged must not contain the canary.
 	c.UserID, c.Subject, c.Environment, c.KeyID = "user-1", "user-1", "BETA", "key-1"
 	return c
