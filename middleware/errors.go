@@ -11,6 +11,9 @@ import (
 // labels and JSON. Codes are errors, so that errors.Is distinguishes them:
 //
 //	if errors.Is(err, middleware.ErrExpired) { … }
+//
+// string(code) is the machine name. Package fmt prints the words of
+// [Code.Error].
 type Code string
 
 // The codes of an [Error], with the HTTP status of the response.

@@ -23,7 +23,7 @@ import (
 )
 
 // Package integration tests the responses of guards over HTTP. This file tests
-// what clients do not see.
+// logs, errors and the requests that are passed on.
 
 func request(token string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/here", nil)
@@ -33,8 +33,8 @@ func request(token string) *http.Request {
 	return r
 }
 
-// TestRefusalsAreLogged checks that each refusal logs one line with its level and reason, and
-// without the token. An accepted request logs nothing.
+// TestRefusalsAreLogged checks that each refusal logs one line with its level
+// and reason, and without the token. An accepted request logs nothing.
 func TestRefusalsAreLogged(t *testing.T) {
 	var log testkit.Log
 	var broken error
@@ -133,12 +133,10 @@ func TestRefusalsAreLogged(t *testing.T) {
 	}
 	middleware.Optional(v).Check(request(""))
 	if lines := log.Take(); len(lines) != 0 {
-		t.Errorf("what passes is logged: %v", lines)
+		t.Errorf("a request that passes is logged: %v", lines)
 	}
 }
 
-// TestDefaultLogger checks that a validator without a Logger, and a guard
-// without a validator, log to slog.Default.
 // documented fails the test unless docs/outages.md has a row with the level of
 // a code's log line and the status of the response.
 func documented(t *testing.T, level string, code middleware.Code) {
@@ -154,6 +152,8 @@ func documented(t *testing.T, level string, code middleware.Code) {
 	}
 }
 
+// TestDefaultLogger checks that a validator without a Logger, and a guard
+// without a validator, log to slog.Default.
 func TestDefaultLogger(t *testing.T) {
 	var log testkit.Log
 	before := slog.Default()
@@ -214,7 +214,8 @@ func TestRefusedMeansSessionExpired(t *testing.T) {
 	}
 }
 
-// TestKeyCacheUsesTheLogger checks that the key cache logs to the validator's logger.
+// TestKeyCacheUsesTheLogger checks that the key cache logs to the validator's
+// logger.
 func TestKeyCacheUsesTheLogger(t *testing.T) {
 	var log testkit.Log
 	v := newValidator(t, middleware.Config{Logger: log.Logger()})
@@ -295,8 +296,8 @@ func TestOptionalInsideAnotherGuard(t *testing.T) {
 	}
 }
 
-// TestGuardCopiesSlices checks that changing a slice after passing it to a guard
-// has no effect on the guard.
+// TestGuardCopiesSlices checks that changing a slice after passing it to a
+// guard has no effect on the guard.
 func TestGuardCopiesSlices(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	types, chains := []claims.AuthType{claims.AuthPhone}, []claims.WalletType{claims.WalletSui}
@@ -316,7 +317,7 @@ func TestGuardCopiesSlices(t *testing.T) {
 	for name, guard := range guards {
 		if r, refusal := guard.Check(request(shared().Token(paratest.EmailUser()))); r != nil ||
 			refusal == nil {
-			t.Errorf("%s: got in", name)
+			t.Errorf("%s: accepted", name)
 		}
 	}
 }
@@ -361,15 +362,17 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestProblemBody checks that the response body is RFC 9457 JSON, and is the same
-// for every code with the same status.
+// TestProblemBody checks that the response body is RFC 9457 JSON, and is the
+// same for every code with the same status.
 func TestProblemBody(t *testing.T) {
 	for code, want := range map[middleware.Code]string{
-		middleware.ErrExpired:         `{"type":"about:blank","title":"Unauthorized","status":401}`,
-		middleware.ErrSignature:       `{"type":"about:blank","title":"Unauthorized","status":401}`,
-		middleware.ErrForbidden:       `{"type":"about:blank","title":"Forbidden","status":403}`,
-		middleware.ErrMisconfigured:   `{"type":"about:blank","title":"Internal Server Error","status":500}`,
-		middleware.ErrKeysUnavailable: `{"type":"about:blank","title":"Service Unavailable","status":503}`,
+		middleware.ErrExpired:   `{"type":"about:blank","title":"Unauthorized","status":401}`,
+		middleware.ErrSignature: `{"type":"about:blank","title":"Unauthorized","status":401}`,
+		middleware.ErrForbidden: `{"type":"about:blank","title":"Forbidden","status":403}`,
+		middleware.ErrMisconfigured: `{"type":"about:blank",` +
+			`"title":"Internal Server Error","status":500}`,
+		middleware.ErrKeysUnavailable: `{"type":"about:blank",` +
+			`"title":"Service Unavailable","status":503}`,
 	} {
 		_, _, got := (&middleware.Error{Code: code, Cause: errors.New("canary")}).Answer()
 		if string(got) != want+"\n" || !json.Valid(got) {
@@ -413,8 +416,8 @@ func TestLogValue(t *testing.T) {
 	}
 }
 
-// TestPrintedValidatorHasNoUser checks that printing a value that contains a validator shows no
-// cached token and no user.
+// TestPrintedValidatorHasNoUser checks that printing a value that contains a
+// validator shows no cached token and no user.
 func TestPrintedValidatorHasNoUser(t *testing.T) {
 	user := paratest.EmailUser()
 	user.UserID = "canary-user"

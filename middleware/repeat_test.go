@@ -18,7 +18,7 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// remembering returns a validator, its Para, and the clock of both.
+// remembering returns a validator, its Para, and their clock.
 func remembering(
 	t *testing.T, change func(*middleware.Config),
 ) (*middleware.Validator, *paratest.Para, *testkit.Clock) {
@@ -59,13 +59,13 @@ func TestRepeatedTokenIsCached(t *testing.T) {
 	token := para.Token(paratest.EmailUser())
 	first := accept(t, v, token)
 	if !v.Remembers(token) {
-		t.Fatal("the token is not remembered")
+		t.Fatal("the token is not cached")
 	}
 	if again := accept(t, v, strings.Clone(token)); again != first {
 		t.Error("a repeated token was verified anew")
 	}
 	if want := token[strings.LastIndexByte(token, '.')+1:][:32]; first.TokenID != want {
-		t.Errorf("TokenID = %q, want the signature's beginning", first.TokenID)
+		t.Errorf("TokenID is %q, want %q", first.TokenID, want)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestNegativeCacheSizeDisablesTheCache(t *testing.T) {
 	token := para.Token(paratest.EmailUser())
 	first := accept(t, v, token)
 	if again := accept(t, v, token); again == first {
-		t.Error("a repeat was looked up")
+		t.Error("a repeated token was not verified anew")
 	}
 }
 
@@ -122,7 +122,7 @@ func TestCachedTokenIsRefusedOnceInvalid(t *testing.T) {
 			cfg.Revoked = func(_ context.Context, user *claims.Claims, now time.Time) (bool,
 				error) {
 				if !now.Equal(clock()) {
-					t.Errorf("asked at %v, and it is %v", now, clock())
+					t.Errorf("now is %v, want %v", now, clock())
 				}
 				return user.UserID == out, nil
 			}
@@ -202,7 +202,7 @@ func TestCacheSizes(t *testing.T) {
 		1 << 20: 1 << 20} {
 		v, _, _ := remembering(t, func(cfg *middleware.Config) { cfg.CacheSize = size })
 		if got := v.CacheCapacity(); got != want {
-			t.Errorf("CacheSize %d: room for %d, want %d", size, got, want)
+			t.Errorf("CacheSize %d: capacity is %d, want %d", size, got, want)
 		}
 	}
 }
@@ -219,14 +219,14 @@ func TestLargeTokenIsNotCached(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			accept(t, v, token)
 			if v.Remembers(token) {
-				t.Error("it is remembered")
+				t.Error("the token is cached")
 			}
 		})
 	}
 }
 
-// TestCachedTokenExpiresWhileWaiting checks that the clock is read
-// after waiting for the keys.
+// TestCachedTokenExpiresWhileWaiting checks that the clock is read after the
+// wait for the keys.
 func TestCachedTokenExpiresWhileWaiting(t *testing.T) {
 	clock, fetches := newClock(), 0
 	key := testkit.EC(0).Named("es")

@@ -90,8 +90,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestRuleReceivesUserAndContext checks that a rule receives the user
-// and the context of the request.
+// TestRuleReceivesUserAndContext checks that a rule receives the user and the
+// context of the request, and that its changes to the user reach no handler.
 func TestRuleReceivesUserAndContext(t *testing.T) {
 	type key struct{}
 	v := newValidator(t, middleware.Config{})
@@ -140,7 +140,7 @@ func TestAuthorize(t *testing.T) {
 		t.Fatalf("got %v, %v", passed, refusal)
 	}
 	if len(events) != 0 || len(log.Take()) != 0 {
-		t.Errorf("a request that passes is reported: %v", events)
+		t.Errorf("a request that passes is logged or reported: %v", events)
 	}
 
 	guard := middleware.Authorize(no)

@@ -65,8 +65,8 @@ func TestFromCookieAgreesWithNetHTTP(t *testing.T) {
 	}
 }
 
-// TestFromCookieDoesNotAllocate checks that a search through many cookies allocates
-// nothing.
+// TestFromCookieDoesNotAllocate checks that a search through many cookies
+// allocates nothing.
 func TestFromCookieDoesNotAllocate(t *testing.T) {
 	source := middleware.FromCookie("jwt")
 	r := request("")
@@ -119,9 +119,9 @@ func TestFromWebSocketProtocol(t *testing.T) {
 	}
 }
 
-// TestWebSocketTokenIsRemoved checks that no handler sees a token in the WebSocket
-// protocols that it may select, whatever the guard's sources are. The caller's
-// request does not change.
+// TestWebSocketTokenIsRemoved checks that no handler sees a token in the
+// WebSocket protocols that it may select, whatever the guard's sources are. The
+// caller's request does not change.
 func TestWebSocketTokenIsRemoved(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	token := shared().Token(paratest.EmailUser())

@@ -49,7 +49,7 @@ func TestCachedTokenDoesNotRetainTheHeader(t *testing.T) {
 	token := header[len("Bearer "):]
 	c.put(token, &claims.Claims{}, jwks.Key{}, until(time.Now().Add(time.Hour)), time.Now())
 	if e := c.get(token); e == nil || unsafe.StringData(e.token) == unsafe.StringData(token) {
-		t.Error("the cache holds on to the request's own string")
+		t.Error("the cache retains the string of the header")
 	}
 }
 
@@ -70,7 +70,7 @@ func TestExpiredEntriesAreReplacedFirst(t *testing.T) {
 	c.put(live(100), &claims.Claims{}, jwks.Key{}, until(now.Add(time.Hour)), now)
 	for i := range ways {
 		if got := c.get(live(i)) != nil; got != (i != 3) {
-			t.Errorf("entry %d is there: %v", i, got)
+			t.Errorf("entry %d is cached: %v", i, got)
 		}
 	}
 }
@@ -82,7 +82,7 @@ func TestUsedTokenStaysInTheCache(t *testing.T) {
 	c.put(favourite, &claims.Claims{}, jwks.Key{}, until(now.Add(time.Hour)), now)
 	for i := range 1000 {
 		if c.get(favourite) == nil {
-			t.Fatalf("gone after %d other tokens", i)
+			t.Fatalf("replaced after %d other tokens", i)
 		}
 		c.put(fmt.Sprintf("h.p.%064d", i+1), &claims.Claims{}, jwks.Key{},
 			until(now.Add(time.Hour)), now)
@@ -102,7 +102,7 @@ func TestCacheConcurrently(t *testing.T) {
 				token := fmt.Sprintf("h.p.%064d", n)
 				if e := c.get(token); e != nil {
 					if e.token != token || e.user.UserID != fmt.Sprint(n) {
-						t.Errorf("asked for %d, got %s", n, e.user.UserID)
+						t.Errorf("got the entry of %s, want %d", e.user.UserID, n)
 						return
 					}
 					continue
@@ -115,9 +115,8 @@ func TestCacheConcurrently(t *testing.T) {
 	work.Wait()
 }
 
-// TestUnusedTokensLeaveTheCache checks that tokens which are no longer used leave
-// the cache, even if they were used often. They make room for tokens that are
-// used now.
+// TestUnusedTokensLeaveTheCache checks that tokens which are no longer used are
+// replaced by tokens in use, even if they were used often.
 func TestUnusedTokensLeaveTheCache(t *testing.T) {
 	now := time.Now()
 	c := newTokenCache(ways)
@@ -138,7 +137,7 @@ func TestUnusedTokensLeaveTheCache(t *testing.T) {
 	}
 	for _, token := range favourites {
 		if c.get(token) != nil {
-			t.Errorf("%s is still there", token[len(token)-4:])
+			t.Errorf("%s is still cached", token[len(token)-4:])
 		}
 	}
 }

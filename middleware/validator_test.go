@@ -167,7 +167,7 @@ func TestOtherEnvironments(t *testing.T) {
 			`the key is known from Para's environment "beta", and this validator is for "prod"`},
 		{"of beta's older key", beta.Token(user, paratest.SignedBy(beta.KeyIDs()[0])),
 			`the key is known from Para's environment "beta"`},
-		{"of nobody", prod.Token(user, paratest.UnknownKey("nobody")),
+		{"of no environment", prod.Token(user, paratest.UnknownKey("nobody")),
 			`the key set of "prod" has no such key`},
 		{"of an environment that is not in OtherEnvironments",
 			prod.Token(user, paratest.OtherEnvironment()),
@@ -202,12 +202,12 @@ func TestOtherEnvironments(t *testing.T) {
 		}
 	})
 	if n := beta.Fetches() - asked; n != 0 {
-		t.Errorf("beta was asked %d times", n)
+		t.Errorf("%d fetches from beta", n)
 	}
 }
 
-// TestEnvironmentsAreSeparate checks that two environments in one process stay separate,
-// although their keys have the same ID. They validate concurrently.
+// TestEnvironmentsAreSeparate checks that two environments in one process stay
+// separate, although their keys have the same ID. They validate concurrently.
 func TestEnvironmentsAreSeparate(t *testing.T) {
 	for _, signer := range []func(i int) testkit.Signer{testkit.RSA, testkit.EC} {
 		t.Run(signer(0).Alg(), func(t *testing.T) {
@@ -251,7 +251,7 @@ func TestWarmStatusClose(t *testing.T) {
 	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
 	token := para.Token(paratest.EmailUser())
 	if st := v.Status(); st.Usable || st.Environment != "beta" || st.Fetches != 0 {
-		t.Errorf("before anything: %+v", st)
+		t.Errorf("before the first fetch: %+v", st)
 	}
 
 	para.Fail(http.StatusServiceUnavailable)
@@ -273,7 +273,7 @@ func TestWarmStatusClose(t *testing.T) {
 	para.Recover()
 	clock.Advance(2 * time.Second)
 	if err := v.Warm(t.Context()); err != nil {
-		t.Errorf("Warm with Para well again: %v", err)
+		t.Errorf("Warm after Para recovered: %v", err)
 	}
 	st := v.Status()
 	slices.Sort(st.KeyIDs)
@@ -348,8 +348,8 @@ func TestKeyRotation(t *testing.T) {
 	}
 }
 
-// TestReplacedKeyWithTheSameID checks that a replaced key invalidates its tokens,
-// including cached ones.
+// TestReplacedKeyWithTheSameID checks that a replaced key invalidates its
+// tokens, including cached ones.
 func TestReplacedKeyWithTheSameID(t *testing.T) {
 	clock := newClock()
 	before, after := testkit.EC(0).Named("one"), testkit.EC(1).Named("one")
@@ -405,12 +405,12 @@ func TestOutage(t *testing.T) {
 	clock.Advance(49 * time.Hour)
 	refuses(t, v, token, middleware.ErrKeysUnavailable)
 	if v.Status().Usable {
-		t.Error("keys of 73 hours ago are usable")
+		t.Error("keys that are 73 hours old are usable")
 	}
 }
 
-// TestWaitEndsWithTheContext checks that a caller waits for keys only until its context
-// ends, without cancelling the fetch for other callers.
+// TestWaitEndsWithTheContext checks that a caller waits for keys only until its
+// context ends, without cancelling the fetch for other callers.
 func TestWaitEndsWithTheContext(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	target, err := url.Parse(shared().URL())
@@ -439,17 +439,17 @@ func TestWaitEndsWithTheContext(t *testing.T) {
 	var refusal *middleware.Error
 	if !errors.Is(err, middleware.ErrKeysUnavailable) || !errors.Is(err, gone) ||
 		!errors.As(err, &refusal) || refusal.RetryAfter <= 0 {
-		t.Errorf("who went away: %v", err)
+		t.Errorf("caller whose context ended while it waited: %v", err)
 	}
 	if _, err := v.Validate(ctx, token); !errors.Is(err, middleware.ErrKeysUnavailable) {
-		t.Errorf("who was gone before: %v", err)
+		t.Errorf("caller whose context had ended before: %v", err)
 	}
 	if err := v.Warm(ctx); !errors.Is(err, middleware.ErrKeysUnavailable) || !errors.Is(err, gone) {
-		t.Errorf("Warm for who was gone: %v", err)
+		t.Errorf("Warm with a context that had ended: %v", err)
 	}
 	close(release)
 	if err := <-patient; err != nil {
-		t.Errorf("who waited: %v", err)
+		t.Errorf("caller that waited: %v", err)
 	}
 	if _, err := v.Validate(ctx, token); err != nil {
 		t.Errorf("a cached key was not used because the context had ended: %v", err)
@@ -464,7 +464,7 @@ func TestCloseStopsGoroutines(t *testing.T) {
 	for range 20 {
 		v := newValidator(t, middleware.Config{Environment: para.Environment()})
 		if n := runtime.NumGoroutine(); n > before {
-			t.Fatalf("%d goroutines before there is anything to do", n-before)
+			t.Fatalf("New started %d goroutines", n-before)
 		}
 		accepts(t, v, token)
 		refuses(t, v, para.Token(paratest.EmailUser(), paratest.UnknownKey("x")),
@@ -478,8 +478,8 @@ func TestCloseStopsGoroutines(t *testing.T) {
 	}
 }
 
-// TestTokenExpiresWhileWaiting checks that a token which expires while its caller waits
-// for keys is refused as expired.
+// TestTokenExpiresWhileWaiting checks that a token which expires while its
+// caller waits for keys is refused as expired.
 func TestTokenExpiresWhileWaiting(t *testing.T) {
 	s := testkit.EC(0).Named("k")
 	clock := newClock()
@@ -515,8 +515,8 @@ func TestFetchTimeout(t *testing.T) {
 	}
 }
 
-// TestConcurrentFirstRequestsFetchOnce checks that ten thousand concurrent callers cause one fetch
-// when no keys are loaded yet.
+// TestConcurrentFirstRequestsFetchOnce checks that ten thousand concurrent
+// callers cause one fetch when no keys are loaded yet.
 func TestConcurrentFirstRequestsFetchOnce(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment()})
@@ -545,8 +545,8 @@ func TestConcurrentFirstRequestsFetchOnce(t *testing.T) {
 	}
 }
 
-// TestFloodsCauseFewFetches checks that a million bad signatures cause no fetch, and that a
-// million unknown key IDs in a minute cause at most three.
+// TestFloodsCauseFewFetches checks that a million bad signatures cause no
+// fetch, and that a million unknown key IDs in a minute cause at most three.
 func TestFloodsCauseFewFetches(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
@@ -568,7 +568,7 @@ func TestFloodsCauseFewFetches(t *testing.T) {
 				junk := slices.Clone(signature)
 				junk[100], junk[101], junk[102] = junk[100]+1, byte(i), byte(i>>8)
 				switch {
-				case i%100 == 0: // nothing but the check itself can tell
+				case i%100 == 0: // refused by the signature check only
 				case i%100 < 10:
 					junk[0] = 0xff // larger than the modulus
 				default:
@@ -646,13 +646,13 @@ func TestCodesAreDistinct(t *testing.T) {
 			t.Errorf("%v: status %d, want %d", code, got, status)
 		}
 		if !strings.HasPrefix(code.Error(), "parajwt: ") {
-			t.Errorf("%q does not say whose it is", code.Error())
+			t.Errorf("%q lacks the prefix", code.Error())
 		}
 	}
 }
 
-// TestBothECDSASignaturesHaveOneTokenID checks that both signatures of an ES256 token have the same
-// TokenID, so that revoking one revokes both.
+// TestBothECDSASignaturesHaveOneTokenID checks that both signatures of an ES256
+// token have the same TokenID, so that revoking one revokes both.
 func TestBothECDSASignaturesHaveOneTokenID(t *testing.T) {
 	key := testkit.EC(0).Named("es")
 	url, _ := testkit.Serve(t, testkit.SetOf(key))
@@ -665,7 +665,7 @@ func TestBothECDSASignaturesHaveOneTokenID(t *testing.T) {
 	user := accepts(t, v, token)
 	if other := accepts(t, v, twin(t, token)); other.TokenID != user.TokenID ||
 		other.UserID != user.UserID {
-		t.Errorf("the twin is %q of %q", other.TokenID, other.UserID)
+		t.Errorf("the other signature has TokenID %q and user %q", other.TokenID, other.UserID)
 	}
 	out[user.TokenID] = true
 	refuses(t, v, token, middleware.ErrRevoked)
@@ -681,7 +681,7 @@ func TestRevokedIsCalledLast(t *testing.T) {
 	v := newValidator(t, middleware.Config{Revoked: func(ctx context.Context, user *claims.Claims,
 		_ time.Time) (bool, error) {
 		if asked++; user == nil || user.UserID != paratest.UserID || ctx.Value(key{}) != "kept" {
-			t.Errorf("asked about %v", user)
+			t.Errorf("called with %v", user)
 		}
 		return false, nil
 	}})
@@ -693,7 +693,7 @@ func TestRevokedIsCalledLast(t *testing.T) {
 		v.Validate(ctx, shared().Token(paratest.EmailUser(), opt))
 	}
 	if asked != 0 {
-		t.Errorf("asked %d times about tokens that were no good", asked)
+		t.Errorf("called %d times for invalid tokens", asked)
 	}
 	token := shared().Token(paratest.EmailUser())
 	for range 3 {
@@ -702,6 +702,6 @@ func TestRevokedIsCalledLast(t *testing.T) {
 		}
 	}
 	if asked != 3 {
-		t.Errorf("asked %d times for three requests", asked)
+		t.Errorf("called %d times for three requests", asked)
 	}
 }

@@ -11,7 +11,7 @@ import (
 //	if errors.Is(err, session.ErrSessionExpired) { … }
 type Code string
 
-// Error returns the code in words.
+// Error returns the code in words, with the prefix "session: ".
 func (c Code) Error() string { return "session: " + string(c) }
 
 // The codes of calls to Para.
