@@ -40,7 +40,7 @@ func TestImportKeepsUserAndWallets(t *testing.T) {
 	}
 	s.Wallets()[0].Address = "changed"
 	if s.Wallets()[0] != sol {
-		t.Error("Wallets is not the caller's own")
+		t.Error("a change of the slice of Wallets reaches the session")
 	}
 }
 
@@ -63,7 +63,8 @@ func TestImportWithoutAuthInfo(t *testing.T) {
 	}
 }
 
-// importSession of Para's SDK derives authInfo from the members of v1 exports.
+// TestImportOfV1Exports checks that Import derives authInfo from the members of
+// v1 exports, as importSession of Para's SDK does.
 func TestImportOfV1Exports(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	for _, tc := range []struct {
@@ -82,8 +83,8 @@ func TestImportOfV1Exports(t *testing.T) {
 		{`"farcasterUsername":"f"`, "farcaster", "f"},
 		{`"telegramUserId":"1234567890"`, "telegram", "1234567890"},
 		{`"externalWalletAddress":"0xE"`, "externalWallet", "0xE"},
-		// What only a library of national numbers can decide is left to the
-		// SDK.
+		// These numbers need a library of national numbers, which only the SDK
+		// has.
 		{`"phone":"07911123456","countryCode":"44"`, "", ""},
 		{`"phone":"1","countryCode":"1"`, "", ""},
 		{`"phone":{},"countryCode":[]`, "", ""},
@@ -106,7 +107,7 @@ func TestImportOfV1Exports(t *testing.T) {
 			t.Errorf("%s: authInfo is %v", tc.members, auth)
 		}
 	}
-	// The SDK gets what it needs to derive a number that is not derived here.
+	// The export keeps the members from which the SDK derives the number.
 	s := importSession(t, c, encode(`{"phone":"07911123456","countryCode":"44","userId":"u",`+
 		`"currentWalletIds":{},"sessionCookie":"c"}`))
 	back := content(t, exportOf(t, s))
@@ -156,14 +157,15 @@ func TestConnectionOnlyExportNeedsNoCookie(t *testing.T) {
 	if back := content(t, exportOf(t, s)); back["sessionCookie"] != nil || para.calls() != 0 {
 		t.Errorf("exported as %v after %d calls", back, para.calls())
 	}
-	// A login does.
+	// Other exports need a cookie.
 	_, err = c.Import(encode(`{"userId":"u",` + connected + `}`))
 	is(t, err, session.ErrSessionMalformed)
 	_, err = c.Import(encode(`{"sessionCookie":"a\nb",` + connected + `}`))
 	is(t, err, session.ErrSessionMalformed)
 }
 
-// CurrentWallets is findWalletId of Para's SDK: the first is the one it takes.
+// TestCurrentWallets checks that CurrentWallets returns the wallets of
+// findWalletId in Para's SDK, in its order.
 func TestCurrentWallets(t *testing.T) {
 	const all = `{"SOLANA":["w-sol"],"EVM":["w-evm"]}`
 	for _, tc := range []struct {
@@ -206,7 +208,8 @@ func TestCurrentWallets(t *testing.T) {
 	}
 }
 
-// /touch says which wallets are current now.
+// TestTouchUpdatesTheCurrentWallets checks that CurrentWallets and Export use
+// the latest response to /touch.
 func TestTouchUpdatesTheCurrentWallets(t *testing.T) {
 	const ids = `"currentWalletIds":{"EVM":["w-evm"]}`
 	for _, tc := range []struct{ answer, want string }{
@@ -215,7 +218,7 @@ func TestTouchUpdatesTheCurrentWallets(t *testing.T) {
 		{`"currentWalletIds":{}`, "w-sol"},
 		{`"currentWalletIds":null`, "w-sol"},
 		{`"x":1`, "w-sol"},
-		// No decision rests on it.
+		// A malformed member is ignored.
 		{`"currentWalletIds":["w-evm"]`, "w-sol"},
 		{`"currentWalletIds":{"EVM":[1]}`, "w-sol"},
 		{`"currentWalletIds":{"EVM":["w-evm"],"EVM":["w-evm"]}`, "w-sol"},
@@ -349,7 +352,7 @@ func TestMalformedExportsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v with %v", tc.name, s, err)
 		}
 		if !strings.Contains(err.Error(), tc.hint) {
-			t.Errorf("%s: error does not speak of %q: %v", tc.name, tc.hint, err)
+			t.Errorf("%s: error does not contain %q: %v", tc.name, tc.hint, err)
 		}
 		if strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "victim") {
 			t.Errorf("%s: error quotes the session: %v", tc.name, err)
@@ -368,13 +371,14 @@ func TestExportSizeIsBounded(t *testing.T) {
 				return e
 			}
 		}
-		t.Fatal("cannot be filled")
+		t.Fatal("no export has this size")
 		return ""
 	}
 	importSession(t, c, fill(1<<20))
 	for _, tooLarge := range []string{fill(1<<20 + 4), strings.Repeat("A", 10<<20)} {
-		// No work is done on it: the error, and room for what it says.
-		n := testing.AllocsPerRun(100, func() { // many, so that other goroutines' hardly count
+		// Import allocates only the error. 100 runs average out the
+		// allocations of other goroutines.
+		n := testing.AllocsPerRun(100, func() {
 			_, err := c.Import(tooLarge)
 			is(t, err, session.ErrSessionMalformed)
 		})
@@ -404,7 +408,7 @@ func TestUnknownMembersAreDropped(t *testing.T) {
 			t.Errorf("%s is kept: %s", secret, text)
 		}
 	}
-	// What only describes a wallet does not spoil a login, whatever it is.
+	// Members that only describe a wallet may have any type.
 	importSession(t, c, export(t, `"type":"SOLANA"`,
 		`"type":"SOLANA","createdAt":1745877709,"name":{},"lastUsedAt":null,`+
 			`"pregenIdentifier":[1]`))
@@ -450,7 +454,7 @@ func TestKeySharesAreDroppedByDefault(t *testing.T) {
 		}
 	}
 
-	// An external wallet's is empty: there is nothing to drop.
+	// The key share of an external wallet is empty, so nothing is dropped.
 	none := importSession(t, c, export(t, `"canary-share-1"`, `""`, `"canary-share-2"`, `null`))
 	if none.SignersDropped() || log.Take() != nil {
 		t.Error("something was dropped")
@@ -472,7 +476,7 @@ func TestExportEqualsImport(t *testing.T) {
 	if !maps.EqualFunc(got, want, func(a, b any) bool { return reflect.DeepEqual(a, b) }) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
-	// The order counts: Para's SDK signs with the first wallet.
+	// The order matters, because Para's SDK signs with the first wallet.
 	if text := decoded(t, back); strings.Index(text, `"SOLANA":[`) > strings.Index(text,
 		`"EVM":[`) ||
 		strings.Index(text, `"w-sol":{`) > strings.Index(text, `"w-evm":{`) {
@@ -496,7 +500,7 @@ func TestExportEqualsImport(t *testing.T) {
 			once := exportOf(t, s)
 			s2 := importSession(t, c, once, session.KeepSignersThisServerCannotUse())
 			if exportOf(t, s2) != once || s2.Mode() != s.Mode() || s2.UserID() != s.UserID() {
-				t.Errorf("%s%s: lost on the way", kind, mode)
+				t.Errorf("%s%s: the second export differs", kind, mode)
 			}
 		}
 	}
@@ -523,7 +527,8 @@ func TestSessionOfAnotherEnvironment(t *testing.T) {
 	}
 	importSession(t, client(jwks.Beta), ofBeta)
 
-	// Where it does not say so, Para finds out.
+	// An export of Para's SDK names no environment, so Para refuses the
+	// session.
 	here, there := shared(), paratest.New(t, paratest.Config{})
 	s := importSession(t, newClient(t, here), there.Login(paratest.EmailUser()).Exported())
 	if active, err := s.IsActive(t.Context()); active || err != nil {

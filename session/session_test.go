@@ -107,7 +107,7 @@ func TestModeOfAnExport(t *testing.T) {
 		want  session.Mode
 	}{
 		{"email", nil, session.ModeNone},
-		{"email, and a wallet connected besides", []string{`"externalWallets":{}`, external},
+		{"email, and a connected wallet", []string{`"externalWallets":{}`, external},
 			session.ModeNone},
 		{"full authentication", []string{byEmail,
 			strings.Replace(byWallet, "FLAGS", `"withFullParaAuth":true`, 1),
@@ -125,11 +125,11 @@ func TestModeOfAnExport(t *testing.T) {
 			`"externalWallets":{}`, external}, session.ModeConnectionOnly},
 		{"connected, only external wallets", []string{byEmail + ",", ``, user + ",", ``, wallets,
 			onlyExternal, `"externalWallets":{}`, external}, session.ModeConnectionOnly},
-		{"connected, the SDK's word for nobody",
+		{"connected, the SDK's ID for no user",
 			[]string{user, `"userId":"EXTERNAL_WALLET_CONNECTION_ONLY"`, wallets, `"wallets":{}`,
 				`"externalWallets":{}`, external}, session.ModeConnectionOnly},
-		// Para's SDK calls this one active without asking.
-		{"connected, and a user claimed", []string{wallets, `"wallets":{}`, `"externalWallets":{}`,
+		// Para's SDK reports this session as active without a call.
+		{"connected, and a user ID", []string{wallets, `"wallets":{}`, `"externalWallets":{}`,
 			external}, session.ModeNone},
 	} {
 		s := importSession(t, c, export(t, tc.edits...))
@@ -138,13 +138,13 @@ func TestModeOfAnExport(t *testing.T) {
 		}
 		if s.Mode() == session.ModeConnectionOnly &&
 			(s.UserID() != "" || s.AuthType() != "" || s.Identifier() != "") {
-			t.Errorf("%s: somebody is logged in: %v", tc.name, s)
+			t.Errorf("%s: a user is logged in: %v", tc.name, s)
 		}
 	}
-	// No external wallet, no user: nothing at all.
+	// An export without a user and an external wallet is malformed.
 	_, err := c.Import(export(t, byEmail+",", ``, user+",", ``, wallets, `"wallets":{}`))
 	is(t, err, session.ErrSessionMalformed)
-	// Embedded wallets are somebody's.
+	// An export with embedded wallets needs a user.
 	_, err = c.Import(export(t, byEmail+",", ``, user+",", ``, `"externalWallets":{}`, external))
 	is(t, err, session.ErrSessionMalformed)
 }
@@ -188,7 +188,7 @@ func TestExternalWalletModes(t *testing.T) {
 		t.Errorf("active %v, %v after it ended", active, err)
 	}
 
-	// Nobody is logged in, and Para is not asked.
+	// No user is logged in, and no call is made.
 	touches := para.Calls("POST /touch")
 	s = importSession(t, c, para.Login(user, paratest.ConnectionOnly()).Exported())
 	active, err := s.IsActive(ctx)
@@ -205,7 +205,8 @@ func TestExternalWalletModes(t *testing.T) {
 	}
 }
 
-// Whoever has proved one wallet may have written another's address beside it.
+// TestForgedExternalAddressIsNotVerified checks that a session is not active if
+// the client replaced the address of a verified external wallet.
 func TestForgedExternalAddressIsNotVerified(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
@@ -216,7 +217,7 @@ func TestForgedExternalAddressIsNotVerified(t *testing.T) {
 	forged := strings.ReplaceAll(exported, `"address":"`+user.Identifier+`"`,
 		`"address":"0xV1C71M"`)
 	if forged == exported {
-		t.Fatal("nothing was forged")
+		t.Fatal("the export is unchanged")
 	}
 	for text, want := range map[string]bool{exported: true, forged: false} {
 		s := importSession(t, c, encode(text))
@@ -234,7 +235,7 @@ func TestForgedExportIsRefused(t *testing.T) {
 	raw := decoded(t, para.Login(mine).Exported())
 	forged := importSession(t, c, encode(strings.ReplaceAll(raw, mine.UserID, victim.UserID)))
 	if forged.UserID() != victim.UserID {
-		t.Fatal("not forged")
+		t.Fatal("the export is unchanged")
 	}
 	active, err := forged.IsActive(t.Context())
 	if e := is(t, err, session.ErrOtherUser); active || !e.Refused() {
@@ -244,8 +245,7 @@ func TestForgedExportIsRefused(t *testing.T) {
 	_, err = forged.VerificationToken(t.Context())
 	is(t, err, session.ErrOtherUser)
 
-	// And with an external wallet added and the others removed, for which
-	// Para's SDK would not ask.
+	// Para's SDK makes no call for an export with external wallets only.
 	for _, trick := range []string{`"externalWallets":{"0xE":{"id":"0xE","isExternal":true}}`,
 		`"externalWallets":{"0xE":{"id":"0xE","isExternal":true,` +
 			`"isExternalConnectionOnly":true}}`} {
@@ -255,7 +255,7 @@ func TestForgedExportIsRefused(t *testing.T) {
 			t.Errorf("active %v, %v", active, err)
 		}
 	}
-	// Verification of nothing is no verification.
+	// ModeVerification without external wallets is not active.
 	login := para.Login(paratest.ExternalWalletUser(), paratest.Verification())
 	text := decoded(t, login.Exported())
 	i := strings.Index(text, `"externalWallets":{`)
@@ -271,18 +271,18 @@ func TestResponsesToTouch(t *testing.T) {
 	for _, tc := range []struct {
 		name, body string
 		active     bool
-		want       session.Code // "" is no error
+		want       session.Code // "" means no error
 	}{
 		{"active", touch(), true, ""},
 		{"not", touch(`"isAuthenticated":true`, `"isAuthenticated":false`), false, ""},
 		{"not, by null", touch(`"isAuthenticated":true`, `"isAuthenticated":null`), false, ""},
-		{"not, by saying nothing", touch(`"isAuthenticated":true,`, ``), false, ""},
-		{"nobody", `{"partnerId":"p-1"}`, false, ""},
+		{"not, by absence", touch(`"isAuthenticated":true,`, ``), false, ""},
+		{"no user", `{"partnerId":"p-1"}`, false, ""},
 		{"another user", touch(userID, "11111111-1111-4111-8111-111111111111"), false,
 			session.ErrOtherUser},
-		{"somebody", touch(`"userId":"`+userID+`",`, ``), false, session.ErrUnexpectedAnswer},
+		{"an unknown user", touch(`"userId":"`+userID+`",`, ``), false, session.ErrUnexpectedAnswer},
 		{"an unknown API key", touch(`"partnerId":"p-1",`, ``), false, session.ErrUnauthorizedKey},
-		{"a word for a truth", touch(`"isAuthenticated":true`, `"isAuthenticated":"false"`), false,
+		{"a string for a Boolean", touch(`"isAuthenticated":true`, `"isAuthenticated":"false"`), false,
 			session.ErrUnexpectedAnswer},
 		{"a page", "<html>", false, session.ErrUnexpectedAnswer},
 		{"nothing", "", false, session.ErrUnexpectedAnswer},
@@ -313,7 +313,7 @@ func TestResponsesToTouch(t *testing.T) {
 		c, _ = fake(t, says(200, body))
 		jwt, err := importSession(t, c, export(t)).IssueJWT(t.Context())
 		if is(t, err, session.ErrUnexpectedAnswer); jwt.Token.Reveal() != "" {
-			t.Errorf("%q: a token", body)
+			t.Errorf("%q: a token was returned", body)
 		}
 	}
 	c, _ = fake(t, says(200, "<html>Sign in to the hotel's network"))
@@ -328,7 +328,8 @@ func TestResponsesToTouch(t *testing.T) {
 			_, err := importSession(t, c, export(t)).IssueJWT(t.Context())
 			is(t, err, want)
 		}
-		// Para answers /touch of anonymous callers with 200.
+		// A 401 or 403 to /touch is about the API key, because Para answers
+		// /touch of anonymous callers with 200.
 		c, _ = fake(t, says(status, ""))
 		is(t, importSession(t, c, export(t)).KeepAlive(t.Context()), session.ErrUnauthorizedKey)
 	}
@@ -351,7 +352,7 @@ func TestRefreshedCookieIsKept(t *testing.T) {
 	}
 	after := cookieOf(t, s)
 	if after == before {
-		t.Fatal("not refreshed")
+		t.Fatal("the cookie was not refreshed")
 	}
 	if active, err := s.IsActive(t.Context()); !active || err != nil { // which uses it
 		t.Fatal(active, err)
@@ -392,8 +393,9 @@ func TestOnlyCookiesOfGoodResponsesAreKept(t *testing.T) {
 	}
 }
 
-// Two calls with one cookie: what comes late does not undo what came after it,
-// and what is refused for an old cookie is asked again with the new one.
+// TestCookiesOfConcurrentCalls checks two concurrent calls with one cookie. A
+// late response does not overwrite a newer cookie. A call that is refused for
+// an old cookie is repeated with the new one.
 func TestCookiesOfConcurrentCalls(t *testing.T) {
 	late := make(chan struct{})
 	c, para := fake(t,
@@ -405,7 +407,7 @@ func TestCookiesOfConcurrentCalls(t *testing.T) {
 	s := importSession(t, c, export(t))
 	var wg sync.WaitGroup
 	wg.Go(func() { s.IsActive(t.Context()) })
-	for para.calls() == 0 { // until the first is under way
+	for para.calls() == 0 { // until the first call is in progress
 		time.Sleep(time.Millisecond)
 	}
 	for range 2 {
@@ -440,12 +442,12 @@ func TestCookiesOfConcurrentCalls(t *testing.T) {
 	if err != nil || para.requests[2].Header.Get("X-Capsule-Sid") != "second" {
 		t.Errorf("%v after %d calls", err, para.calls())
 	}
-	// A refusal of the newest cookie is one.
+	// A refusal of the newest cookie is final.
 	c, para = fake(t, says(401, ``), says(200, `{"partnerId":"p-1"}`))
 	_, err = importSession(t, c, export(t)).IssueJWT(t.Context())
 	is(t, err, session.ErrSessionExpired)
 	if got := len(para.requests); got != 2 || para.requests[1].URL.Path != "/touch" {
-		t.Errorf("%d calls", got) // /touch could have told of a wrong API key
+		t.Errorf("%d calls", got) // the second call, /touch, checks the API key
 	}
 }
 

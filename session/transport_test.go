@@ -18,8 +18,7 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-// The time in these tests is a synctest bubble's: minutes pass at once, and to
-// the nanosecond.
+// These tests use the fake clock of a synctest bubble.
 
 const verified = `{"authType":"email","identifier":"a@b.c"}`
 
@@ -27,7 +26,7 @@ func TestFailedCallsAreRepeated(t *testing.T) {
 	for name, bad := range map[string]func(*http.Request) (*http.Response, error){
 		"a 500": says(500, "boom"), "a 502 page": says(502, "<html>"), "a 503": says(503, ""),
 		"a 429":   says(429, ""),
-		"a reset": breaks, "a hang": hangs, "an answer that breaks off": breaksOff,
+		"a reset": breaks, "a hang": hangs, "a truncated response": breaksOff,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			overloaded := name == "a 503" || name == "a 429"
@@ -48,7 +47,7 @@ func TestFailedCallsAreRepeated(t *testing.T) {
 				if is(t, err, session.ErrUnavailable); para.calls() != 1 {
 					t.Errorf("%s: %d calls", name, para.calls())
 				}
-			case name == "a hang": // two fill the timeout
+			case name == "a hang": // two attempts use up the timeout
 			case err != nil || para.calls() != 3:
 				t.Errorf("%s twice: %v after %d calls", name, err, para.calls())
 			}
@@ -64,7 +63,7 @@ func TestFailedCallsAreRepeated(t *testing.T) {
 	}
 }
 
-// breaksOff ends in the middle of its body.
+// breaksOff returns a response with a truncated body.
 func breaksOff(r *http.Request) (*http.Response, error) {
 	res, err := says(200, "")(r)
 	res.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"authType":`), &broken{}))
@@ -87,7 +86,7 @@ func TestOutageIsReportedAsUnavailable(t *testing.T) {
 			_, err := c.VerifyToken(t.Context(), "vt")
 			e := is(t, err, session.ErrUnavailable)
 			if e.Refused() || errors.Is(err, session.ErrSessionExpired) {
-				t.Errorf("%s: %v is a verdict", name, err)
+				t.Errorf("%s: %v refuses the login", name, err)
 			}
 			if took := time.Since(began); took > 10*time.Second {
 				t.Errorf("%s: took %v", name, took)
@@ -103,7 +102,7 @@ func TestOutageIsReportedAsUnavailable(t *testing.T) {
 			is(t, s.KeepAlive(t.Context()), session.ErrUnavailable)
 			jwt, err := s.IssueJWT(t.Context())
 			if is(t, err, session.ErrUnavailable); jwt.Token.Reveal() != "" {
-				t.Errorf("%s: a token", name)
+				t.Errorf("%s: a token was returned", name)
 			}
 			_, err = s.VerificationToken(t.Context())
 			is(t, err, session.ErrUnavailable)
@@ -111,7 +110,8 @@ func TestOutageIsReportedAsUnavailable(t *testing.T) {
 	}
 }
 
-// A URL has the user's ID in it, and a proxy's is nobody's business.
+// TestErrorsNameTheRequestWithoutItsURL checks that an error has the path of
+// the request without the user ID, and without the URL of a proxy.
 func TestErrorsNameTheRequestWithoutItsURL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := fake(t, breaks)
@@ -172,8 +172,8 @@ func TestRetryAfter(t *testing.T) {
 		now := time.Now().UTC()
 		for _, tc := range []struct {
 			header string
-			told   time.Duration // Error.RetryAfter where Para stays like that
-			waits  time.Duration // before the second attempt; 0: backoff
+			told   time.Duration // Error.RetryAfter of the last attempt
+			waits  time.Duration // before the second attempt; 0 for the backoff
 			calls  int
 		}{
 			{"3", 3 * time.Second, 3 * time.Second, 3},
@@ -242,7 +242,7 @@ func TestCallsEndWithTheContext(t *testing.T) {
 			t.Errorf("%v after %v and %d calls", err, time.Since(began), para.calls())
 		}
 
-		// A deadline that leaves no room for the wait is not slept away.
+		// A call with a deadline before the next attempt fails at once.
 		ctx, done := context.WithTimeout(t.Context(), 3*time.Second)
 		defer done()
 		began = time.Now()
@@ -287,7 +287,8 @@ func TestTimeoutEndsACall(t *testing.T) {
 	})
 }
 
-// Go would carry headers of one's own along to another host.
+// TestRedirectsAreRefused checks that redirects are not followed, because
+// package net/http would send the API key to the other host.
 func TestRedirectsAreRefused(t *testing.T) {
 	stolen := 0
 	thief := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -328,7 +329,7 @@ func TestRedirectsAreRefused(t *testing.T) {
 		para.Close()
 	}
 	if stolen > 0 {
-		t.Errorf("%d requests were carried on", stolen)
+		t.Errorf("%d redirects were followed", stolen)
 	}
 }
 
@@ -342,7 +343,7 @@ func TestResponseSizeIsBounded(t *testing.T) {
 	_, err := c.VerifyToken(t.Context(), "vt")
 	is(t, err, session.ErrUnexpectedAnswer)
 
-	// One without an end is read no further than that.
+	// An endless response is not read to its end.
 	endless := &endless{}
 	c, _ = fake(t, func(r *http.Request) (*http.Response, error) {
 		res, err := says(200, "")(r)
@@ -365,8 +366,8 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// The caller's own client is left as it is, and its cookie jar never sees
-// Para's cookies.
+// TestHTTPClientIsNotChanged checks that Config.HTTPClient is not changed, and
+// that its cookie jar is not used.
 func TestHTTPClientIsNotChanged(t *testing.T) {
 	jar := &countingJar{}
 	f := &fakePara{

@@ -88,14 +88,14 @@ func TestAcceptedTokensAreCachedForTTL(t *testing.T) {
 	clock.Advance(30*time.Second - 1)
 	ask(1)
 	clock.Advance(1)
-	ask(2) // and the time does not slide with use
+	ask(2) // use does not extend the TTL
 	clock.Advance(-time.Minute)
-	ask(3) // what comes from the future is not believed
+	ask(3) // an answer from the future is not used
 
 	login.Expire()
-	ask(3) // for as long as TTL
+	ask(3) // accepted until the TTL ends
 	clock.Advance(30 * time.Second)
-	for n := 4; n < 7; n++ { // a no is kept for 5 seconds
+	for n := 4; n < 7; n++ { // a refusal is cached for 5 seconds
 		for range 3 {
 			_, err := ask(n)
 			is(t, err, session.ErrSessionExpired)
@@ -164,7 +164,7 @@ func TestConcurrentCallsShareOneCall(t *testing.T) {
 		gone, goAway := context.WithCancelCause(t.Context())
 		reason := errors.New("the browser has gone")
 		var wg sync.WaitGroup
-		wg.Go(func() { // the one who begins it goes away, and the others get their answer
+		wg.Go(func() { // the first caller leaves, and the others get the answer
 			_, err := v.VerifyVerificationToken(gone, "vt")
 			if is(t, err, session.ErrUnavailable); !errors.Is(err, reason) {
 				t.Error(err)
@@ -185,8 +185,8 @@ func TestConcurrentCallsShareOneCall(t *testing.T) {
 			t.Errorf("%d calls", n)
 		}
 
-		// When nobody waits any more, the call ends, and the next one is a new
-		// one.
+		// The call is cancelled if no caller waits. The next caller starts a
+		// new call.
 		c, para = fake(t, hangs, says(200, verified))
 		v = newTokens(t, c, session.TokenVerifierConfig{})
 		gone, goAway = context.WithCancelCause(t.Context())
@@ -198,7 +198,7 @@ func TestConcurrentCallsShareOneCall(t *testing.T) {
 		synctest.Wait()
 		wg.Wait()
 		if err := para.requests[0].Context().Err(); err == nil || time.Since(began) != 0 {
-			t.Error("the call goes on for nobody")
+			t.Error("the call continues although no caller waits")
 		}
 		if _, err := v.VerifyVerificationToken(t.Context(), "vt"); err != nil || para.calls() != 2 {
 			t.Errorf("%v after %d calls", err, para.calls())
@@ -258,7 +258,7 @@ func TestGraceDuringAnOutage(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 
-			// Para's no ends it.
+			// A refusal ends the grace.
 			para = says(403, "")
 			is(t, ask(v, "ended"), session.ErrSessionExpired)
 			para = outage
@@ -289,14 +289,14 @@ func TestTokenVerifierConfig(t *testing.T) {
 	_, err = noSecret.TokenVerifier(session.TokenVerifierConfig{TTL: 1, Grace: -1, Entries: -1})
 	for _, want := range []string{"SecretAPIKey", "TTL", "Grace", "Entries"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error does not speak of %s: %v", want, err)
+			t.Errorf("error does not contain %s: %v", want, err)
 		}
 	}
 	newTokens(t, c, session.TokenVerifierConfig{TTL: time.Second, Grace: time.Hour, Entries: 1})
 }
 
-// Through the middleware: Para's no is a 401, anything else that is not a yes a
-// 503.
+// TestTokenVerifierBehindAGuard checks that a token that Para refuses is
+// refused with 401, and that any other failure is 503.
 func TestTokenVerifierBehindAGuard(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	quiet := slog.New(slog.DiscardHandler)
@@ -351,7 +351,8 @@ func TestTokenVerifierBehindAGuard(t *testing.T) {
 	}
 }
 
-// A nil one is what somebody has who did not look at the error.
+// TestNilTokenVerifierRefuses checks the verifier of a program that ignored the
+// error of Client.TokenVerifier.
 func TestNilTokenVerifierRefuses(t *testing.T) {
 	var v *session.TokenVerifier
 	user, err := v.VerifyVerificationToken(t.Context(), "vt")
@@ -360,7 +361,8 @@ func TestNilTokenVerifierRefuses(t *testing.T) {
 	}
 }
 
-// What Para said is as old as the question, not as the answer.
+// TestTTLCountsFromTheStartOfTheCall checks a call that takes 4 seconds, with a
+// TTL of 5 seconds.
 func TestTTLCountsFromTheStartOfTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, func(r *http.Request) (*http.Response, error) {
