@@ -13,12 +13,12 @@ import (
 	"github.com/parajwt/parajwt/internal/strictjson"
 )
 
-// AuthType is how a user logged in to Para. Para adds values over time: a value
-// without a constant here is kept as it came.
+// AuthType is how a user logged in to Para. Para adds values over time. A value
+// without a constant is kept unchanged.
 type AuthType string
 
-// Authentication types. The first five are in Para's documentation, the others
-// in its SDK only.
+// Authentication types. Para documents the first five ("Session Management").
+// The others occur in its SDK only.
 const (
 	AuthEmail          AuthType = "email"
 	AuthPhone          AuthType = "phone"
@@ -34,12 +34,12 @@ const (
 	AuthGuestID     AuthType = "guestId"
 )
 
-// OAuthMethod is the provider of a social login, or "" if there was none. A
-// value without a constant here, such as a custom provider, is kept as it came.
+// OAuthMethod is the provider of a social login, or "" for any other login. A
+// value without a constant, such as a custom provider, is kept unchanged.
 type OAuthMethod string
 
-// OAuth methods. The first five are in Para's documentation, the others in its
-// SDK only.
+// OAuth methods. Para documents the first five ("Session Management"). The
+// others occur in its SDK only.
 const (
 	OAuthGoogle   OAuthMethod = "google"
 	OAuthX        OAuthMethod = "x"
@@ -52,7 +52,7 @@ const (
 )
 
 // WalletType is the family of chains that a wallet is for. A value without a
-// constant here is kept as it came.
+// constant is kept unchanged.
 type WalletType string
 
 // Wallet types in Para's documentation and SDK.
@@ -74,8 +74,8 @@ type Wallet struct {
 
 // HasAddress reports whether address is this wallet's. EVM addresses are
 // compared without regard to case, because Para sends them checksummed (EIP-55)
-// or in lower case. Addresses on every other chain are case-sensitive. An empty
-// address matches no wallet.
+// or in lower case. Addresses of every other wallet type are compared exactly.
+// An empty address matches no wallet.
 func (w Wallet) HasAddress(address string) bool {
 	if address == "" {
 		return false
@@ -84,8 +84,8 @@ func (w Wallet) HasAddress(address string) bool {
 }
 
 // ConnectedWallet is a wallet that was connected during the user's session.
-// Para does not attest that the user owns it. It is therefore a type different
-// from [Wallet], so that the compiler rejects it where ownership counts.
+// Para does not attest that the user owns it. Its type differs from [Wallet],
+// so that the compiler rejects it where ownership counts.
 type ConnectedWallet struct {
 	ID        string     `json:"id,omitempty"`
 	Type      WalletType `json:"type"`
@@ -104,22 +104,26 @@ type ExternalWallet struct {
 
 // Claims is a verified Para user: the content of one token, typed.
 //
-// [FromContext] returns a copy. Only the elements of its slices are shared,
-// with other copies for the same request. A change never reaches another
-// request, and does not affect whether the token is accepted. The slices keep
-// the request in memory: to keep a user after the request, use [Claims.CopyTo].
+// [FromContext] returns a copy. Copies for the same request share the elements
+// of their slices. A change affects neither another request nor whether the
+// token is accepted. The slices may keep the request in memory. To keep a user
+// after the request, use [Claims.CopyTo].
+//
+// The methods are safe for concurrent use by multiple goroutines if no
+// goroutine changes the Claims.
 //
 // Printing or logging Claims, or a pointer to them, shows the user ID and no
-// personal data. Three things show every field: JSON encoding, a field printed
-// by name, and a Claims value in an unexported struct field, which package fmt
-// prints without calling its methods. Keep a *Claims there.
+// personal data. Three things still show personal data: JSON encoding, a field
+// printed by name, and a Claims value in an unexported struct field. Package
+// fmt prints the latter without calling its methods. Store a *Claims there.
 type Claims struct {
 	UserID      string      `json:"userId"`
 	AuthType    AuthType    `json:"authType"`
 	OAuthMethod OAuthMethod `json:"oAuthMethod,omitempty"`
 	Identifier  string      `json:"identifier"` // such as the email address or phone number
 
-	// Para sets at most one of these, depending on AuthType.
+	// Para sets the field of AuthType only. With AuthExternalWallet, it sets
+	// ExternalWalletAddress and ExternalWallet.
 	Email                 string         `json:"email,omitempty"`
 	Phone                 string         `json:"phone,omitempty"`
 	TelegramUserID        string         `json:"telegramUserId,omitempty"`
@@ -127,16 +131,17 @@ type Claims struct {
 	ExternalWalletAddress string         `json:"externalWalletAddress,omitempty"`
 	ExternalWallet        ExternalWallet `json:"externalWallet,omitzero"`
 
-	// attested by Para as the user's
+	// Wallets are embedded wallets. Para attests that the user owns them.
 	Wallets []Wallet `json:"wallets"`
-	// ownership is not proven
+	// ConnectedWallets are wallets whose owner is not verified.
 	ConnectedWallets []ConnectedWallet `json:"connectedWallets,omitempty"`
 
 	Subject     string   `json:"sub"` // equal to UserID
 	Audience    []string `json:"aud"` // API key IDs, one of which is yours
 	KeyID       string   `json:"kid"` // ID of the key that signed the token
 	Environment string   `json:"environment"`
-	// names the token in audit logs and revocations; not a credential
+	// TokenID identifies the token in audit logs and revocations: the first 32
+	// characters of its signature. It is not a credential.
 	TokenID   string    `json:"tokenId,omitempty"`
 	IssuedAt  time.Time `json:"iat"`
 	ExpiresAt time.Time `json:"exp"`
@@ -145,12 +150,12 @@ type Claims struct {
 	origin *origin // nil if the Claims came from no token
 }
 
-// Token identifies the token that Claims came from. The zero Token is for a
-// payload whose origin does not matter, such as in a tool that inspects tokens.
+// Token identifies the token that Claims came from. The zero Token is valid. It
+// suits tests, and tools that inspect tokens.
 type Token struct {
 	ID            string // see [Claims.TokenID]
 	KeyID         string // see [Claims.KeyID]
-	KeyThumbprint string // of the key that verified the signature
+	KeyThumbprint string // JWK Thumbprint (RFC 7638) of the key that verified the signature
 	Environment   string // see [Claims.Environment]
 }
 
@@ -161,7 +166,8 @@ type origin struct {
 }
 
 // ErrNoPayload is the error of [Claims.Decode] and [Claims.Verified] for Claims
-// that did not come from a token, such as those that a test fills in.
+// that did not come from a token, such as those of a test or of a verification
+// token.
 var ErrNoPayload = errors.New("claims: these claims have no token payload")
 
 // room holds the usual one audience and two wallets in one allocation.
@@ -170,15 +176,15 @@ type room struct {
 	wallets  [2]Wallet
 }
 
-// CopyTo makes dst a copy of c. The two share no memory that either could
-// change.
+// CopyTo makes dst a copy of c. A later change of either does not affect the
+// other.
 func (c *Claims) CopyTo(dst *Claims) {
 	*dst = *c
 	if n := len(c.Wallets); len(c.Audience) == 1 && 0 < n && n <= 2 {
 		r := new(room)
 		r.audience[0] = c.Audience[0]
 		copy(r.wallets[:], c.Wallets)
-		// Without spare capacity, appending to a slice cannot write into the room.
+		// Without spare capacity, append does not write into the room.
 		dst.Audience, dst.Wallets = r.audience[:], r.wallets[:n:n]
 	} else {
 		dst.Audience = slices.Clip(slices.Clone(c.Audience))
@@ -189,9 +195,10 @@ func (c *Claims) CopyTo(dst *Claims) {
 	}
 }
 
-// Verified returns the Claims as Para signed them, without later changes of c.
-// It parses the payload again, which costs about a microsecond. The error is
-// [ErrNoPayload] if c did not come from a token.
+// Verified returns the Claims as Para signed them, without later changes of c,
+// and the token that they came from. It parses the payload again, which costs
+// about a microsecond. The error is [ErrNoPayload] if c is nil or did not come
+// from a token.
 func (c *Claims) Verified() (*Claims, Token, error) {
 	if c == nil || c.origin == nil {
 		return nil, Token{}, ErrNoPayload
@@ -201,7 +208,8 @@ func (c *Claims) Verified() (*Claims, Token, error) {
 }
 
 // WalletByAddress returns the user's wallet with this address, compared as by
-// [Wallet.HasAddress]. ConnectedWallets and ExternalWallet do not count.
+// [Wallet.HasAddress], and reports whether there is one. ConnectedWallets and
+// ExternalWallet do not count.
 func (c *Claims) WalletByAddress(address string) (Wallet, bool) {
 	for _, w := range c.Wallets {
 		if w.HasAddress(address) {
@@ -219,8 +227,8 @@ func (c *Claims) OwnsAddress(address string) bool {
 }
 
 // WalletsOf returns the user's wallets of type t that have an address, in the
-// token's order, or nil if there are none. ConnectedWallets and ExternalWallet
-// do not count.
+// order of the token, or nil. The slice belongs to the caller. ConnectedWallets
+// and ExternalWallet do not count.
 func (c *Claims) WalletsOf(t WalletType) []Wallet {
 	var of []Wallet
 	for _, w := range c.Wallets {
@@ -231,8 +239,8 @@ func (c *Claims) WalletsOf(t WalletType) []Wallet {
 	return of
 }
 
-// HasWalletOf reports whether the user has a wallet of one of these types with
-// an address. ConnectedWallets and ExternalWallet do not count.
+// HasWalletOf reports whether the user has a wallet of at least one of these
+// types that has an address. ConnectedWallets and ExternalWallet do not count.
 func (c *Claims) HasWalletOf(types ...WalletType) bool {
 	return slices.ContainsFunc(c.Wallets, func(w Wallet) bool {
 		return w.Address != "" && slices.Contains(types, w.Type)
@@ -240,13 +248,17 @@ func (c *Claims) HasWalletOf(types ...WalletType) bool {
 }
 
 // Decode parses the token's verified payload into v as [json.Unmarshal] does.
-// It is for members that this package does not type. The payload has the form
+// Use it for members that have no field in Claims. The payload has the form
 //
-//	{"sub": …, "aud": …, "iat": …, "exp": …, "data": {"userId": …, "wallets": […], …}}
+//	{
+//		"sub": …, "aud": …, "iat": …, "exp": …,
+//		"data": {"userId": …, "wallets": […], …}
+//	}
 //
 // Decode refuses a payload with names that differ only in case, because
-// json.Unmarshal takes either for the same field. It returns [ErrNoPayload] if
-// c did not come from a token, an [*Error], or an error of json.Unmarshal.
+// json.Unmarshal matches both with the same field. The error is then an
+// [*Error]. It is [ErrNoPayload] if c did not come from a token. Any other
+// error is that of json.Unmarshal.
 func (c *Claims) Decode(v any) error {
 	if c.origin == nil {
 		return ErrNoPayload

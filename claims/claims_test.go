@@ -13,10 +13,10 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// The payloads of Para's documentation, "Session Management", and
-// connected_wallets.json. The latter is the first of them with a member that
-// later pages document. Those pages show no wallet from another provider, so
-// that wallet is invented.
+// testdata has the payloads of Para's documentation ("Session Management") and
+// connected_wallets.json. The latter is the first payload with a member that
+// later pages document. Those pages show no wallet of another provider, so that
+// wallet is invented.
 //
 //go:embed testdata/*.json
 var testdata embed.FS
@@ -112,7 +112,7 @@ func TestDocumentedPayloads(t *testing.T) {
 	}
 }
 
-func TestReadingADocumentedPayloadAllocatesOneUser(t *testing.T) {
+func TestDocumentedPayloadAllocatesOnce(t *testing.T) {
 	payload := strings.Join(strings.Fields(documented(t, "email_google")), "")
 	got := testing.AllocsPerRun(100, func() {
 		if _, err := claims.FromVerifiedPayload(payload, claims.Token{}); err != nil {
@@ -124,11 +124,10 @@ func TestReadingADocumentedPayloadAllocatesOneUser(t *testing.T) {
 	}
 }
 
-func TestAppendingToAUsersSlicesLeavesOthersAlone(t *testing.T) {
+func TestAppendToSlicesOverwritesNothing(t *testing.T) {
 	// Many requests share one user. Two of them may append to the same slice.
-	c := read(t,
-		edit(t, `"userId":`,
-			`"wallets":[{"address":"own"}],"connectedWallets":[{"address":"1"},{"address":"2"},{"address":"3"}],"userId":`))
+	c := read(t, edit(t, `"userId":`, `"wallets":[{"address":"own"}],
+		"connectedWallets":[{"address":"1"},{"address":"2"},{"address":"3"}],"userId":`))
 	mine, theirs := append(c.Wallets, claims.Wallet{Address: "mine"}),
 		append(c.Wallets, claims.Wallet{Address: "theirs"})
 	if mine[1].Address != "mine" || theirs[1].Address != "theirs" {
@@ -142,7 +141,7 @@ func TestAppendingToAUsersSlicesLeavesOthersAlone(t *testing.T) {
 		"no Wallets":       cap(read(t, edit(t, `"userId":`, `"wallets":[],"userId":`)).Wallets),
 	} {
 		if room != 0 {
-			t.Errorf("%s has room for %d more", name, room)
+			t.Errorf("%s has spare capacity for %d elements", name, room)
 		}
 	}
 }
@@ -157,12 +156,13 @@ func owner(t testing.TB) *claims.Claims {
 		{"id":"4","type":"NEAR","address":"alice.near"},
 		{"id":"5","type":"COSMOS","address":""},
 		{"id":"6","type":"EVM"}],
-		"connectedWallets":[{"id":"7","type":"EVM","address":"0xc0"},{"id":"8","type":"SUI","address":"0xc1"}],
+		"connectedWallets":[{"id":"7","type":"EVM","address":"0xc0"},
+			{"id":"8","type":"SUI","address":"0xc1"}],
 		"externalWallet":{"type":"STELLAR","address":"0xe0","provider":"MetaMask"},
 		"externalWalletAddress":"0xe0","identifier":"0xe0","userId":`))
 }
 
-func TestWhoOwnsAnAddress(t *testing.T) {
+func TestOwnsAddressAndWalletByAddress(t *testing.T) {
 	c := owner(t)
 	for _, test := range []struct{ name, address, id string }{
 		{"an EVM address as it came", evmAddress, "1"},
@@ -188,7 +188,7 @@ func TestWhoOwnsAnAddress(t *testing.T) {
 			t.Errorf("WalletByAddress of %s: got %q, %v, want %q", test.name, w.ID, ok, test.id)
 		}
 		if !ok && w != (claims.Wallet{}) {
-			t.Errorf("WalletByAddress of %s: got a wallet that is not found: %v", test.name, w)
+			t.Errorf("WalletByAddress of %s: got %v with false", test.name, w)
 		}
 		if got := c.OwnsAddress(test.address); got != (test.id != "") {
 			t.Errorf("OwnsAddress of %s: got %v", test.name, got)
@@ -227,7 +227,7 @@ func TestWalletHasAddress(t *testing.T) {
 	}
 }
 
-func TestWalletsOfAChain(t *testing.T) {
+func TestWalletsOfAndHasWalletOf(t *testing.T) {
 	c := owner(t)
 	for chain, want := range map[claims.WalletType][]string{
 		claims.WalletEVM:     {"1", "3"},
@@ -255,16 +255,16 @@ func TestWalletsOfAChain(t *testing.T) {
 	}
 }
 
-func TestHasWalletOfAnyOfSeveralChains(t *testing.T) {
+func TestHasWalletOfSeveralTypes(t *testing.T) {
 	c := owner(t)
 	if !c.HasWalletOf(claims.WalletSui, claims.WalletSolana) {
-		t.Error("the second type does not count")
+		t.Error("the second type is ignored")
 	}
 	if c.HasWalletOf(claims.WalletSui, claims.WalletStellar) {
 		t.Error("connected or external wallets count")
 	}
 	if c.HasWalletOf() {
-		t.Error("no type is a type")
+		t.Error("true without types")
 	}
 }
 
@@ -276,10 +276,10 @@ func TestWalletsOfReturnsACopy(t *testing.T) {
 	}
 }
 
-func TestDecodeReadsTheVerifiedPayload(t *testing.T) {
+func TestDecodeParsesTheVerifiedPayload(t *testing.T) {
 	c := read(t,
 		edit(t, `"userId":`, `"role":"admin","wallets":[{"address":"0xa","chainId":1}],"userId":`))
-	c.UserID = "changed" // Decode reads what was signed
+	c.UserID = "changed" // Decode parses what Para signed
 	var own struct {
 		Issued json.Number `json:"iat"`
 		Data   struct {
@@ -301,7 +301,7 @@ func TestDecodeReadsTheVerifiedPayload(t *testing.T) {
 	}
 }
 
-func TestDecodeOfClaimsWithoutAPayload(t *testing.T) {
+func TestDecodeWithoutPayload(t *testing.T) {
 	var v any
 	for name, c := range map[string]*claims.Claims{
 		"made by hand": {UserID: "u", Subject: "u"},
@@ -314,8 +314,8 @@ func TestDecodeOfClaimsWithoutAPayload(t *testing.T) {
 }
 
 func TestDecodeRefusesNamesThatDifferOnlyInCase(t *testing.T) {
-	// json.Unmarshal takes either name for the same field. Each accepted text
-	// has both names in different objects, or names that encoding/json
+	// json.Unmarshal matches both names with the same field. Each accepted text
+	// has both names in different objects, or has names that encoding/json
 	// distinguishes.
 	for _, test := range []struct{ accepted, refused string }{
 		{`"role":"x","rule":"y"`, `"role":"x","Role":"canary"`},
@@ -358,7 +358,7 @@ func TestDecodeReturnsTheErrorsOfUnmarshal(t *testing.T) {
 	}
 }
 
-func TestACopySharesNothing(t *testing.T) {
+func TestCopyToCopiesTheSlices(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 3} {
 		wallets := strings.TrimSuffix(strings.Repeat(`{"address":"0xa"},`, n), ",")
 		original := read(t, edit(t, `"userId":`,
@@ -389,7 +389,7 @@ func TestACopySharesNothing(t *testing.T) {
 	}
 }
 
-func TestVerifiedIsWhatParaSigned(t *testing.T) {
+func TestVerifiedReturnsWhatParaSigned(t *testing.T) {
 	from := claims.Token{ID: "t", KeyID: "k", KeyThumbprint: "p", Environment: "beta"}
 	user, err := claims.FromVerifiedPayload(minimal, from)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 type carried = userctx.User[Claims, Wallet]
 
 // NewContext returns a context that carries a copy of user, or no user if user
-// is nil. Handlers do not need it: the adapters put the user into the context
-// of each request. It is for adapters to other transports and for tests.
+// is nil. Handlers do not need it, because the adapters put the user into the
+// context of each request. Use it in adapters to other transports and in tests.
 func NewContext(ctx context.Context, user *Claims) context.Context {
 	var c *carried
 	if user != nil {
@@ -21,15 +21,15 @@ func NewContext(ctx context.Context, user *Claims) context.Context {
 	return context.WithValue(ctx, userctx.Key{}, c)
 }
 
-// FromContext returns the verified user of a request. It reports false if the
-// request is anonymous, which [middleware.Optional] allows, or if no adapter
-// guards the handler. The user is then nil.
+// FromContext returns the verified user of a request. It returns nil and false
+// if the request is anonymous, which [middleware.Optional] allows, or if no
+// adapter guards the handler.
 //
-// The user is a copy, as the comment of [Claims] describes. It costs no
-// allocation if the handler only reads it.
+// The user is a copy; see [Claims]. The copy is allocated only if it escapes
+// from the handler.
 //
-// The context key is not exported. Nothing that a client sends or that another
-// package stores in the context is taken for a user.
+// Only [NewContext] and the guards of package middleware store a user in a
+// context: the key is not exported.
 //
 // [middleware.Optional]:
 // https://pkg.go.dev/github.com/parajwt/parajwt/middleware#Optional
@@ -41,9 +41,9 @@ func FromContext(ctx context.Context) (*Claims, bool) {
 	return user, true
 }
 
-// copyFrom copies the user of ctx to dst. It is separate so that the compiler
-// inlines FromContext. The copy is then on the stack of a handler that does not
-// pass it on.
+// copyFrom copies the user of ctx to dst, and reports whether there is one. It
+// is separate so that the compiler inlines FromContext. The copy then stays on
+// the stack of the handler unless it escapes.
 func copyFrom(ctx context.Context, dst *Claims) bool {
 	c, _ := ctx.Value(userctx.Key{}).(*carried)
 	if c == nil {

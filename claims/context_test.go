@@ -40,9 +40,9 @@ var usersToCopy = map[string]claims.Claims{
 	"two audiences": {Audience: []string{"a", "b"}, Wallets: make([]claims.Wallet, 1)},
 }
 
-// TestCopiesShareNothing checks that a change of a user reaches no copy of
-// CopyTo or NewContext.
-func TestCopiesShareNothing(t *testing.T) {
+// TestCopyToAndNewContextCopyTheUser checks that a change of a user does not
+// change the copies of CopyTo and NewContext.
+func TestCopyToAndNewContextCopyTheUser(t *testing.T) {
 	for name, user := range usersToCopy {
 		t.Run(name, func(t *testing.T) {
 			var first, second claims.Claims
@@ -61,7 +61,7 @@ func TestCopiesShareNothing(t *testing.T) {
 }
 
 // TestFromContextReturnsACopy checks that a change of a field, and an append to
-// a slice, reach no later call.
+// a slice, do not affect the result of a later call.
 func TestFromContextReturnsACopy(t *testing.T) {
 	for name, user := range usersToCopy {
 		t.Run(name, func(t *testing.T) {
@@ -93,8 +93,8 @@ func overwrite[T any](s []T, with T) []T {
 	return append(s, with)
 }
 
-// TestFromContextAllocatesNothing checks that the copy is on the stack of a
-// handler that does not pass it on.
+// TestFromContextAllocatesNothing checks that the copy is not allocated if it
+// does not escape from the handler.
 func TestFromContextAllocatesNothing(t *testing.T) {
 	ctx := claims.NewContext(t.Context(), read(t, documented(t, "email_google")))
 	owns := false
@@ -114,7 +114,7 @@ func TestFromContextWithoutAUser(t *testing.T) {
 		return context.WithValue(t.Context(), key, value)
 	}
 	for name, ctx := range map[string]context.Context{
-		"nobody":                     t.Context(),
+		"no user":                    t.Context(),
 		"a nil user":                 claims.NewContext(t.Context(), nil),
 		"a nil user hides an outer":  claims.NewContext(claims.NewContext(t.Context(), user), nil),
 		"a string key":               with("user", user),
@@ -125,7 +125,7 @@ func TestFromContextWithoutAUser(t *testing.T) {
 		"an empty string":            with("", user),
 	} {
 		if got, ok := claims.FromContext(ctx); ok || got != nil {
-			t.Errorf("%s: got %v, %v, want nobody", name, got, ok)
+			t.Errorf("%s: got %v, %v, want no user", name, got, ok)
 		}
 	}
 }

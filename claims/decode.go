@@ -12,7 +12,9 @@ import (
 // Error reports why a payload is not that of a Para user. It never quotes the
 // payload.
 type Error struct {
-	Claim  string // such as "exp" or "data.wallets[0].address"; "" if the JSON is malformed
+	// Claim is the refused claim, such as "exp" or "data.wallets[0].address".
+	// It is "" if the JSON is malformed or ambiguous.
+	Claim  string
 	Reason string
 }
 
@@ -27,8 +29,8 @@ func (e *Error) Error() string {
 const endOfTime = 253402300800
 
 // The names that this package reads. A payload with a name that differs from
-// one of them only in case is refused: some parsers would take it for the same
-// name.
+// one of them only in case is refused, because some parsers match it with the
+// same field.
 var (
 	payloadNames = []string{"sub", "aud", "iat", "exp", "nbf", "data"}
 	dataNames    = []string{"userId", "wallets", "connectedWallets", "authType", "identifier",
@@ -38,17 +40,26 @@ var (
 )
 
 // FromVerifiedPayload parses the payload of a Para token whose signature has
-// been verified. To verify a token, use the Validator of package middleware
-// instead: this function checks no signature, time or audience.
+// been verified. It checks no signature, time or audience. To verify a token,
+// use the Validator of package middleware instead.
 //
-// It checks that the JSON has one meaning (RFC 8725 §3.7: exact names, no
-// duplicates, valid UTF-8, at most 16 levels, nothing trailing), that each
-// claim has its type, that sub and data.userId are equal, and that exp and iat
-// are present, in range and in order (RFC 7519 §4.1). A member that Para writes
-// as null counts as absent. Unknown members are accepted; [Claims.Decode] reads
-// them.
+// It checks that:
 //
-// The error is an [*Error]. Safe for concurrent use by multiple goroutines.
+//   - the payload is one JSON object of valid UTF-8 (RFC 8725 §3.7), with at
+//     most 16 levels;
+//   - no name occurs twice in an object (RFC 7519 §4), and no name differs from
+//     a known one only in case;
+//   - each known claim has its type (RFC 7519 §4.1 and Para's "Session
+//     Management");
+//   - sub, data.userId and aud are present, and sub equals data.userId;
+//   - exp, iat and nbf are times from 1970 to 9999 (RFC 7519 §2);
+//   - exp and iat are present, and iat is not after exp.
+//
+// null counts as absent for optional members of data and for members of
+// wallets. Unknown members are accepted; [Claims.Decode] parses them.
+//
+// The error is an [*Error]. FromVerifiedPayload is safe for concurrent use by
+// multiple goroutines.
 func FromVerifiedPayload(payload string, from Token) (*Claims, error) {
 	p := &parsed{
 		Claims: Claims{TokenID: from.ID, KeyID: from.KeyID, Environment: from.Environment},
@@ -82,7 +93,7 @@ func FromVerifiedPayload(payload string, from Token) (*Claims, error) {
 		return nil, &Error{"iat", "after exp"}
 	}
 	// Without spare capacity, two handlers that append to the same slice do not
-	// write into one another's.
+	// overwrite each other's elements.
 	c.Audience = slices.Clip(c.Audience)
 	c.Wallets = slices.Clip(c.Wallets)
 	c.ConnectedWallets = slices.Clip(c.ConnectedWallets)
@@ -97,7 +108,7 @@ type parsed struct {
 	room   room
 }
 
-// reader is a decoder that keeps track of the claim it reads, for errors.
+// reader is a decoder that records the claim that it reads, for errors.
 type reader struct {
 	*strictjson.Decoder
 	at place
@@ -222,9 +233,8 @@ func (r *reader) data(p *parsed) {
 }
 
 // wallet parses a wallet of any of the three kinds. ConnectedWallet has the
-// fields of all. Para's types make most members optional, and a JavaScript
-// service writes an absent one as null: a wallet that cannot be used does not
-// lock its user out.
+// fields of all three. Every member may be absent or null, because most are
+// optional in Para's types. An unusable wallet thus does not lock its user out.
 func (r *reader) wallet() (w ConnectedWallet) {
 	for name := range r.Object {
 		r.at.member = name

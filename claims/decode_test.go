@@ -11,14 +11,14 @@ import (
 
 // minimal has only the required claims, and canaries that must not appear in
 // errors.
-const minimal = `{"sub":"canary-user","aud":"canary-app","iat":1000,"exp":2000,"canary-claim":"canary",` +
-	`"data":{"canary-member":["canary"],"userId":"canary-user"}}`
+const minimal = `{"sub":"canary-user","aud":"canary-app","iat":1000,"exp":2000,` +
+	`"canary-claim":"canary","data":{"canary-member":["canary"],"userId":"canary-user"}}`
 
 // edit returns minimal with one part replaced.
 func edit(t testing.TB, old, new string) string {
 	t.Helper()
 	if strings.Count(minimal, old) != 1 {
-		t.Fatalf("%s does not stand in the payload once", old)
+		t.Fatalf("%s does not occur exactly once in the payload", old)
 	}
 	return strings.Replace(minimal, old, new, 1)
 }
@@ -186,7 +186,7 @@ func optional(name string) verdict {
 	return v
 }
 
-func TestVerdicts(t *testing.T) {
+func TestFromVerifiedPayload(t *testing.T) {
 	for _, v := range verdicts {
 		t.Run(v.name, func(t *testing.T) {
 			for _, text := range v.accepted {
@@ -217,7 +217,7 @@ func refused(t *testing.T, payload, claim string) {
 		t.Errorf("%.300q: got %q, want an error that names %q", payload, err, claim)
 	case e.Reason == "" || !strings.Contains(err.Error(), e.Reason) ||
 		!strings.Contains(err.Error(), claim):
-		t.Errorf("%.300q: %q does not say what is wrong", payload, err)
+		t.Errorf("%.300q: %q does not contain the claim and the reason", payload, err)
 	case strings.Contains(strings.ToLower(err.Error()), "canary") ||
 		strings.Contains(err.Error(), "98765"):
 		t.Errorf("the error quotes the payload: %v", err)
@@ -256,7 +256,7 @@ func TestWalletMembersAreStringsOrNull(t *testing.T) {
 	}
 }
 
-func TestAWalletThatCannotBeUsedIsNotOwned(t *testing.T) {
+func TestUnusableWalletIsNotOwned(t *testing.T) {
 	c := read(t, edit(t, `"userId":`, `"wallets":[
 		{"id":"new","type":"EVM","address":null,"publicKey":null},
 		{"id":null,"type":null,"address":"0xAB","publicKey":null}],"userId":`))
@@ -276,7 +276,7 @@ func TestAWalletThatCannotBeUsedIsNotOwned(t *testing.T) {
 	}
 }
 
-func TestAClaimThatIsNoJSONIsNoClaim(t *testing.T) {
+func TestErrorOfMalformedJSONNamesNoClaim(t *testing.T) {
 	// The error reports malformed JSON and names no claim.
 	for _, in := range [][2]string{
 		{`"sub":"canary-user"`, `"sub":%`}, {`"canary-app"`, `%`}, {`"canary-app"`, `["a",%]`},
@@ -297,7 +297,7 @@ func TestAClaimThatIsNoJSONIsNoClaim(t *testing.T) {
 	}
 }
 
-func TestWalletMembersAreSpeltExactly(t *testing.T) {
+func TestWalletMembersInAnotherCaseAreRefused(t *testing.T) {
 	for _, in := range []string{`"wallets":[{%:"canary"}],`,
 		`"wallets":[{},{"id":"a",%:"canary"}],`, `"connectedWallets":[{%:"canary"}],`,
 		`"externalWallet":{%:"canary"},`} {
@@ -312,9 +312,9 @@ func TestWalletMembersAreSpeltExactly(t *testing.T) {
 	}
 }
 
-func TestTheOrderOfMembersDoesNotMatter(t *testing.T) {
-	c := read(t,
-		`{"data":{"wallets":[{"address":"a","id":"i"}],"userId":"u"},"exp":2000,"iat":1000,"aud":"a","sub":"u"}`)
+func TestOrderOfMembersDoesNotMatter(t *testing.T) {
+	c := read(t, `{"data":{"wallets":[{"address":"a","id":"i"}],"userId":"u"},
+		"exp":2000,"iat":1000,"aud":"a","sub":"u"}`)
 	if c.UserID != "u" || len(c.Wallets) != 1 {
 		t.Errorf("got %#v", *c)
 	}
@@ -326,9 +326,11 @@ func TestTheOrderOfMembersDoesNotMatter(t *testing.T) {
 	refused(t, `{"data":{"sub":0,"userId":"u"},"sub":0}`, "sub")
 }
 
-func TestValuesThatAreNotKnownAreKept(t *testing.T) {
-	c := read(t, edit(t, `"userId":`, `"authType":"passkey","oAuthMethod":"CUSTOM:https://idp.example","wallets":[{"type":"NEAR"}],
-		"connectedWallets":[{"type":"evm"}],"externalWallet":{"type":"X","provider":"Y"},"userId":`))
+func TestUnknownValuesAreKept(t *testing.T) {
+	c := read(t, edit(t, `"userId":`, `"authType":"passkey",
+		"oAuthMethod":"CUSTOM:https://idp.example","wallets":[{"type":"NEAR"}],
+		"connectedWallets":[{"type":"evm"}],
+		"externalWallet":{"type":"X","provider":"Y"},"userId":`))
 	if c.AuthType != "passkey" || c.OAuthMethod != "CUSTOM:https://idp.example" ||
 		c.Wallets[0].Type != "NEAR" ||
 		c.ConnectedWallets[0].Type != "evm" || c.ExternalWallet.Type != "X" ||
@@ -368,7 +370,7 @@ func TestTimes(t *testing.T) {
 		`1000.000976562`: time.Unix(1000, 976_562),
 	} {
 		got := read(t, edit(t, `2000`, text)).ExpiresAt
-		// A float64 holds a present-day time to a quarter of a microsecond.
+		// A float64 represents a present-day time within 250 nanoseconds.
 		if diff := got.Sub(want).Abs(); diff > 250*time.Nanosecond || got.Location() != time.UTC {
 			t.Errorf("%s: got %v, want %v", text, got, want)
 		}
@@ -380,7 +382,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-func TestATimeIsNeverTheZeroTime(t *testing.T) {
+func TestTinyTimesCountAsPresent(t *testing.T) {
 	// A tiny positive number rounds to 1970. It still counts as present.
 	c := read(t, edit(t, `"iat":1000,"exp":2000`, `"nbf":1e-300,"iat":1e-300,"exp":1e-300`))
 	if c.IssuedAt.IsZero() || c.ExpiresAt.IsZero() || c.NotBefore.IsZero() {

@@ -1,17 +1,15 @@
-// Package claims has the typed content of a verified Para token: who a user is,
-// and which wallets are theirs. It also gets the user from a request's context.
+// Package claims has the typed content of a verified Para token: the user and
+// the user's wallets. [FromContext] returns the user of a request.
 //
-// A handler behind any adapter gets the user in one line:
+// A handler behind any adapter gets the user and checks the ownership of a
+// wallet in two lines:
 //
 //	user, ok := claims.FromContext(r.Context())
-//
-// and can then ask, for example:
-//
-//	if !user.OwnsAddress(order.Payer) { … }
+//	if !ok || !user.OwnsAddress(order.Payer) { … }
 //
 // The fields are those of the token payloads in Para's documentation ("Session
 // Management", "Using JWT Authentication"). Para adds authentication types,
 // OAuth methods and wallet types over time. [AuthType], [OAuthMethod] and
-// [WalletType] are therefore open strings: an unknown value is data, not an
-// error. [Claims.Decode] reads members of the payload that have no field.
+// [WalletType] are therefore strings, and an unknown value is not an error.
+// [Claims.Decode] parses members of the payload that have no field.
 package claims

@@ -1,6 +1,7 @@
 package claims_test
 
 import (
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -22,8 +23,10 @@ const payload = `{
 		"identifier": "email@example.com",
 		"email": "email@example.com",
 		"wallets": [
-			{"id": "de4034f1", "type": "EVM", "address": "0x9dd3824f045c77bc369485e8f1dd6b452b6be617", "publicKey": "0x0465"},
-			{"id": "d70f64e4", "type": "SOLANA", "address": "EEp7DbBu5yvgf7Pr9W17cATPjCqUxY8K8R3dFbg53a3W", "publicKey": ""}
+			{"id": "de4034f1", "type": "EVM",
+				"address": "0x9dd3824f045c77bc369485e8f1dd6b452b6be617", "publicKey": "0x0465"},
+			{"id": "d70f64e4", "type": "SOLANA",
+				"address": "EEp7DbBu5yvgf7Pr9W17cATPjCqUxY8K8R3dFbg53a3W", "publicKey": ""}
 		],
 		"connectedWallets": [
 			{"type": "EVM", "address": "0xaD6b78193b78e23F9aBBB675734f4a2B3559598D"}
@@ -61,7 +64,7 @@ func ExampleFromContext() {
 	// hello, stranger
 }
 
-// A test of a handler stores a user in the context and needs no token.
+// A test of a handler stores a user in the context, and needs no token.
 func ExampleNewContext() {
 	admin := func(w http.ResponseWriter, r *http.Request) {
 		user, ok := claims.FromContext(r.Context())
@@ -91,13 +94,75 @@ func ExampleClaims_OwnsAddress() {
 	fmt.Println(user.OwnsAddress("0x9Dd3824F045C77bc369485E8f1dD6B452B6be617"))
 	fmt.Println(user.OwnsAddress("EEp7DbBu5yvgf7Pr9W17cATPjCqUxY8K8R3dFbg53a3W"))
 	fmt.Println(user.OwnsAddress("eep7dbbu5yvgf7pr9w17catpjcquxy8k8r3dfbg53a3w"))
-	// The user may not own a wallet that was only connected.
+	// ConnectedWallets do not count, because Para does not attest them.
 	fmt.Println(user.OwnsAddress("0xaD6b78193b78e23F9aBBB675734f4a2B3559598D"))
 	// Output:
 	// true
 	// true
 	// false
 	// false
+}
+
+func ExampleClaims_HasWalletOf() {
+	user, err := claims.FromVerifiedPayload(payload, claims.Token{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(user.HasWalletOf(claims.WalletEVM, claims.WalletCosmos))
+	fmt.Println(user.HasWalletOf(claims.WalletCosmos))
+	// Output:
+	// true
+	// false
+}
+
+// A program that keeps a user after the request keeps a copy.
+func ExampleClaims_CopyTo() {
+	user, err := claims.FromVerifiedPayload(payload, claims.Token{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	kept := new(claims.Claims)
+	user.CopyTo(kept)
+
+	user.Wallets[0].Address = "changed"
+	fmt.Println(kept.Wallets[0].Address)
+	// Output: 0x9dd3824f045c77bc369485e8f1dd6b452b6be617
+}
+
+// Verified ignores changes of the user.
+func ExampleClaims_Verified() {
+	user, err := claims.FromVerifiedPayload(payload, claims.Token{KeyID: "key-1"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	user.Email = "changed@example.com"
+	signed, token, err := user.Verified()
+	fmt.Println(signed.Email, token.KeyID, err)
+
+	_, _, err = new(claims.Claims).Verified()
+	fmt.Println(errors.Is(err, claims.ErrNoPayload))
+	// Output:
+	// email@example.com key-1 <nil>
+	// true
+}
+
+// The error names the refused claim.
+func ExampleFromVerifiedPayload() {
+	user, err := claims.FromVerifiedPayload(payload, claims.Token{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(user.AuthType, user.ExpiresAt)
+
+	_, err = claims.FromVerifiedPayload(`{"sub": "1", "aud": [], "data": {"userId": "1"}}`,
+		claims.Token{})
+	var e *claims.Error
+	if errors.As(err, &e) {
+		fmt.Println(e.Claim, e.Reason)
+	}
+	// Output:
+	// email 2025-04-28 22:31:49 +0000 UTC
+	// aud missing or empty
 }
 
 func ExampleClaims_WalletByAddress() {

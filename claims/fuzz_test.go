@@ -18,8 +18,8 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// FuzzFromVerifiedPayload compares the decoder with the slow one below, which
-// uses encoding/json and shares no code with it. They must accept the same
+// FuzzFromVerifiedPayload compares the decoder with slowly, which uses
+// encoding/json and shares no code with the decoder. They must accept the same
 // payloads and agree on every field.
 func FuzzFromVerifiedPayload(f *testing.F) {
 	for _, name := range []string{"email_google", "phone", "telegram", "farcaster",
@@ -46,12 +46,12 @@ func FuzzFromVerifiedPayload(f *testing.F) {
 			}
 			checkClaim(t, e.Claim)
 			if slowErr == nil && !times.nearlyEqual() {
-				t.Fatalf("refused, and without reason: %v", err)
+				t.Fatalf("refused, but slowly accepts it: %v", err)
 			}
 			return
 		}
 		if slowErr != nil {
-			t.Fatalf("accepted, although %v", slowErr)
+			t.Fatalf("accepted, but slowly refuses it: %v", slowErr)
 		}
 		checkTime(t, "iat", got.IssuedAt, times.iat)
 		checkTime(t, "exp", got.ExpiresAt, times.exp)
@@ -71,10 +71,11 @@ func FuzzFromVerifiedPayload(f *testing.F) {
 	})
 }
 
-// checkClaim fails the test if the error names a claim in words of the payload.
 var walletMember = regexp.MustCompile(
 	`^data\.((connectedW|w)allets\[\d+\]|externalWallet)\.(.*)$`)
 
+// checkClaim fails the test if claim is not made of known names, because an
+// error must not quote the payload.
 func checkClaim(t *testing.T, claim string) {
 	if m := walletMember.FindStringSubmatch(claim); m != nil && slices.Contains(walletNames, m[3]) {
 		return
@@ -163,7 +164,7 @@ func slowly(text string) (c *claims.Claims, times numericDates, err error) {
 	escapes := pair.ReplaceAllString(strings.ReplaceAll(text, `\\`, `..`), `..`)
 	switch {
 	case !json.Valid([]byte(text)):
-		return fail("it is no JSON")
+		return fail("it is not JSON")
 	case !utf8.ValidString(text):
 		return fail("it is not UTF-8")
 	case surrogate.MatchString(escapes):
@@ -179,11 +180,11 @@ func slowly(text string) (c *claims.Claims, times numericDates, err error) {
 	}
 	data, ok := top["data"].(map[string]any)
 	if !ok {
-		return fail("data is no object")
+		return fail("data is not an object")
 	}
 	c = &claims.Claims{}
 	if c.Subject, ok = top["sub"].(string); !ok || c.Subject == "" {
-		return fail("sub is no string or empty")
+		return fail("sub is not a string, or is empty")
 	}
 	if c.UserID = c.Subject; data["userId"] != c.Subject {
 		return fail("sub is not data.userId")
@@ -195,7 +196,7 @@ func slowly(text string) (c *claims.Claims, times numericDates, err error) {
 		for _, one := range aud {
 			s, ok := one.(string)
 			if !ok {
-				return fail("an audience is no string")
+				return fail("an audience is not a string")
 			}
 			c.Audience = append(c.Audience, s)
 		}
@@ -212,7 +213,7 @@ func slowly(text string) (c *claims.Claims, times numericDates, err error) {
 		n, ok := v.(json.Number)
 		if *to, err = strconv.ParseFloat(string(n), 64); !ok || err != nil || *to <= 0 ||
 			*to >= 253402300800 {
-			return fail("%s is no number in range", name)
+			return fail("%s is not a number in range", name)
 		}
 	}
 	if times.iat > times.exp && !times.nearlyEqual() {
@@ -231,7 +232,7 @@ func slowly(text string) (c *claims.Claims, times numericDates, err error) {
 		case string:
 			reflect.ValueOf(to).Elem().SetString(v)
 		default:
-			return fail("%s is no string", name)
+			return fail("%s is not a string", name)
 		}
 	}
 	for _, name := range []string{"wallets", "connectedWallets", "externalWallet"} {
@@ -240,7 +241,7 @@ func slowly(text string) (c *claims.Claims, times numericDates, err error) {
 			list, ok = []any{data[name]}, true
 		}
 		if !ok && data[name] != nil {
-			return fail("%s is no array", name)
+			return fail("%s is not an array", name)
 		}
 		if ok && name == "wallets" {
 			c.Wallets = []claims.Wallet{}
@@ -251,13 +252,13 @@ func slowly(text string) (c *claims.Claims, times numericDates, err error) {
 			}
 			wallet, ok := one.(map[string]any)
 			if !ok {
-				return fail("%s has what is no object", name)
+				return fail("%s has an element that is not an object", name)
 			}
 			member := map[string]string{}
 			for _, key := range walletNames {
 				v, there := wallet[key]
 				if member[key], ok = v.(string); there && v != nil && !ok {
-					return fail("%s has a %s that is no string", name, key)
+					return fail("%s has a %s that is not a string", name, key)
 				}
 			}
 			kind := claims.WalletType(member["type"])

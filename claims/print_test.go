@@ -16,16 +16,19 @@ import (
 func private(t testing.TB) *claims.Claims {
 	c := read(t, edit(t, `"canary-member":["canary"],"userId":"canary-user"`, `"role":"canary-role",
 		"wallets":[{"id":"canary-w","type":"EVM","address":"canary-a","publicKey":"canary-k"}],
-		"connectedWallets":[{"id":"canary-c","type":"EVM","address":"canary-ca","provider":"canary-p"}],
+		"connectedWallets":[
+			{"id":"canary-c","type":"EVM","address":"canary-ca","provider":"canary-p"}],
 		"externalWallet":{"address":"canary-e","type":"EVM","provider":"canary-p"},
-		"email":"canary@example.com","phone":"canary-phone","telegramUserId":"canary-t","farcasterUsername":"canary-f",
-		"externalWalletAddress":"canary-x","identifier":"canary-i","authType":"email","userId":"canary-user"`))
+		"email":"canary@example.com","phone":"canary-phone",
+		"telegramUserId":"canary-t","farcasterUsername":"canary-f",
+		"externalWalletAddress":"canary-x","identifier":"canary-i",
+		"authType":"email","userId":"canary-user"`))
 	// The fields that are logged must not contain the canary.
 	c.UserID, c.Subject, c.Environment, c.KeyID = "user-1", "user-1", "BETA", "key-1"
 	return c
 }
 
-func TestAUserPrintsWithoutPersonalData(t *testing.T) {
+func TestPrintedUserHasNoPersonalData(t *testing.T) {
 	c := private(t)
 	const want = "para user user-1 (email, BETA)"
 	type holder struct {
@@ -55,7 +58,7 @@ func TestAUserPrintsWithoutPersonalData(t *testing.T) {
 	}
 }
 
-func TestAUserIsLoggedWithoutPersonalData(t *testing.T) {
+func TestLoggedUserHasNoPersonalData(t *testing.T) {
 	c := private(t)
 	for name, handler := range map[string]func(*bytes.Buffer) slog.Handler{
 		"text": func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },
@@ -78,7 +81,7 @@ func TestAUserIsLoggedWithoutPersonalData(t *testing.T) {
 	}
 }
 
-func TestLogValueSaysWhoHowAndFromWhere(t *testing.T) {
+func TestLogValueFields(t *testing.T) {
 	var got []string
 	for _, attr := range private(t).LogValue().Group() {
 		got = append(got, attr.String())
@@ -89,7 +92,7 @@ func TestLogValueSaysWhoHowAndFromWhere(t *testing.T) {
 	}
 }
 
-func TestJSONHasTheFieldsAndNotThePayload(t *testing.T) {
+func TestJSONHasOnlyTheFields(t *testing.T) {
 	b, err := json.Marshal(private(t))
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +105,7 @@ func TestJSONHasTheFieldsAndNotThePayload(t *testing.T) {
 	}
 }
 
-func TestANilUserPrints(t *testing.T) {
+func TestNilUserPrints(t *testing.T) {
 	// Behind Optional, a handler may print the user without checking ok.
 	if got := fmt.Sprintf("%v %+v", (*claims.Claims)(nil),
 		(*claims.Claims)(nil)); got != "<nil> <nil>" {

@@ -70,8 +70,7 @@ func (s *keySet) lockFreeUntil(now int64, late bool) int64 {
 
 // run fetches the key set and completes the refresh.
 func (c *Cache) run(r *refresh, began int64, s *keySet) {
-	etag := s.etag
-	a, err := c.get(etag)
+	a, err := c.get(s.etag)
 	c.mu.Lock()
 	// If this took a second longer than a fetch can take, the process was
 	// suspended during the fetch. An answer is then old, and an error is not
@@ -80,10 +79,7 @@ func (c *Cache) run(r *refresh, began int64, s *keySet) {
 		began = now
 		c.fetches++
 		c.mu.Unlock()
-		if err != nil {
-			etag = ""
-		}
-		a, err = c.get(etag)
+		a, err = c.get(s.etag)
 		c.mu.Lock()
 	}
 	c.finish(r, began, a, err)

@@ -19,71 +19,75 @@ import (
 // zero value of every other field is the secure default.
 type Config struct {
 	// Environment is the Para environment of the app: jwks.Prod, jwks.Beta or
-	// another. There is no default, and no fallback from one to another.
+	// another. There is no default, and no fallback to another environment.
 	Environment jwks.Environment
 	// APIKeyIDs are the unique IDs (UUIDs) of the app's API keys in Para's
 	// developer portal. They are not the API keys. A token is accepted only if
-	// its aud is one of them (RFC 7519 §4.1.3).
+	// its aud contains one of them (RFC 7519 §4.1.3).
 	APIKeyIDs []string
 
 	// Keys configures the cache of Para's keys.
 	Keys jwks.Config
-	// Algorithms are the accepted signature algorithms. A key verifies with its
-	// algorithm only. Default RS256 and ES256.
+	// Algorithms are the accepted signature algorithms, by their names in RFC
+	// 7518 §3.1 and RFC 8037 §3.1. A key verifies with one algorithm only.
+	// Default RS256 and ES256.
 	Algorithms []string
-	// Leeway is the clock skew between Para and this server that is allowed.
-	// Default 30 seconds, at most 5 minutes. A negative value means none.
+	// Leeway is the allowed clock skew between Para and this server. Default 30
+	// seconds, at most 5 minutes. A negative value allows no skew.
 	Leeway time.Duration
-	// MaxTokenAge refuses tokens whose iat is older. Default 0: exp alone
-	// decides.
+	// MaxTokenAge refuses tokens whose iat is longer ago than this plus Leeway.
+	// Default 0, which sets no limit other than exp.
 	MaxTokenAge time.Duration
 	// MaxTokenLife refuses tokens whose exp is more than this after their iat.
 	// It bounds how long a revocation must be kept. Para's sessions last up to
 	// 30 days. Default 31 days.
 	MaxTokenLife time.Duration
-	// MaxTokenBytes is the size of the largest accepted token. Default 16 KiB,
+	// MaxTokenBytes is the size of the largest accepted token. Default 16 KiB;
 	// from 1 KiB to 64 KiB.
 	MaxTokenBytes int
-	// CacheSize is the number of verified tokens in the token cache, which
-	// saves a repeated token the signature check. An entry takes at most 8 KiB;
-	// a token that would take more, from about 2.5 KiB on, is verified each
-	// time. CacheSize is rounded down to a multiple of 16. Default 8192, which
-	// never takes more than 64 MiB; at most 1,048,576. A negative value
-	// disables the cache.
+	// CacheSize is the number of verified tokens in the token cache. A repeated
+	// token needs no signature check. CacheSize is rounded down to a multiple
+	// of 16, and is at least 16. Default 8192; at most 1,048,576. A negative
+	// value disables the cache.
+	//
+	// An entry takes at most 8 KiB, so the default takes at most 64 MiB. A
+	// token whose entry would take more is verified each time. These are the
+	// tokens of more than about 2.4 KiB.
 	CacheSize int
 	// Revoked reports whether to refuse a user whose token is otherwise valid.
-	// It is called for every request, also if the token is cached, with the
-	// time that the other checks used. Method Revoked of revocation.List fits.
-	// An error refuses the request with [ErrRevocationUnknown].
+	// It is called last, on every request, also if the token is cached. It is
+	// also called by Recheck, and for expired tokens behind ExpiredIsAnonymous.
+	// now is the time by Config.Now. Method Revoked of revocation.List fits. An
+	// error refuses the request with [ErrRevocationUnknown].
 	//
 	// user is read-only. Users of verification tokens have no UserID, TokenID
-	// or IssuedAt. It must be safe for concurrent use by multiple goroutines.
-	// Default: no user is revoked.
+	// or IssuedAt. Revoked must be safe for concurrent use by multiple
+	// goroutines. Default: no user is revoked.
 	Revoked func(ctx context.Context, user *claims.Claims, now time.Time) (bool, error)
 	// Observe receives one event for each call of Validate, Guard.Check and
-	// Guard.CheckToken, except for a request without a token behind Optional. A
-	// guard behind another reports its refusals only if it is an adapter's
-	// Allow. It runs before the handler and must be safe for concurrent use by
+	// Guard.CheckToken. There is no event for Recheck, for a request without a
+	// token behind Optional, and for a request that an adapter's Allow passes.
+	// Observe runs before the handler. It must be safe for concurrent use by
 	// multiple goroutines.
 	Observe func(ctx context.Context, e Event)
 
-	// TokenSources are where guards look for the token: the first source that
-	// finds one decides. Option TokenFrom replaces them for one guard. Default
-	// FromAuthorization.
+	// TokenSources are where guards look for the token. The first source that
+	// returns a token or an error decides. Option TokenFrom replaces them for
+	// one guard. Default FromAuthorization.
 	TokenSources []TokenSource
 	// OnRefusal replaces the default response to refused requests. Option
-	// OnRefusal replaces it for one guard; see there.
+	// OnRefusal documents it, and replaces it for one guard.
 	OnRefusal func(w http.ResponseWriter, r *http.Request, err *Error)
 
 	// Now is the clock of the validator and of the key cache. It must be safe
 	// for concurrent use by multiple goroutines. Default time.Now.
 	Now func() time.Time
-	// Logger receives refused requests and the events of the key cache. No
-	// token is logged. Default slog.Default().
+	// Logger receives the requests that guards refuse, and the events of the
+	// key cache. No token is logged. Default slog.Default().
 	Logger *slog.Logger
 	// OtherEnvironments are snapshots of the key sets of other environments,
-	// from jwks.Cache.Snapshot. They verify no token. With them, the log says
-	// which environment a token with an unknown key is from.
+	// from jwks.Cache.Snapshot. They verify no token. If one has the key of a
+	// refused token, the log names its environment.
 	OtherEnvironments []jwks.Source
 }
 
@@ -96,7 +100,7 @@ const (
 	maxCache        = 1 << 20
 )
 
-// withDefaults returns cfg with defaults filled in, and every mistake in it.
+// withDefaults returns cfg with its defaults, and every mistake in it.
 func (cfg Config) withDefaults() (Config, []error) {
 	var errs []error
 	fail := func(format string, args ...any) {
@@ -169,7 +173,8 @@ func (cfg Config) withDefaults() (Config, []error) {
 	return cfg, errs
 }
 
-// warnAboutAPIKeyIDs logs the IDs that do not have the form of every known one.
+// warnAboutAPIKeyIDs logs the IDs that are not UUIDs, the form of every known
+// ID.
 func (cfg Config) warnAboutAPIKeyIDs(environment string) {
 	for i, id := range cfg.APIKeyIDs {
 		if !parakey.IsID(id) {
@@ -180,7 +185,7 @@ func (cfg Config) warnAboutAPIKeyIDs(environment string) {
 	}
 }
 
-// otherEnvironments returns the key IDs of other environments.
+// otherEnvironments returns the names of the other environments by key ID.
 func (cfg Config) otherEnvironments() (map[string]string, error) {
 	var errs []error
 	of := make(map[string]string)

@@ -17,13 +17,13 @@ func TestConfigMistakes(t *testing.T) {
 	good := func() middleware.Config {
 		return middleware.Config{Environment: jwks.Beta, APIKeyIDs: []string{paratest.APIKeyID}}
 	}
-	var all middleware.Config // with as many of them at once as there is room for
+	var all middleware.Config // with every mistake of which alone is false
 	var messages []string
 	for _, test := range []struct {
 		name   string
 		change func(*middleware.Config)
 		want   string
-		alone  bool // another mistake takes its place
+		alone  bool // not in all, which has another mistake in the same field
 	}{
 		{"no environment", func(c *middleware.Config) { c.Environment = jwks.Environment{} },
 			"Environment is not set: use jwks.Prod, jwks.Beta", false},
@@ -68,17 +68,17 @@ func TestConfigMistakes(t *testing.T) {
 			"RefreshInterval is 1ms: use 1s to 1h0m0s, or 0", false},
 		{"stale limit", func(c *middleware.Config) { c.Keys.StaleLimit = 365 * 24 * time.Hour },
 			"StaleLimit is 8760h0m0s: use", false},
-		{"snapshot that is none", func(c *middleware.Config) {
+		{"malformed snapshot", func(c *middleware.Config) {
 			c.OtherEnvironments = []jwks.Source{jwks.FromBytes([]byte("canary"))}
 		},
 			"OtherEnvironments[0]: jwks: not a key set", true},
-		{"key set that does not say whose", func(c *middleware.Config) {
+		{"key set that names no environment", func(c *middleware.Config) {
 			c.OtherEnvironments = []jwks.Source{
 				jwks.FromBytes([]byte(testkit.SetOf(testkit.EC(0).Named("k"))))}
 		},
 			"OtherEnvironments[0]: jwks: key set is not a snapshot and names no environment: " +
 				"use FromKeySet", false},
-		{"initial keys that are none", func(c *middleware.Config) {
+		{"empty initial keys", func(c *middleware.Config) {
 			c.Keys.Initial = jwks.FromKeySet(jwks.Prod, []byte(`{"keys":[]}`))
 		},
 			"Initial: key set has no usable key", false},
@@ -91,7 +91,7 @@ func TestConfigMistakes(t *testing.T) {
 				t.Fatalf("got %v, %v; want %q", v, err, test.want)
 			}
 			if strings.Contains(err.Error(), "canary") {
-				t.Errorf("the message quotes what may be a secret: %v", err)
+				t.Errorf("the message quotes a possible secret: %v", err)
 			}
 		})
 		if !test.alone {
@@ -125,14 +125,14 @@ func TestConfigMistakes(t *testing.T) {
 // TestConfigLimits checks that values just inside the limits are accepted.
 func TestConfigLimits(t *testing.T) {
 	for name, change := range map[string]func(*middleware.Config){
-		"zero value":     func(*middleware.Config) {},
-		"largest leeway": func(c *middleware.Config) { c.Leeway = 5 * time.Minute },
-		"no leeway":      func(c *middleware.Config) { c.Leeway = -1 },
-		"smallest token": func(c *middleware.Config) { c.MaxTokenBytes = 1024 },
-		"largest token":  func(c *middleware.Config) { c.MaxTokenBytes = 65536 },
-		"one remembered": func(c *middleware.Config) { c.CacheSize = 1 },
-		"a million":      func(c *middleware.Config) { c.CacheSize = 1 << 20 },
-		"none":           func(c *middleware.Config) { c.CacheSize = -7 },
+		"zero value":       func(*middleware.Config) {},
+		"largest leeway":   func(c *middleware.Config) { c.Leeway = 5 * time.Minute },
+		"no leeway":        func(c *middleware.Config) { c.Leeway = -1 },
+		"smallest token":   func(c *middleware.Config) { c.MaxTokenBytes = 1024 },
+		"largest token":    func(c *middleware.Config) { c.MaxTokenBytes = 65536 },
+		"one cached token": func(c *middleware.Config) { c.CacheSize = 1 },
+		"a million":        func(c *middleware.Config) { c.CacheSize = 1 << 20 },
+		"none":             func(c *middleware.Config) { c.CacheSize = -7 },
 		"an ID in upper case": func(c *middleware.Config) {
 			c.APIKeyIDs = []string{strings.ToUpper(paratest.APIKeyID)}
 		},

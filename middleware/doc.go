@@ -14,25 +14,30 @@
 // field disables a check. An adapter, such as package parahttp, guards handlers
 // with the validator; see its Require, Optional and Allow.
 //
-// Data flows one way: a token goes through [Validator.Validate] and becomes a
-// *claims.Claims in the context of the request, or an [*Error] whose [Code] is
-// the reason of the refusal.
+// The validator turns a token into a *claims.Claims in the context of the
+// request. If it refuses the token, the result is an [*Error], whose [Code] is
+// the reason.
 //
 // # Logging users out
 //
 // Tokens are verified offline, so a token stays valid until it expires, up to
-// 30 days after it was issued. Config.Revoked refuses it earlier: package
-// revocation has a list for one server or many. Config.MaxTokenAge bounds the
-// age of all tokens.
+// 30 days after it was issued. Config.Revoked refuses it earlier. Package
+// revocation has a list of revoked users and tokens for it, for one server or
+// many. Config.MaxTokenAge bounds the age of all tokens.
 //
 // # Writing an adapter
 //
-// An adapter carries requests to a [Guard], and responses back. [Guard.Check]
+// Most programs use an existing adapter and can skip this section.
+//
+// An adapter passes requests to a [Guard], and responses back. [Guard.Check]
 // returns the request to pass on, whose context has the user, or an [*Error].
-// [Guard.Refuse] writes the response to it. A framework that writes error
-// responses itself takes status, header and body from [Guard.Answer], after
-// [Guard.Override] has reported that there is no OnRefusal. Give the framework
-// [Error.Public] and not the [*Error], because it may print the error to the
-// client. For Allow, use a guard made by [Authorize] in the same way. A
-// transport without HTTP requests calls [Guard.CheckToken].
+// [Guard.Refuse] writes the response to a refused request.
+//
+// Some frameworks write error responses themselves. Their adapters first call
+// [Guard.Override]. If it reports that there is no OnRefusal, they take status,
+// header and body from [Guard.Answer]. Give such a framework [Error.Public] and
+// not the [*Error], because it may print the error to the client.
+//
+// For Allow, use a guard made by [Authorize] in the same way. A transport
+// without HTTP requests calls [Guard.CheckToken].
 package middleware

@@ -7,10 +7,13 @@ import (
 	"time"
 )
 
-// Code is the reason of a refusal. It is a machine name, suitable for metric
+// Code is the reason for a refusal. It is a machine name, suitable for metric
 // labels and JSON. Codes are errors, so that errors.Is distinguishes them:
 //
 //	if errors.Is(err, middleware.ErrExpired) { … }
+//
+// string(code) is the machine name. Package fmt prints the words of
+// [Code.Error].
 type Code string
 
 // The codes of an [Error], with the HTTP status of the response.
@@ -18,23 +21,23 @@ const (
 	// ErrNoToken means that the request carries no token. 401.
 	ErrNoToken Code = "no_token"
 	// ErrMalformed means that the request carries something other than one
-	// well-formed token: junk in the Authorization header, a token that is too
-	// large or is not three parts of canonical base64url, a header or payload
-	// that is not JSON with one meaning, a header with crit or without kid.
+	// well-formed token. Examples are an Authorization header that is not a
+	// Bearer token, a token that is too large, a part that is not canonical
+	// base64url, ambiguous JSON, and a token header with crit or without kid.
 	// 401.
 	ErrMalformed Code = "malformed"
-	// ErrAlgorithm means that the token's alg is not on the allow-list or is
-	// not the algorithm of its key. 401.
+	// ErrAlgorithm means that the token's alg is missing, is not in
+	// Config.Algorithms, or is not the algorithm of its key. 401.
 	ErrAlgorithm Code = "algorithm"
 	// ErrUnknownKey means that the environment's key set has no key with the
-	// token's kid. 401.
+	// token's kid. Recheck also returns it if the kid now has another key. 401.
 	ErrUnknownKey Code = "unknown_key"
 	// ErrSignature means that the signature does not match. 401.
 	ErrSignature Code = "signature"
 	// ErrAudience means that the token is for another app or has no aud. 401.
 	ErrAudience Code = "audience"
 	// ErrClaims means that a claim is missing or has another form than Para
-	// documents, or that the token lives longer than MaxTokenLife. 401.
+	// documents, or that exp is more than MaxTokenLife after iat. 401.
 	ErrClaims Code = "claims"
 	// ErrExpired means that exp has passed or that the token is older than
 	// MaxTokenAge. 401.
@@ -54,13 +57,14 @@ const (
 	// ErrRevocationUnknown means that Config.Revoked returned an error. 503.
 	ErrRevocationUnknown Code = "revocation_unknown"
 	// ErrSessionExpired means that a verification token is invalid, or that
-	// its session is over. 401.
+	// its session has ended. 401.
 	ErrSessionExpired Code = "session_expired"
 	// ErrSessionUnknown means that a verification token could not be verified
 	// with Para's REST API. 503.
 	ErrSessionUnknown Code = "session_unknown"
-	// ErrMisconfigured means that the guard was set up incorrectly. It refuses
-	// every request. 500.
+	// ErrMisconfigured means that a guard or rule was set up incorrectly. The
+	// guard refuses every request. Recheck returns it for a user that no
+	// validator of its environment verified. 500.
 	ErrMisconfigured Code = "misconfigured"
 )
 
@@ -109,37 +113,40 @@ func (c Code) words() string {
 	return string(c)
 }
 
-// Check names the check that refused a request. It is "" if no check ran, for
-// example because the request has no token.
+// Check names the check that refused a request. It is "" if no check did, for
+// example because the request has no token or the keys are unavailable.
 type Check string
 
-// The checks, in the order in which a token goes through them.
+// The checks, in their order. The base64url of a part is checked when the part
+// is decoded.
 const (
 	CheckForm       Check = "form"       // size, parts, base64url, header field of the request
 	CheckHeader     Check = "header"     // the token's header
-	CheckKey        Check = "key"        // kid and alg
+	CheckKey        Check = "key"        // kid, and whether alg is the algorithm of the key
 	CheckSignature  Check = "signature"  // the signature
-	CheckClaims     Check = "claims"     // the payload
+	CheckClaims     Check = "claims"     // the payload, MaxTokenLife
 	CheckAudience   Check = "audience"   // aud
-	CheckTime       Check = "time"       // exp, iat, nbf, MaxTokenAge
-	CheckRevocation Check = "revocation" // Config.Revoked, or Para's answer about a session
-	CheckRule       Check = "rule"       // Allow
+	CheckTime       Check = "time"       // iat, nbf, exp, MaxTokenAge
+	CheckRevocation Check = "revocation" // Config.Revoked, or Para's response about a session
+	CheckRule       Check = "rule"       // the rules of Allow
 )
 
-// Error is the error type of every refusal. It contains no part of a token
-// except the kid.
+// Error is the error type of every refusal. Of the token it contains at most
+// kid, alg and aud. The error of a rule is in Cause.
 type Error struct {
 	// Code is one of the constants above. errors.Is matches it.
 	Code Code
 	// Check names the check that refused, or is "".
 	Check Check
-	// KeyID is the kid in the token's header, if the header was read. Unless
-	// Signed, it was written by an unknown party.
+	// KeyID is the kid in the token's header, if the header was read. Anyone
+	// can have written it unless Signed is true.
 	KeyID string
-	// Signed reports whether Para signed the token. Do not send the text of
-	// the error to the client unless it is true.
+	// Signed reports whether Para signed the token or, for a verification
+	// token, accepted it. Do not describe the problem to the client unless it
+	// is true, so that a forger learns nothing.
 	Signed bool
-	// RetryAfter is how long to wait before trying again, if Status is 503.
+	// RetryAfter is how long to wait before trying again, if Status is 503. 0
+	// means that this is unknown.
 	RetryAfter time.Duration
 	// Hint suggests what the operator should check. It is for logs only.
 	Hint string
@@ -147,7 +154,8 @@ type Error struct {
 	Cause error
 }
 
-// Error returns a text for logs. Do not send it to clients; see [Error.Public].
+// Error returns a text for logs. Do not send it to clients; see [Error.Public]
+// and [Error.Answer].
 func (e *Error) Error() string {
 	s := e.Code.Error()
 	if e.KeyID != "" {

@@ -403,3 +403,125 @@ func ExampleEvent() {
 	// expired: 1
 	// malformed: 1
 }
+
+// A transport without HTTP requests passes the token as a string.
+func ExampleGuard_CheckToken() {
+	validator, err := middleware.New(middleware.Config{
+		Environment: shared().Environment(),
+		APIKeyIDs:   []string{shared().APIKeyID()},
+		Now:         func() time.Time { return noon },
+		Logger:      slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+	guard := middleware.Require(validator,
+		middleware.Allow(middleware.AuthTypes(claims.AuthEmail)))
+
+	for _, token := range []string{
+		shared().Token(paratest.EmailUser()), shared().Token(paratest.PhoneUser()), "",
+	} {
+		user, refusal := guard.CheckToken(context.Background(), token)
+		if refusal != nil {
+			fmt.Println(string(refusal.Code), refusal.Status())
+			continue
+		}
+		fmt.Println("hello", user.Email)
+	}
+	// Output:
+	// hello email@example.com
+	// forbidden 403
+	// no_token 401
+}
+
+// A guard made by Authorize adds rules to a route behind another guard. Most
+// programs call the Allow function of their adapter instead.
+func ExampleAuthorize() {
+	validator, err := middleware.New(middleware.Config{
+		Environment: shared().Environment(),
+		APIKeyIDs:   []string{shared().APIKeyID()},
+		Now:         func() time.Time { return noon },
+		Logger:      slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+	outer := middleware.Require(validator)
+	inner := middleware.Authorize(middleware.WalletOf(claims.WalletCosmos))
+
+	r := httptest.NewRequest("GET", "/", nil)
+	bearer(paratest.EmailUser())(r)
+	verified, refusal := outer.Check(r)
+	if refusal != nil {
+		log.Fatal(refusal)
+	}
+	_, refusal = inner.Check(verified)
+	fmt.Println(string(refusal.Code))
+	// Output: forbidden
+}
+
+func ExampleFromHeader() {
+	option := middleware.TokenFrom(middleware.FromHeader("X-Para-Token"))
+
+	ask("one token:", func(r *http.Request) {
+		r.Header.Set("X-Para-Token", shared().Token(paratest.EmailUser()))
+	}, option)
+	ask("two tokens:", func(r *http.Request) {
+		r.Header.Add("X-Para-Token", shared().Token(paratest.EmailUser()))
+		r.Header.Add("X-Para-Token", shared().Token(paratest.EmailUser()))
+	}, option)
+	// Output:
+	// one token: 200
+	// two tokens: 401
+}
+
+// A server fetches the keys before its first request, and starts even if Para
+// is down.
+func ExampleValidator_Warm() {
+	validator, err := middleware.New(middleware.Config{
+		Environment: shared().Environment(),
+		APIKeyIDs:   []string{shared().APIKeyID()},
+		Logger:      slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := validator.Warm(ctx); err != nil {
+		log.Print(err) // fetching continues in the background
+	}
+	fmt.Println("ready:", validator.Status().Usable)
+	// Output: ready: true
+}
+
+// The text of an error is for logs. Public returns an error whose text may be
+// sent to the client.
+func ExampleError() {
+	validator, err := middleware.New(middleware.Config{
+		Environment: shared().Environment(),
+		APIKeyIDs:   []string{"another-app"},
+		Now:         func() time.Time { return noon },
+		Logger:      slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	_, err = validator.Validate(context.Background(), shared().Token(paratest.EmailUser()))
+	var refusal *middleware.Error
+	if errors.As(err, &refusal) {
+		fmt.Println(string(refusal.Code), refusal.Check, refusal.Signed)
+		fmt.Println(refusal.Hint)
+		fmt.Println(refusal.Public())
+	}
+	// Output:
+	// audience audience true
+	// its aud is ["a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f"], which is not in APIKeyIDs
+	// Unauthorized
+}

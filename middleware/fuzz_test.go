@@ -47,9 +47,9 @@ func judge(t testing.TB, v *middleware.Validator, o oracle, token string) (accep
 		case errors.Is(why, errBoundary):
 			return err == nil
 		case err == nil && why != nil:
-			t.Fatalf("%q: accepted, and must not be: %v", token, why)
+			t.Fatalf("%q: accepted, but the oracle refuses it: %v", token, why)
 		case err != nil && why == nil:
-			t.Fatalf("%q: refused, and must not be: %v", token, err)
+			t.Fatalf("%q: refused, but the oracle accepts it: %v", token, err)
 		case err != nil:
 			var refusal *middleware.Error
 			if !errors.As(err, &refusal) || refusal.Status() != http.StatusUnauthorized {
@@ -84,8 +84,7 @@ func compare(t testing.TB, user *claims.Claims, want said) {
 }
 
 // FuzzValidate validates arbitrary bytes. Validate does not panic, returns
-// either a user or an error, and accepts exactly the tokens that the oracle
-// accepts.
+// either a user or an error, and accepts the tokens that the oracle accepts.
 func FuzzValidate(f *testing.F) {
 	v, o, rs, es := fuzzed(f)
 	good := sign(rs)
@@ -122,7 +121,7 @@ func FuzzValidate(f *testing.F) {
 func FuzzSignedPayload(f *testing.F) {
 	v, o, rs, es := fuzzed(f)
 	if !judge(f, v, o, sign(rs)) || !judge(f, v, o, sign(es)) {
-		f.Fatal("not even a good token gets in")
+		f.Fatal("a valid token is refused")
 	}
 	noonAt := func(d time.Duration) int64 { return noon.Add(d).Unix() }
 	replace := func(old, new string) string { return strings.Replace(goodPayload, old, new, 1) }
@@ -134,7 +133,8 @@ func FuzzSignedPayload(f *testing.F) {
 		`{"alg":"none","kid":"es"}`,
 		`{"alg":"ES256","kid":"es","alg":"none"}`, `{"alg":"ES256","kid":"es","Alg":"none"}`,
 		`{"alg":"ES256","kid":"es","crit":[]}`,
-		`{"alg":"ES256","kid":"es","typ":"jwt","jwk":{"kty":"EC"},"x5c":["x"],"jku":"https://example.com"}`,
+		`{"alg":"ES256","kid":"es","typ":"jwt","jwk":{"kty":"EC"},"x5c":["x"],` +
+			`"jku":"https://example.com"}`,
 		`{"alg":"ES256","kid":"es","b64":true}`, `{"alg":"ES256","kid":"es","\u212aid":"rs"}`,
 		` {"alg" : "\u0045S256", "kid":"es"} `,
 		`{"alg":"ES256","kid":"es","x":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}`, "\ufeff" + es.Header(),
@@ -198,8 +198,8 @@ func FuzzSignedPayload(f *testing.F) {
 }
 
 // FuzzAuthorization parses arbitrary values of the Authorization header. A
-// value is either a scheme, spaces and one token, or it is refused. No value
-// counts as a request without a token.
+// value other than a scheme, spaces and one token is refused. No value counts
+// as a request without a token.
 func FuzzAuthorization(f *testing.F) {
 	v, o, rs, _ := fuzzed(f)
 	good := sign(rs)
@@ -223,7 +223,7 @@ func FuzzAuthorization(f *testing.F) {
 		match := obvious.FindStringSubmatch(value)
 		switch {
 		case match == nil && (err == nil || token != ""):
-			t.Fatalf("%q: taken for %q, %v", value, token, err)
+			t.Fatalf("%q: got %q, %v, want an error", value, token, err)
 		case match != nil && (err != nil || token != match[1]):
 			t.Fatalf("%q: got %q, %v", value, token, err)
 		}
@@ -237,7 +237,7 @@ func FuzzAuthorization(f *testing.F) {
 			case refusal != nil && refusal.Status() != http.StatusUnauthorized:
 				t.Fatalf("%q: %d", value, refusal.Status())
 			case (refusal == nil) != (match != nil && why == nil):
-				t.Fatalf("%q: %v, and a checker says %v", value, refusal, why)
+				t.Fatalf("%q: got %v, but the oracle returns %v", value, refusal, why)
 			case passed != nil:
 				if _, ok := claims.FromContext(passed.Context()); !ok {
 					t.Fatalf("%q: passed without a user", value)

@@ -13,12 +13,15 @@ import (
 	"github.com/parajwt/parajwt/internal/userctx"
 )
 
-// Option configures a [Guard]. The same options serve every adapter.
+// Option configures a [Guard]. Every adapter accepts the same options. An
+// invalid option is a misconfiguration: the guard refuses every request with
+// [ErrMisconfigured] and 500.
 type Option func(*Guard)
 
 // TokenFrom sets where the guard looks for the token. The first source that
-// finds one decides. The default is Config.TokenSources. There is no source for
-// the query string, because URLs end up in logs.
+// returns a token or an error decides. The default is Config.TokenSources.
+// There is no source for the query string, because URLs end up in logs. No
+// source, or a nil source, is a misconfiguration.
 func TokenFrom(sources ...TokenSource) Option {
 	return func(g *Guard) {
 		g.sources = slices.Clone(sources)
@@ -31,8 +34,9 @@ func TokenFrom(sources ...TokenSource) Option {
 func isNil(source TokenSource) bool { return source == nil }
 
 // Allow adds rules, all of which a user must pass. Behind Optional, they apply
-// to requests with a token. To add rules to a route behind a guard, use the
-// Allow function of the adapter.
+// to requests with a token only. No rules, or a nil rule, is a
+// misconfiguration. To add rules to a route behind a guard, use the Allow
+// function of the adapter.
 func Allow(rules ...Rule) Option {
 	return func(g *Guard) {
 		g.rules = append(g.rules, rules...)
@@ -42,10 +46,13 @@ func Allow(rules ...Rule) Option {
 	}
 }
 
-// OnRefusal replaces the default response to a refused request: the status of
-// [Error.Status], RFC 6750 headers and an RFC 9457 body. The guarded handler is
-// not called. answer must be safe for concurrent use by multiple goroutines. Do
-// not send the text of err to the client unless err.Signed.
+// OnRefusal replaces the default response to a refused request, which
+// [Error.Answer] documents. The guarded handler is not called. answer must be
+// safe for concurrent use by multiple goroutines. A nil answer is a
+// misconfiguration.
+//
+// Do not describe the problem to the client unless err.Signed. The text of err
+// is for logs.
 func OnRefusal(answer func(w http.ResponseWriter, r *http.Request, err *Error)) Option {
 	return func(g *Guard) {
 		g.onRefusal = answer
@@ -56,10 +63,10 @@ func OnRefusal(answer func(w http.ResponseWriter, r *http.Request, err *Error)) 
 }
 
 // ExpiredIsAnonymous makes [Optional] pass a request as anonymous if the only
-// fault of its token is its age (exp or MaxTokenAge). Use it for pages that
-// everyone may see, so that a returning visitor sees them instead of 401. All
-// other checks come first: a revoked token is refused, and an unknown
-// revocation is 503. Config.Observe sees the code expired. On [Require] it is a
+// fault of its token is its age (exp or MaxTokenAge). Use it for public pages,
+// so that a returning visitor sees them instead of 401. All other checks still
+// apply: a revoked token is refused with 401, and an unknown revocation with
+// 503. Config.Observe receives the code expired. On [Require] it is a
 // misconfiguration.
 func ExpiredIsAnonymous() Option {
 	return func(g *Guard) {
@@ -70,25 +77,26 @@ func ExpiredIsAnonymous() Option {
 	}
 }
 
-// TokenVerifier verifies a session verification token with Para's REST API. The
-// claims have Para's response: how the user logged in, without a user ID. An
-// error with a method Refused() bool that returns true means that the token is
-// invalid (401). Any other error means that it could not be verified (503).
-//
-// A TokenVerifier must be safe for concurrent use by multiple goroutines.
-// Method TokenVerifier of session.Client returns one.
+// TokenVerifier verifies the verification token of a Para session with Para's
+// REST API. Method TokenVerifier of session.Client returns one.
 type TokenVerifier interface {
+	// VerifyVerificationToken returns Para's response: how the user logged in,
+	// without a user ID. Guards copy the claims. An error with a method
+	// Refused() bool that returns true means that the token is invalid (401).
+	// Any other error means that the token could not be verified (503).
+	//
+	// It must be safe for concurrent use by multiple goroutines.
 	VerifyVerificationToken(ctx context.Context, token string) (*claims.Claims, error)
 }
 
-// AcceptVerificationTokensWithoutUserID also accepts requests that carry a Para
-// verification token, found by from, instead of a JWT. Their users have no
-// UserID, no wallets and no token times: Para attests AuthType, Identifier and
-// OAuthMethod only. Do not use it for a handler that stores anything by UserID.
-// Unlike a JWT, a verification token costs a call of Para's REST API.
+// AcceptVerificationTokensWithoutUserID also accepts a Para verification token
+// that from finds in a request without a JWT. Its user has no UserID, no
+// wallets and no token times: Para attests AuthType, Identifier and OAuthMethod
+// only. Do not use it for a handler that stores data by UserID. Unlike a JWT, a
+// verification token needs a call to Para's REST API if v has not cached it.
 //
 // from must differ from the guard's token sources, because a token that those
-// find is verified as a JWT.
+// find is verified as a JWT. A nil v or from is a misconfiguration.
 func AcceptVerificationTokensWithoutUserID(v TokenVerifier, from TokenSource) Option {
 	return func(g *Guard) {
 		g.sessions, g.sessionFrom = v, from
@@ -98,9 +106,10 @@ func AcceptVerificationTokensWithoutUserID(v TokenVerifier, from TokenSource) Op
 	}
 }
 
-// Guard carries requests to a [Validator] and decides the response to those
-// that are refused. Most programs use it through an adapter's Require, Optional
-// and Allow, and need no Guard. Safe for concurrent use by multiple goroutines.
+// Guard verifies requests with a [Validator] and decides the response to
+// refused requests. Most programs call an adapter's Require, Optional and Allow
+// and do not use a Guard directly. A Guard is safe for concurrent use by
+// multiple goroutines.
 type Guard struct {
 	validator *Validator
 	optional  bool
@@ -114,10 +123,10 @@ type Guard struct {
 	sessions    TokenVerifier // nil unless verification tokens are accepted
 	sessionFrom TokenSource
 
-	wrong *Error // the first misconfiguration
+	wrong *Error // a misconfiguration, or nil
 }
 
-// Require returns a guard that passes requests with a verified user only.
+// Require returns a guard that passes only requests with a verified user.
 func Require(v *Validator, opts ...Option) *Guard { return newGuard(v, false, opts) }
 
 // Optional returns a guard that also passes requests without a token, as
@@ -126,9 +135,10 @@ func Require(v *Validator, opts ...Option) *Guard { return newGuard(v, false, op
 func Optional(v *Validator, opts ...Option) *Guard { return newGuard(v, true, opts) }
 
 // Authorize returns a guard that verifies no token. It passes requests whose
-// user, verified by an outer guard, passes all rules. Without a user the code
-// is [ErrNoToken]. It responds, logs and reports refusals as the outer guard
-// does.
+// user was verified by an outer guard and passes all rules. A request without a
+// user is refused with [ErrNoToken]. The outer guard's OnRefusal, Logger and
+// Observe apply, or the defaults if there is no outer guard. No rules, or a nil
+// rule, is a misconfiguration.
 func Authorize(rules ...Rule) *Guard {
 	g := &Guard{authorize: true, rules: slices.Clone(rules)}
 	if err := checkRules("Allow", rules); err != nil {
@@ -162,12 +172,12 @@ func (g *Guard) misuse(what string) {
 	}
 }
 
-// Check verifies a request. It returns the request to pass on, whose context
-// carries the user unless it is anonymous, or the reason for the refusal, which
-// it has logged.
+// Check verifies a request. It returns either the request to pass on or the
+// reason for the refusal. The context of the request to pass on carries the
+// user unless the request is anonymous. Check logs a refusal.
 //
-// The request passed on shares nothing with other requests that a handler could
-// change through its user, and has no token in Sec-WebSocket-Protocol.
+// A handler's changes to the user reach no other request. A token in
+// Sec-WebSocket-Protocol is removed from the request to pass on.
 func (g *Guard) Check(r *http.Request) (*http.Request, *Error) {
 	ctx := r.Context()
 	if g.authorize {
@@ -189,7 +199,7 @@ func (g *Guard) Check(r *http.Request) (*http.Request, *Error) {
 			r.Header = header
 		}
 		if _, ok := claims.FromContext(ctx); ok {
-			// The user of an outer guard has not passed the rules of this one.
+			// The user of an outer guard has not passed this guard's rules.
 			r = r.WithContext(claims.NewContext(ctx, nil))
 		}
 		g.validator.observe(ctx, &o)
@@ -211,7 +221,7 @@ func (g *Guard) Check(r *http.Request) (*http.Request, *Error) {
 	return &p.request, nil
 }
 
-// passed is a request that passes on with its user. One struct has the request,
+// passed is the request to pass on, with its user. One struct has the request,
 // its context and its claims, so that they cost one allocation.
 type passed struct {
 	request http.Request
@@ -219,9 +229,13 @@ type passed struct {
 }
 
 // CheckToken is [Guard.Check] for transports without an [http.Request]. It
-// returns the user, who belongs to the caller, or the reason for the refusal,
-// which it has logged. Both are nil if the guard is [Optional] and the request
-// is anonymous. The token sources and OnRefusal of the guard do not apply.
+// returns either the user or the reason for the refusal, which it logs. Both
+// are nil if the guard is [Optional] and the request is anonymous. The user
+// belongs to the caller. The empty string means that the request has no token.
+//
+// The guard's token sources, OnRefusal and
+// AcceptVerificationTokensWithoutUserID do not apply. A guard made by
+// [Authorize] is a misconfiguration.
 func (g *Guard) CheckToken(ctx context.Context, token string) (*claims.Claims, *Error) {
 	o := outcome{refusal: g.wrong}
 	switch {
@@ -250,11 +264,11 @@ func (g *Guard) CheckToken(ctx context.Context, token string) (*claims.Claims, *
 // outcome is the result of the checks of a request.
 type outcome struct {
 	user    *claims.Claims // read-only; nil if anonymous
-	shared  *claims.Claims // what Validate returns: the same content, in other memory if cached
+	shared  *claims.Claims // the result of Validate: equal, in other memory if cached
 	cached  bool           // the token was in the token cache
 	expired *Error         // the age of the token that ExpiredIsAnonymous ignored
 	refusal *Error
-	silent  bool // not observed: the request has no token and needs none
+	silent  bool // no event: the request has no token and needs none
 }
 
 // request finds the token of a request, verifies it, and writes the result to
@@ -302,7 +316,7 @@ func (g *Guard) token(ctx context.Context, token string, o *outcome) {
 	}
 }
 
-// session verifies a verification token.
+// session finds and verifies the verification token of a request without a JWT.
 func (g *Guard) session(r *http.Request, o *outcome) {
 	token, err := g.sessionFrom(r)
 	switch {
@@ -354,8 +368,8 @@ func (g *Guard) settings(ctx context.Context) *Guard {
 	return g
 }
 
-// refused logs and reports a refusal. Common refusals are at debug level; those
-// that need attention are above.
+// refused logs and reports a refusal. Common refusals are at debug level. Those
+// that need attention are at a higher level.
 func (g *Guard) refused(ctx context.Context, o *outcome) {
 	level := slog.LevelWarn
 	switch o.refusal.Code {
@@ -383,8 +397,9 @@ type userContext struct {
 	user  userctx.User[claims.Claims, claims.Wallet]
 }
 
-// carry sets the user. The context shares user, which is read-only, and copies
-// its slices, because handlers can write to their elements.
+// carry sets the user. If the usual slices suffice, the context refers to user,
+// which is read-only, and copies its slices, because handlers can write to
+// their elements. Otherwise it copies the whole user.
 func (c *userContext) carry(user *claims.Claims) {
 	u := &c.user
 	u.Claims = user

@@ -23,7 +23,7 @@ import (
 )
 
 // Package integration tests the responses of guards over HTTP. This file tests
-// what clients do not see.
+// logs, errors and the requests that are passed on.
 
 func request(token string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/here", nil)
@@ -33,9 +33,9 @@ func request(token string) *http.Request {
 	return r
 }
 
-// TestLog checks that each refusal logs one line with its level and reason, and
-// without the token. An accepted request logs nothing.
-func TestLog(t *testing.T) {
+// TestRefusalsAreLogged checks that each refusal logs one line with its level
+// and reason, and without the token. An accepted request logs nothing.
+func TestRefusalsAreLogged(t *testing.T) {
 	var log testkit.Log
 	var broken error
 	v := newValidator(t, middleware.Config{Logger: log.Logger(),
@@ -133,12 +133,10 @@ func TestLog(t *testing.T) {
 	}
 	middleware.Optional(v).Check(request(""))
 	if lines := log.Take(); len(lines) != 0 {
-		t.Errorf("what passes is logged: %v", lines)
+		t.Errorf("a request that passes is logged: %v", lines)
 	}
 }
 
-// TestLogWithoutALogger checks that a validator without a Logger, and a guard
-// without a validator, log to slog.Default.
 // documented fails the test unless docs/outages.md has a row with the level of
 // a code's log line and the status of the response.
 func documented(t *testing.T, level string, code middleware.Code) {
@@ -154,7 +152,9 @@ func documented(t *testing.T, level string, code middleware.Code) {
 	}
 }
 
-func TestLogWithoutALogger(t *testing.T) {
+// TestDefaultLogger checks that a validator without a Logger, and a guard
+// without a validator, log to slog.Default.
+func TestDefaultLogger(t *testing.T) {
 	var log testkit.Log
 	before := slog.Default()
 	defer slog.SetDefault(before)
@@ -190,10 +190,10 @@ type maybe struct{ error }
 
 func (maybe) Refused() bool { return false }
 
-// TestOnlyARefusalRefuses checks that only an error whose Refused method
+// TestRefusedMeansSessionExpired checks that only an error whose Refused method
 // returns true means an expired session. With any other error the session is
 // unknown.
-func TestOnlyARefusalRefuses(t *testing.T) {
+func TestRefusedMeansSessionExpired(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	from := func(*http.Request) (string, error) { return "x", nil }
 	for _, test := range []struct {
@@ -214,8 +214,9 @@ func TestOnlyARefusalRefuses(t *testing.T) {
 	}
 }
 
-// TestKeysLog checks that the key cache logs to the validator's logger.
-func TestKeysLog(t *testing.T) {
+// TestKeyCacheUsesTheLogger checks that the key cache logs to the validator's
+// logger.
+func TestKeyCacheUsesTheLogger(t *testing.T) {
 	var log testkit.Log
 	v := newValidator(t, middleware.Config{Logger: log.Logger()})
 	if err := v.Warm(t.Context()); err != nil {
@@ -226,9 +227,9 @@ func TestKeysLog(t *testing.T) {
 	}
 }
 
-// TestSessionsDoNotComeWithErrors checks that a request is refused if the
+// TestUserWithAnErrorIsRefused checks that a request is refused if the
 // verifier returns both a user and an error.
-func TestSessionsDoNotComeWithErrors(t *testing.T) {
+func TestUserWithAnErrorIsRefused(t *testing.T) {
 	both := both{&claims.Claims{AuthType: claims.AuthEmail}, errors.New("odd")}
 	guard := middleware.Require(newValidator(t, middleware.Config{}),
 		middleware.AcceptVerificationTokensWithoutUserID(both,
@@ -295,9 +296,9 @@ func TestOptionalInsideAnotherGuard(t *testing.T) {
 	}
 }
 
-// TestCallersSlices checks that changing a slice after passing it to a guard
-// has no effect on the guard.
-func TestCallersSlices(t *testing.T) {
+// TestGuardCopiesSlices checks that changing a slice after passing it to a
+// guard has no effect on the guard.
+func TestGuardCopiesSlices(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	types, chains := []claims.AuthType{claims.AuthPhone}, []claims.WalletType{claims.WalletSui}
 	sources := []middleware.TokenSource{middleware.FromHeader("X-Token")}
@@ -316,7 +317,7 @@ func TestCallersSlices(t *testing.T) {
 	for name, guard := range guards {
 		if r, refusal := guard.Check(request(shared().Token(paratest.EmailUser()))); r != nil ||
 			refusal == nil {
-			t.Errorf("%s: got in", name)
+			t.Errorf("%s: accepted", name)
 		}
 	}
 }
@@ -361,15 +362,17 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestProblem checks that the response body is RFC 9457 JSON, and is the same
-// for every code with the same status.
-func TestProblem(t *testing.T) {
+// TestProblemBody checks that the response body is RFC 9457 JSON, and is the
+// same for every code with the same status.
+func TestProblemBody(t *testing.T) {
 	for code, want := range map[middleware.Code]string{
-		middleware.ErrExpired:         `{"type":"about:blank","title":"Unauthorized","status":401}`,
-		middleware.ErrSignature:       `{"type":"about:blank","title":"Unauthorized","status":401}`,
-		middleware.ErrForbidden:       `{"type":"about:blank","title":"Forbidden","status":403}`,
-		middleware.ErrMisconfigured:   `{"type":"about:blank","title":"Internal Server Error","status":500}`,
-		middleware.ErrKeysUnavailable: `{"type":"about:blank","title":"Service Unavailable","status":503}`,
+		middleware.ErrExpired:   `{"type":"about:blank","title":"Unauthorized","status":401}`,
+		middleware.ErrSignature: `{"type":"about:blank","title":"Unauthorized","status":401}`,
+		middleware.ErrForbidden: `{"type":"about:blank","title":"Forbidden","status":403}`,
+		middleware.ErrMisconfigured: `{"type":"about:blank",` +
+			`"title":"Internal Server Error","status":500}`,
+		middleware.ErrKeysUnavailable: `{"type":"about:blank",` +
+			`"title":"Service Unavailable","status":503}`,
 	} {
 		_, _, got := (&middleware.Error{Code: code, Cause: errors.New("canary")}).Answer()
 		if string(got) != want+"\n" || !json.Valid(got) {
@@ -378,7 +381,7 @@ func TestProblem(t *testing.T) {
 	}
 }
 
-func TestErrorInWords(t *testing.T) {
+func TestErrorString(t *testing.T) {
 	for _, test := range []struct {
 		err  *middleware.Error
 		want string
@@ -413,9 +416,9 @@ func TestLogValue(t *testing.T) {
 	}
 }
 
-// TestPrinting checks that printing a value that contains a validator shows no
-// cached token and no user.
-func TestPrinting(t *testing.T) {
+// TestPrintedValidatorHasNoUser checks that printing a value that contains a
+// validator shows no cached token and no user.
+func TestPrintedValidatorHasNoUser(t *testing.T) {
 	user := paratest.EmailUser()
 	user.UserID = "canary-user"
 	token := shared().Token(user)

@@ -94,7 +94,9 @@ func refuses(
 func sign(s testkit.Signer) string { return s.Sign(s.Header(), goodPayload) }
 
 // goodPayload is the payload of a token issued at noon.
-var goodPayload = fmt.Sprintf(`{"sub":"u1","aud":%q,"iat":%d,"exp":%d,"data":{"userId":"u1","authType":"email","wallets":[{"id":"w1","type":"EVM","address":"0xAb"}]}}`,
+var goodPayload = fmt.Sprintf(`{"sub":"u1","aud":%q,"iat":%d,"exp":%d,`+
+	`"data":{"userId":"u1","authType":"email",`+
+	`"wallets":[{"id":"w1","type":"EVM","address":"0xAb"}]}}`,
 	paratest.APIKeyID, noon.Unix(), noon.Add(30*time.Minute).Unix())
 
 // twin returns the other valid signature of an ES256 token: (r, n−s) for (r,
@@ -104,7 +106,7 @@ func twin(t *testing.T, token string) string {
 	at := len(token) - 86
 	signature, err := b64.DecodeString(token[at:])
 	if err != nil || len(signature) != 64 {
-		t.Fatalf("no ES256 token: %v", err)
+		t.Fatalf("not an ES256 token: %v", err)
 	}
 	s := new(big.Int).SetBytes(signature[32:])
 	s.Sub(elliptic.P256().Params().N, s).FillBytes(signature[32:])

@@ -12,10 +12,10 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// TestMemoryOfTheTokenCache measures the heap with the largest tokens that are
+// TestTokenCacheMemory measures the heap with the largest tokens that are
 // cached, in the forms that take the most memory for their length. CacheSize
 // documents at most 8 KiB for each.
-func TestMemoryOfTheTokenCache(t *testing.T) {
+func TestTokenCacheMemory(t *testing.T) {
 	key := testkit.EC(0).Named("es")
 	url, _ := testkit.Serve(t, testkit.SetOf(key))
 	list := func(n int, item string) string {

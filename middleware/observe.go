@@ -2,12 +2,13 @@ package middleware
 
 import "context"
 
-// Event is the verdict on one token, for metrics.
+// Event is the verdict on one request, for metrics. It contains no part of the
+// token.
 type Event struct {
 	Code        Code   // "" for an accepted request
 	Check       Check  // the check that refused, or ""
-	Cached      bool   // the token cache had the token
-	Environment string // of the validator
+	Cached      bool   // whether the token cache had the token
+	Environment string // the name of the validator's environment
 }
 
 // observe reports an outcome to Config.Observe.

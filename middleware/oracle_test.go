@@ -34,7 +34,7 @@ type oracle struct {
 	maxBytes int
 }
 
-// said has the claims that are compared.
+// said has the claims that compare compares.
 type said struct {
 	kid, sub, authType string
 	aud                []string
@@ -44,7 +44,7 @@ type said struct {
 
 // errBoundary means that a time is so close to a limit that rounding decides
 // the verdict.
-var errBoundary = errors.New("too close to tell")
+var errBoundary = errors.New("too close to a limit")
 
 func (o oracle) check(token string) (s said, err error) {
 	if len(token) > o.maxBytes {
@@ -251,7 +251,7 @@ func parseObject(text string) (object, error) {
 		return nil, err
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("something behind it")
+		return nil, errors.New("text after the object")
 	}
 	o, ok := value.(object)
 	if !ok {
@@ -349,12 +349,14 @@ func fuzzKeys() (rs, es testkit.Signer) {
 		}
 		return n
 	}
-	p := number("edf08002321ecb8eb6e1e9a31b960ba0fe295c8cbf9a7f36e86fd064fb81bf109e33f52d6f7734024c4aeb" +
-		"69ca551d17a8b0c5f977bb951cd06aca408892fdf1e67cd02f1f71561c03f23eb99b0d63c10aab11104edc" +
-		"8bafe2a73c816821003c3a3ad224ea7b49f6c4a262247b2629ec176f0f27b9fa7f48514058310ca19265")
-	q := number("c35dd17d8e4c014fba4c72598141ea21eb075ebf7f16f76fab4e29561894de6a87756c2bb949a2879642e8" +
-		"527055fa0a80056342ddcc95868e6f8393e8089ea3aa08e968ed57ee493008c672ef265b1707ded991d8b0" +
-		"d4fcf0f83b1233e377d7fb95a199c99817ef0c405784cf20ffc97c90ad4cbf584282759bb8a57f0d97fd")
+	p := number("edf08002321ecb8eb6e1e9a31b960ba0fe295c8cbf9a7f36e86fd064fb81bf109e33f52d6f773402" +
+		"4c4aeb69ca551d17a8b0c5f977bb951cd06aca408892fdf1e67cd02f1f71561c03f23eb99b0d63c1" +
+		"0aab11104edc8bafe2a73c816821003c3a3ad224ea7b49f6c4a262247b2629ec176f0f27b9fa7f48" +
+		"514058310ca19265")
+	q := number("c35dd17d8e4c014fba4c72598141ea21eb075ebf7f16f76fab4e29561894de6a87756c2bb949a287" +
+		"9642e8527055fa0a80056342ddcc95868e6f8393e8089ea3aa08e968ed57ee493008c672ef265b17" +
+		"07ded991d8b0d4fcf0f83b1233e377d7fb95a199c99817ef0c405784cf20ffc97c90ad4cbf584282" +
+		"759bb8a57f0d97fd")
 	one := big.NewInt(1)
 	phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
 	private := &rsa.PrivateKey{

@@ -75,7 +75,7 @@ func TestRecheck(t *testing.T) {
 				t.Errorf("got %T", err)
 			}
 			if events != before {
-				t.Error("Recheck is observed")
+				t.Error("Recheck reports an event")
 			}
 		})
 	}
@@ -106,7 +106,7 @@ func TestRecheckNeedsAUserOfThisValidator(t *testing.T) {
 	}{
 		"a copy of the struct":      {v, &byHand, nil},
 		"nil":                       {v, nil, middleware.ErrMisconfigured},
-		"made by clock":             {v, rebuilt, middleware.ErrMisconfigured},
+		"made by hand":              {v, rebuilt, middleware.ErrMisconfigured},
 		"empty":                     {v, new(claims.Claims), middleware.ErrMisconfigured},
 		"a payload without a token": {v, payload, middleware.ErrMisconfigured},
 		"another environment's":     {elsewhere, user, middleware.ErrMisconfigured},
@@ -120,9 +120,9 @@ func TestRecheckNeedsAUserOfThisValidator(t *testing.T) {
 	}
 }
 
-// TestRecheckWithAnotherKeyOfTheSameID checks that Recheck refuses a user whose
-// key was replaced by another key with the same ID.
-func TestRecheckWithAnotherKeyOfTheSameID(t *testing.T) {
+// TestRecheckAfterKeyIsReplaced checks that Recheck refuses a user whose key
+// was replaced by another key with the same ID.
+func TestRecheckAfterKeyIsReplaced(t *testing.T) {
 	clock := newClock()
 	before, after := testkit.EC(0).Named("one"), testkit.EC(1).Named("one")
 	var current atomic.Pointer[testkit.Signer]

@@ -13,11 +13,12 @@ func (g *Guard) Answer(err *Error) (status int, header http.Header, body []byte)
 }
 
 // Answer returns the default response to a refused request: the status of
-// [Error.Status], header fields and an RFC 9457 body without the cause. The
-// header has WWW-Authenticate (RFC 6750 §3) or Retry-After, Cache-Control:
-// no-store and the Content-Type of the body.
+// [Error.Status], header fields, and an RFC 9457 body without the cause. The
+// header has Cache-Control: no-store and the Content-Type of the body. It also
+// has WWW-Authenticate (RFC 6750 §3) if the status is 401 or 403, and
+// Retry-After (RFC 9110 §10.2.3), at least 1 second, if it is 503.
 //
-// It describes the problem only if Para signed the token, so a forger learns
+// The response describes the problem only if e.Signed, so a forger learns
 // nothing.
 func (e *Error) Answer() (status int, header http.Header, body []byte) {
 	status = e.Status()
@@ -46,8 +47,8 @@ func (e *Error) Answer() (status int, header http.Header, body []byte) {
 	return status, header, body
 }
 
-// Refuse writes the response to a refused request: that of OnRefusal if there
-// is one, otherwise that of [Guard.Answer].
+// Refuse writes the response to a refused request. It calls OnRefusal if there
+// is one. Otherwise it writes the response of [Guard.Answer].
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, err *Error) {
 	if g.Override(w, r, err) {
 		return

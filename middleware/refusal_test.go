@@ -16,10 +16,10 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// TestWhatARefusalTells compares the text of every refusal word for word. K
-// replaces the ID of Para's key. signed is the expected Error.Signed, which
-// decides whether the client gets a description.
-func TestWhatARefusalTells(t *testing.T) {
+// TestRefusalTexts compares the text of every refusal. K replaces the ID of
+// Para's key. signed is the expected Error.Signed, which decides whether the
+// client gets a description.
+func TestRefusalTexts(t *testing.T) {
 	v := newValidator(t, middleware.Config{MaxTokenAge: time.Hour})
 	var revoked bool
 	var broken error
@@ -77,7 +77,7 @@ func TestWhatARefusalTells(t *testing.T) {
 				`exp is 744h0m1s after iat, and MaxTokenLife is 744h0m0s`, true},
 		{"bad signature", token(paratest.BadSignature()), `parajwt: wrong signature (kid "K")`,
 			false},
-		{"payload is no JSON", shared().SignRaw(header, "x"),
+		{"payload is not JSON", shared().SignRaw(header, "x"),
 			`parajwt: malformed token (kid "K"): claims: payload: unexpected character at byte 0`,
 			true},
 		{"name in another case", token(paratest.With("EXP", 1)),
@@ -217,7 +217,7 @@ func TestWhatARefusalTells(t *testing.T) {
 			"parajwt: session expired: refused", false, 0},
 		{"session unknown", middleware.Require(v, sessions), headers("X-Token", "a"),
 			"parajwt: session unknown: no answer", false, time.Second},
-		{"session neither", middleware.Require(v, silent), headers("X-Token", "a"),
+		{"neither a user nor an error", middleware.Require(v, silent), headers("X-Token", "a"),
 			"parajwt: session unknown: the TokenVerifier returned neither a user nor an error",
 			false, time.Second},
 		{"two verification tokens", middleware.Require(v, sessions), headers("X-Token", "a", "b"),
@@ -251,9 +251,9 @@ func TestWhatARefusalTells(t *testing.T) {
 	}
 }
 
-// TestSourcesGiveNothingWithAnError checks that a source returns "" with every
-// error.
-func TestSourcesGiveNothingWithAnError(t *testing.T) {
+// TestSourcesReturnNoTokenWithAnError checks that a source returns "" with
+// every error.
+func TestSourcesReturnNoTokenWithAnError(t *testing.T) {
 	for name, test := range map[string]struct {
 		source middleware.TokenSource
 		header string

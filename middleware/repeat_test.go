@@ -18,7 +18,7 @@ import (
 	"github.com/parajwt/parajwt/paratest"
 )
 
-// remembering returns a validator, its Para, and the clock of both.
+// remembering returns a validator, its Para, and their clock.
 func remembering(
 	t *testing.T, change func(*middleware.Config),
 ) (*middleware.Validator, *paratest.Para, *testkit.Clock) {
@@ -54,31 +54,31 @@ func refuse(t *testing.T, v *middleware.Validator, token string, code middleware
 	}
 }
 
-func TestARepeatedTokenIsLookedUp(t *testing.T) {
+func TestRepeatedTokenIsCached(t *testing.T) {
 	v, para, _ := remembering(t, nil)
 	token := para.Token(paratest.EmailUser())
 	first := accept(t, v, token)
 	if !v.Remembers(token) {
-		t.Fatal("the token is not remembered")
+		t.Fatal("the token is not cached")
 	}
 	if again := accept(t, v, strings.Clone(token)); again != first {
 		t.Error("a repeated token was verified anew")
 	}
 	if want := token[strings.LastIndexByte(token, '.')+1:][:32]; first.TokenID != want {
-		t.Errorf("TokenID = %q, want the signature's beginning", first.TokenID)
+		t.Errorf("TokenID is %q, want %q", first.TokenID, want)
 	}
 }
 
-func TestCacheSizeNegativeRemembersNothing(t *testing.T) {
+func TestNegativeCacheSizeDisablesTheCache(t *testing.T) {
 	v, para, _ := remembering(t, func(cfg *middleware.Config) { cfg.CacheSize = -1 })
 	token := para.Token(paratest.EmailUser())
 	first := accept(t, v, token)
 	if again := accept(t, v, token); again == first {
-		t.Error("a repeat was looked up")
+		t.Error("a repeated token was not verified anew")
 	}
 }
 
-func TestARememberedTokenIsRefusedOnce(t *testing.T) {
+func TestCachedTokenIsRefusedOnceInvalid(t *testing.T) {
 	t.Run("it expires", func(t *testing.T) {
 		v, para, at := remembering(t, nil)
 		token := para.Token(paratest.EmailUser())
@@ -122,7 +122,7 @@ func TestARememberedTokenIsRefusedOnce(t *testing.T) {
 			cfg.Revoked = func(_ context.Context, user *claims.Claims, now time.Time) (bool,
 				error) {
 				if !now.Equal(clock()) {
-					t.Errorf("asked at %v, and it is %v", now, clock())
+					t.Errorf("now is %v, want %v", now, clock())
 				}
 				return user.UserID == out, nil
 			}
@@ -146,7 +146,7 @@ func TestARememberedTokenIsRefusedOnce(t *testing.T) {
 	})
 }
 
-func TestAnotherTokenNeverGetsARememberedVerdict(t *testing.T) {
+func TestForgedTokenGetsNoCachedVerdict(t *testing.T) {
 	v, para, _ := remembering(t, nil)
 	token := para.Token(paratest.EmailUser())
 	accept(t, v, token)
@@ -178,7 +178,7 @@ func flip(s string, at int) string {
 	return s[:at] + string(other) + s[at+1:]
 }
 
-func TestValidatorsShareNoVerdicts(t *testing.T) {
+func TestValidatorsDoNotShareTheCache(t *testing.T) {
 	at := newClock()
 	para := paratest.New(t, paratest.Config{Now: at.Now})
 	validator := func(apiKeyID string) *middleware.Validator {
@@ -202,12 +202,12 @@ func TestCacheSizes(t *testing.T) {
 		1 << 20: 1 << 20} {
 		v, _, _ := remembering(t, func(cfg *middleware.Config) { cfg.CacheSize = size })
 		if got := v.CacheCapacity(); got != want {
-			t.Errorf("CacheSize %d: room for %d, want %d", size, got, want)
+			t.Errorf("CacheSize %d: capacity is %d, want %d", size, got, want)
 		}
 	}
 }
 
-func TestWhatIsTooLargeIsVerifiedAnew(t *testing.T) {
+func TestLargeTokenIsNotCached(t *testing.T) {
 	v, para, _ := remembering(t, nil)
 	user := paratest.EmailUser()
 	many := make([]claims.Wallet, 200) // short in JSON, long in memory
@@ -219,15 +219,15 @@ func TestWhatIsTooLargeIsVerifiedAnew(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			accept(t, v, token)
 			if v.Remembers(token) {
-				t.Error("it is remembered")
+				t.Error("the token is cached")
 			}
 		})
 	}
 }
 
-// TestARememberedTokenThatExpiresWhileItWaits checks that the clock is read
-// after waiting for the keys.
-func TestARememberedTokenThatExpiresWhileItWaits(t *testing.T) {
+// TestCachedTokenExpiresWhileWaiting checks that the clock is read after the
+// wait for the keys.
+func TestCachedTokenExpiresWhileWaiting(t *testing.T) {
 	clock, fetches := newClock(), 0
 	key := testkit.EC(0).Named("es")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

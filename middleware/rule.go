@@ -9,19 +9,19 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// Rule decides whether a verified user may pass. It returns nil to allow, or
-// the reason for the log; the client gets 403 without the reason. A rule that
-// could not look something up returns an error that wraps [ErrRuleUnavailable],
-// and the client gets 503.
+// Rule decides whether a verified user may pass. It returns nil to allow the
+// user. Any other error is logged as the reason, and the client gets 403
+// without it. If a rule could not look something up, it returns an error that
+// wraps [ErrRuleUnavailable], and the client gets 503.
 //
-// ctx is that of the request. A rule must be safe for concurrent use by
-// multiple goroutines.
+// ctx is the context of the request. user is read-only: the rules of a guard
+// share it. A rule must be safe for concurrent use by multiple goroutines.
 type Rule func(ctx context.Context, user *claims.Claims) error
 
-// Any returns a rule that allows what at least one of rules allows. It tries
-// them in order. If none allows and one of them was unavailable, the result is
-// unavailable too. No rules, or a nil rule, is a misconfiguration: every
-// request is refused with 500.
+// Any returns a rule that allows a user if at least one of rules does. It tries
+// them in order. If none allows the user, the error joins theirs (errors.Join):
+// it matches [ErrRuleUnavailable] if one of them does. No rules, or a nil rule,
+// is a misconfiguration: every request is refused with 500.
 func Any(rules ...Rule) Rule {
 	rules = slices.Clone(rules)
 	if err := checkRules("Any", rules); err != nil {
@@ -40,8 +40,8 @@ func Any(rules ...Rule) Rule {
 	}
 }
 
-// AuthTypes returns a rule that allows users who logged in by one of these
-// authentication types.
+// AuthTypes returns a rule that allows users who logged in with one of these
+// authentication types. Without types, it allows no user.
 func AuthTypes(types ...claims.AuthType) Rule {
 	types = slices.Clone(types)
 	return func(_ context.Context, user *claims.Claims) error {
@@ -52,8 +52,9 @@ func AuthTypes(types ...claims.AuthType) Rule {
 	}
 }
 
-// WalletOf returns a rule that allows users who own an embedded wallet of one
-// of these types. Connected and external wallets do not count.
+// WalletOf returns a rule that allows users with an embedded wallet of one of
+// these types that has an address; see [claims.Claims.HasWalletOf]. Connected
+// and external wallets do not count. Without types, it allows no user.
 func WalletOf(types ...claims.WalletType) Rule {
 	types = slices.Clone(types)
 	return func(_ context.Context, user *claims.Claims) error {
@@ -76,7 +77,7 @@ func misconfigured(what string) *Error {
 	return &Error{Code: ErrMisconfigured, Cause: errors.New(what)}
 }
 
-// apply returns why the first rule that fails refuses user, or nil.
+// apply returns the refusal of the first rule that refuses user, or nil.
 func apply(ctx context.Context, rules []Rule, user *claims.Claims) *Error {
 	for _, rule := range rules {
 		err := rule(ctx, user)

@@ -90,9 +90,9 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestARuleSeesTheRequestsUserAndContext checks that a rule receives the user
-// and the context of the request.
-func TestARuleSeesTheRequestsUserAndContext(t *testing.T) {
+// TestRuleReceivesUserAndContext checks that a rule receives the user and the
+// context of the request, and that its changes to the user reach no handler.
+func TestRuleReceivesUserAndContext(t *testing.T) {
 	type key struct{}
 	v := newValidator(t, middleware.Config{})
 	calls := 0
@@ -140,7 +140,7 @@ func TestAuthorize(t *testing.T) {
 		t.Fatalf("got %v, %v", passed, refusal)
 	}
 	if len(events) != 0 || len(log.Take()) != 0 {
-		t.Errorf("a request that passes is reported: %v", events)
+		t.Errorf("a request that passes is logged or reported: %v", events)
 	}
 
 	guard := middleware.Authorize(no)
@@ -279,9 +279,9 @@ func TestExpiredIsAnonymous(t *testing.T) {
 	}
 }
 
-// TestCheckTokenOfAnAuthorizer checks that CheckToken is a misconfiguration on
+// TestCheckTokenOfAuthorize checks that CheckToken is a misconfiguration on
 // a guard made by Authorize.
-func TestCheckTokenOfAnAuthorizer(t *testing.T) {
+func TestCheckTokenOfAuthorize(t *testing.T) {
 	user, refusal := middleware.Authorize(yes).CheckToken(t.Context(),
 		shared().Token(paratest.EmailUser()))
 	if user != nil || !errors.Is(refusal, middleware.ErrMisconfigured) {

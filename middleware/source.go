@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// TokenSource finds the token in a request. It returns "" if the request has
-// none in this place, and an error if it has something other than one token
-// there. It must be safe for concurrent use by multiple goroutines.
+// TokenSource returns the token in one place of a request. It returns "" if the
+// place is empty, and an error if it has something other than one token. The
+// error refuses the request with [ErrMalformed]. A TokenSource must be safe for
+// concurrent use by multiple goroutines.
 type TokenSource func(*http.Request) (string, error)
 
 var (
@@ -25,16 +26,17 @@ var (
 
 const (
 	// maxHeaderBytes is room for the largest token that Config.MaxTokenBytes
-	// allows. A longer field is refused unread.
+	// allows. A longer field is refused before it is parsed.
 	maxHeaderBytes = 64<<10 + 64
 	// maxCookieBytes bounds the work of one search for a cookie.
 	maxCookieBytes = 32 << 10
 )
 
-// FromAuthorization finds the token in the Authorization header (RFC 6750 §2.1,
-// RFC 9110 §11.4): one field with the scheme Bearer in any case, one or more
-// spaces, and the token. Any other content is an error, so that junk does not
-// count as an anonymous request. It is the default source.
+// FromAuthorization finds the token in the Authorization header (RFC 6750
+// §2.1). The header has one field: the scheme Bearer in any case, one or more
+// spaces, and the token (RFC 9110 §11.4). Any other content is an error, so
+// that junk does not count as an anonymous request. FromAuthorization is the
+// default source.
 func FromAuthorization() TokenSource { return fromAuthorization }
 
 func fromAuthorization(r *http.Request) (string, error) {
@@ -67,9 +69,10 @@ func fromAuthorization(r *http.Request) (string, error) {
 	return token, nil
 }
 
-// FromCookie finds the token in the cookie with this name. Two cookies with the
-// name are an error, because one of them may have been set by another host. So
-// are more than 32 KiB of cookies.
+// FromCookie finds the token in the cookie with this name (RFC 6265 §4.2). Two
+// cookies with the name are an error, because another host of the same domain
+// may have set one. An empty or malformed cookie and more than 32 KiB of
+// cookies are errors too.
 //
 // Browsers send cookies with requests that other sites cause. An app that uses
 // this source needs a defence against cross-site request forgery, such as
@@ -114,7 +117,8 @@ func FromCookie(name string) TokenSource {
 }
 
 // FromHeader finds the token in the header field with this name, such as
-// X-Para-Verification-Token: one field with the token and nothing else.
+// X-Para-Verification-Token. The field contains the token alone. An empty
+// field, a second field, a space or a comma is an error.
 func FromHeader(name string) TokenSource {
 	name = http.CanonicalHeaderKey(name)
 	return func(r *http.Request) (string, error) {
@@ -140,18 +144,18 @@ const (
 	webSocketOffer     = "para.jwt"
 )
 
-// FromWebSocketProtocol finds the token of a browser's WebSocket, which cannot
-// set header fields: in Sec-WebSocket-Protocol (RFC 6455 §1.9), as
+// FromWebSocketProtocol finds the token in Sec-WebSocket-Protocol (RFC 6455
+// §11.3.4), the only header field that JavaScript can set on a WebSocket:
 //
 //	new WebSocket(url, ["para.jwt", token, "chat.v1"])
 //
-// The offer "para.jwt" comes first, then the token, then the app's protocols.
+// The field lists "para.jwt", then the token, then the app's protocols.
 // "para.jwt" in any other place, without a token or twice is an error. The
-// server selects "para.jwt" or one of the app's protocols: the guard removes
-// the token from the header field before it calls the handler.
+// server selects "para.jwt" or one of the app's protocols. The guard removes
+// the token from the field, so that no handler selects it.
 //
-// Browsers open WebSockets to other sites without asking. The token proves who
-// is calling; unlike a cookie, no other site can send it.
+// Browsers let any site open a WebSocket to any server (RFC 6455 §10.2). Unlike
+// a cookie, another site cannot send the token.
 func FromWebSocketProtocol() TokenSource {
 	return func(r *http.Request) (string, error) {
 		values := r.Header[webSocketProtocols]
@@ -193,8 +197,8 @@ func protocols(values []string) (items []string) {
 }
 
 // withoutWebSocketToken returns h without a token in Sec-WebSocket-Protocol,
-// and whether that is a changed copy. Guards call it whatever their sources
-// are, so that no handler selects a token as the protocol.
+// and reports whether that is a changed copy. Guards call it whatever their
+// sources are, so that no handler selects a token as the protocol.
 func withoutWebSocketToken(h http.Header) (header http.Header, changed bool) {
 	values, ok := h[webSocketProtocols]
 	if !ok {

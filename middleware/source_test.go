@@ -65,9 +65,9 @@ func TestFromCookieAgreesWithNetHTTP(t *testing.T) {
 	}
 }
 
-// TestFromCookieWorksOnce checks that a search through many cookies allocates
-// nothing.
-func TestFromCookieWorksOnce(t *testing.T) {
+// TestFromCookieDoesNotAllocate checks that a search through many cookies
+// allocates nothing.
+func TestFromCookieDoesNotAllocate(t *testing.T) {
 	source := middleware.FromCookie("jwt")
 	r := request("")
 	for name, line := range map[string]string{
@@ -119,10 +119,10 @@ func TestFromWebSocketProtocol(t *testing.T) {
 	}
 }
 
-// TestTheTokenIsNoProtocol checks that no handler sees a token in the WebSocket
-// protocols that it may select, whatever the guard's sources are. The caller's
-// request does not change.
-func TestTheTokenIsNoProtocol(t *testing.T) {
+// TestWebSocketTokenIsRemoved checks that no handler sees a token in the
+// WebSocket protocols that it may select, whatever the guard's sources are. The
+// caller's request does not change.
+func TestWebSocketTokenIsRemoved(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	token := shared().Token(paratest.EmailUser())
 	socket := middleware.TokenFrom(middleware.FromWebSocketProtocol())

@@ -12,18 +12,18 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// tokenCache maps tokens whose signature was good to their users, so that a
+// tokenCache maps tokens with a verified signature to their users, so that a
 // repeated token costs a look-up. It is a set-associative table: a token's hash
-// selects a set, and within the set a new entry replaces the one with the
-// fewest hits, the oldest first. On Zipf traffic this keeps more hits than an
-// LRU, and within a percentage point as many as W-TinyLFU
-// (benchmarks/RESULTS.md), without a lock for readers and without a goroutine.
+// selects a set. Within the set, a new entry replaces the one with the fewest
+// hits, the oldest first. On Zipf traffic its hit rate is above that of an LRU,
+// and within a percentage point of W-TinyLFU's (benchmarks/RESULTS.md). Readers
+// take no lock, and there is no goroutine.
 //
 // Readers never see a partial entry, and never another token's: entries are
 // immutable and published with an atomic store, and the whole token is
 // compared.
 type tokenCache struct {
-	seed maphash.Seed // secret, so that nobody can choose the set of a token
+	seed maphash.Seed // secret, so that clients cannot choose the set of a token
 	sets []tokenSet
 }
 
@@ -39,15 +39,15 @@ const (
 )
 
 type tokenSet struct {
-	tags    [ways]atomic.Uint32 // of the hash, so that most entries need no look
+	tags    [ways]atomic.Uint32 // 32 bits of each hash, so that get loads few entries
 	entries [ways]atomic.Pointer[verified]
 	write   sync.Mutex
-	hand    int // the entry after the newest; guarded by write
+	hand    int // index after the newest entry; guarded by write
 }
 
-// verified is a token whose signature was good, with all that must still hold
-// at the next use. What decides is in user, which no handler can reach:
-// handlers get copies of it, and callers of Validate get shared.
+// verified is a token with a verified signature, and the conditions for its
+// next use. user decides, and no handler can change it: handlers get copies of
+// it, and callers of Validate get shared.
 type verified struct {
 	token        string
 	key          jwks.Key // must still be in the set
@@ -81,7 +81,7 @@ func (c *tokenCache) get(token string) *verified {
 		}
 		if e := set.entries[i].Load(); e != nil && e.token == token {
 			if n := e.hits.Load(); n < maxHits {
-				e.hits.Store(n + 1) // a lost count does no harm
+				e.hits.Store(n + 1) // a concurrent hit may be lost, which does no harm
 			}
 			return e
 		}
@@ -98,8 +98,8 @@ func (c *tokenCache) put(
 	if c == nil || entryBytes(token, user) > maxEntryBytes {
 		return nil
 	}
-	// A clone, because the token may be part of a larger string, the header
-	// field, which must not stay in memory.
+	// The token is cloned because it may be a substring of the header field,
+	// which would otherwise stay in memory.
 	e := &verified{token: strings.Clone(token), key: key, valid: valid, user: user,
 		shared: new(claims.Claims)}
 	user.CopyTo(e.shared)
@@ -119,8 +119,8 @@ func (c *tokenCache) put(
 		}
 	}
 	if fewest > 0 {
-		// Every entry was hit. Halve the counts, so that entries which were
-		// popular once do not stay for ever.
+		// Every entry was hit. Halve the counts, so that entries which are no
+		// longer used leave the set.
 		for i := range set.entries {
 			if old := set.entries[i].Load(); old != nil {
 				old.hits.Store(old.hits.Load() / 2)
@@ -133,8 +133,9 @@ func (c *tokenCache) put(
 	return e
 }
 
-// entryBytes is an upper bound of the memory that an entry retains. An eighth
-// is for the size classes of the allocator; TestMemoryOfTheTokenCache measures.
+// entryBytes returns an upper bound of the memory that an entry retains. An
+// eighth is for the size classes of the allocator. TestTokenCacheMemory
+// measures the memory.
 func entryBytes(token string, c *claims.Claims) int {
 	slices := cap(c.Audience)*int(unsafe.Sizeof("")) +
 		cap(c.Wallets)*int(unsafe.Sizeof(claims.Wallet{})) +

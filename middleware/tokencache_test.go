@@ -43,17 +43,17 @@ func TestCacheSizeBoundsEntriesAndBytes(t *testing.T) {
 	}
 }
 
-func TestARememberedTokenKeepsNoRequestAlive(t *testing.T) {
+func TestCachedTokenDoesNotRetainTheHeader(t *testing.T) {
 	c := newTokenCache(8)
 	header := "Bearer " + strings.Repeat("x", 100) + ".y.zzzz"
 	token := header[len("Bearer "):]
 	c.put(token, &claims.Claims{}, jwks.Key{}, until(time.Now().Add(time.Hour)), time.Now())
 	if e := c.get(token); e == nil || unsafe.StringData(e.token) == unsafe.StringData(token) {
-		t.Error("the cache holds on to the request's own string")
+		t.Error("the cache retains the string of the header")
 	}
 }
 
-func TestExpiredEntriesMakeRoomFirst(t *testing.T) {
+func TestExpiredEntriesAreReplacedFirst(t *testing.T) {
 	now := time.Now()
 	c := newTokenCache(ways)
 	live := func(i int) string { return fmt.Sprintf("h.p.%064d", i) }
@@ -70,19 +70,19 @@ func TestExpiredEntriesMakeRoomFirst(t *testing.T) {
 	c.put(live(100), &claims.Claims{}, jwks.Key{}, until(now.Add(time.Hour)), now)
 	for i := range ways {
 		if got := c.get(live(i)) != nil; got != (i != 3) {
-			t.Errorf("entry %d is there: %v", i, got)
+			t.Errorf("entry %d is cached: %v", i, got)
 		}
 	}
 }
 
-func TestWhatIsHitStays(t *testing.T) {
+func TestUsedTokenStaysInTheCache(t *testing.T) {
 	now := time.Now()
 	c := newTokenCache(ways)
 	favourite := fmt.Sprintf("h.p.%064d", 0)
 	c.put(favourite, &claims.Claims{}, jwks.Key{}, until(now.Add(time.Hour)), now)
 	for i := range 1000 {
 		if c.get(favourite) == nil {
-			t.Fatalf("gone after %d other tokens", i)
+			t.Fatalf("replaced after %d other tokens", i)
 		}
 		c.put(fmt.Sprintf("h.p.%064d", i+1), &claims.Claims{}, jwks.Key{},
 			until(now.Add(time.Hour)), now)
@@ -102,7 +102,7 @@ func TestCacheConcurrently(t *testing.T) {
 				token := fmt.Sprintf("h.p.%064d", n)
 				if e := c.get(token); e != nil {
 					if e.token != token || e.user.UserID != fmt.Sprint(n) {
-						t.Errorf("asked for %d, got %s", n, e.user.UserID)
+						t.Errorf("got the entry of %s, want %d", e.user.UserID, n)
 						return
 					}
 					continue
@@ -113,4 +113,31 @@ func TestCacheConcurrently(t *testing.T) {
 		})
 	}
 	work.Wait()
+}
+
+// TestUnusedTokensLeaveTheCache checks that tokens which are no longer used are
+// replaced by tokens in use, even if they were used often.
+func TestUnusedTokensLeaveTheCache(t *testing.T) {
+	now := time.Now()
+	c := newTokenCache(ways)
+	put := func(name string, hits int) string {
+		token := fmt.Sprintf("h.p.%064s", name)
+		c.put(token, &claims.Claims{}, jwks.Key{}, until(now.Add(time.Hour)), now)
+		for range hits {
+			c.get(token)
+		}
+		return token
+	}
+	var favourites []string
+	for i := range ways {
+		favourites = append(favourites, put(fmt.Sprint("old", i), 100))
+	}
+	for i := range 100 {
+		put(fmt.Sprint("new", i), 2)
+	}
+	for _, token := range favourites {
+		if c.get(token) != nil {
+			t.Errorf("%s is still cached", token[len(token)-4:])
+		}
+	}
 }

@@ -45,13 +45,14 @@ func spoil(user *claims.Claims) {
 	}
 }
 
-// TestEachRequestHasItsOwnUser checks that a handler's changes to its user
-// reach no other request, however the token was verified.
-func TestEachRequestHasItsOwnUser(t *testing.T) {
+// TestRequestsDoNotShareAUser checks that a handler's changes to its user do
+// not reach another request, whether or not the token is cached.
+func TestRequestsDoNotShareAUser(t *testing.T) {
 	wallets := func(n int) []claims.Wallet {
 		all := make([]claims.Wallet, n)
 		for i := range all {
-			all[i] = claims.Wallet{ID: fmt.Sprint(i), Type: claims.WalletEVM, Address: fmt.Sprint("0x", i)}
+			all[i] = claims.Wallet{ID: fmt.Sprint(i), Type: claims.WalletEVM,
+				Address: fmt.Sprint("0x", i)}
 		}
 		return all
 	}
@@ -87,16 +88,16 @@ func TestEachRequestHasItsOwnUser(t *testing.T) {
 				}
 				spoil(mine)
 				if user := accepts(t, v, token); !reflect.DeepEqual(*user, want) {
-					t.Error("Validate returns what a handler wrote")
+					t.Error("Validate returns a user that a handler changed")
 				}
 			})
 		}
 	}
 }
 
-// TestASessionsUserIsCopied checks that requests get copies of a
+// TestUserOfTokenVerifierIsCopied checks that requests get copies of a
 // TokenVerifier's user, which it may share between requests.
-func TestASessionsUserIsCopied(t *testing.T) {
+func TestUserOfTokenVerifierIsCopied(t *testing.T) {
 	answer := &claims.Claims{AuthType: claims.AuthEmail, Identifier: "a@example.com",
 		Wallets: []claims.Wallet{{Address: "0xa"}}}
 	from := func(*http.Request) (string, error) { return "x", nil }
@@ -108,21 +109,21 @@ func TestASessionsUserIsCopied(t *testing.T) {
 	}
 	spoil(user)
 	if answer.UserID != "" || answer.Wallets[0].Address != "0xa" {
-		t.Error("a handler wrote to the verifier's answer")
+		t.Error("a handler changed the verifier's user")
 	}
 }
 
-// TestWritingToAUserProlongsNothing checks that changing a user does not make
-// an expired token valid. This includes the shared user that Validate returns.
-func TestWritingToAUserProlongsNothing(t *testing.T) {
+// TestChangedUserDoesNotAffectValidation checks that a change of a user does
+// not make a token valid. This includes the shared user that Validate returns.
+func TestChangedUserDoesNotAffectValidation(t *testing.T) {
 	for name, change := range map[string]struct {
 		at   time.Duration
 		out  bool
 		want middleware.Code
 	}{
-		"it expires":       {31 * time.Minute, false, middleware.ErrExpired},
-		"it is revoked":    {0, true, middleware.ErrRevoked},
-		"it is not so old": {-time.Minute, false, middleware.ErrNotYetValid},
+		"it expires":          {31 * time.Minute, false, middleware.ErrExpired},
+		"it is revoked":       {0, true, middleware.ErrRevoked},
+		"it is not yet valid": {-time.Minute, false, middleware.ErrNotYetValid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock, out := newClock(), false
@@ -141,16 +142,16 @@ func TestWritingToAUserProlongsNothing(t *testing.T) {
 			refuses(t, v, token, change.want)
 			for _, c := range []*claims.Claims{user, sharedUser} {
 				if err := v.Recheck(t.Context(), c); err == nil {
-					t.Error("Recheck accepts")
+					t.Error("Recheck returns nil")
 				}
 			}
 		})
 	}
 }
 
-// TestAContextShowsNoClaims checks that printing a context with a user shows no
-// claims.
-func TestAContextShowsNoClaims(t *testing.T) {
+// TestPrintedContextHasNoClaims checks that printing a context with a user
+// shows no claims.
+func TestPrintedContextHasNoClaims(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	token := shared().Token(paratest.EmailUser())
 	r, refusal := middleware.Require(v).Check(request(token))

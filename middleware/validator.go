@@ -13,20 +13,20 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// Validator verifies tokens for one Para environment. [New] makes it. A program
-// makes one, shares it among its handlers and closes it at the end. Safe for
-// concurrent use by multiple goroutines.
+// Validator verifies tokens for one Para environment. [New] returns one. A
+// program makes one Validator, shares it among its handlers and closes it at
+// the end. A Validator is safe for concurrent use by multiple goroutines.
 type Validator struct {
 	cfg     Config
 	keys    *jwks.Cache
-	foreign map[string]string // key ID → the other environment that is known to use it
+	foreign map[string]string // key ID → name of the other environment that has it
 	scratch sync.Pool         // of *[]byte
 	cache   *tokenCache       // nil if disabled
 }
 
 // New returns a validator for one Para environment and a list of API key IDs.
-// It reports every mistake in cfg at once (errors.Join). It fetches nothing:
-// the first token does, or [Validator.Warm].
+// The error joins every mistake in cfg (errors.Join). New makes no request. The
+// first token or [Validator.Warm] fetches Para's keys.
 func New(cfg Config) (*Validator, error) {
 	clock := cfg.Now // nil for the system's
 	cfg, errs := cfg.withDefaults()
@@ -46,28 +46,39 @@ func New(cfg Config) (*Validator, error) {
 	return v, nil
 }
 
-// Validate verifies a token. It returns the user, or an [*Error]. The user is
-// shared with every caller that validates the same token: treat it as
-// read-only, or use an adapter, behind which each request has a copy.
+// Validate verifies a token, without the prefix Bearer. It returns the user or
+// an [*Error]. Every caller that validates the same token may get the same
+// *claims.Claims: treat it as read-only. Behind an adapter, each request has a
+// copy.
 //
-// The checks follow RFC 8725. The signature is checked only if the header is
-// valid and the key is known, so that other tokens cost no cryptography. In
-// order: size, three parts of canonical base64url, header (strict JSON, alg on
-// the allow-list, no crit), key by kid, alg of that key, signature, payload
-// (strict JSON, every claim of its type, MaxTokenLife), aud, iat, nbf, exp,
-// MaxTokenAge, Revoked.
+// The checks follow RFC 8725. Their order is:
 //
-// If the token was verified before, and its key is still in the key set, the
-// token cache answers (Config.CacheSize). It compares the whole token. Times
+//   - the size, and three parts;
+//   - the header: canonical base64url, strict JSON, alg in Config.Algorithms,
+//     no crit;
+//   - the key by kid, and the algorithm of that key;
+//   - the signature;
+//   - the payload: canonical base64url, strict JSON, the type of every claim,
+//     MaxTokenLife;
+//   - aud;
+//   - iat, nbf, exp and MaxTokenAge;
+//   - Config.Revoked.
+//
+// The first check that fails decides. A token with an invalid header or an
+// unknown key costs no cryptography.
+//
+// A token in the token cache (Config.CacheSize) skips the checks up to aud if
+// its key is still in the key set. The cache compares the whole token. Times
 // and revocation are checked each time.
 //
-// Validate fetches keys from Para only if a key is missing. It waits for the
-// fetch until ctx ends.
+// Validate waits for a fetch of Para's keys only if the key is missing, or if
+// the process was suspended past a refresh. It waits at most until ctx ends.
 //
-// The codes are [ErrNoToken], [ErrMalformed], [ErrAlgorithm], [ErrUnknownKey],
-// [ErrSignature], [ErrAudience], [ErrClaims], [ErrExpired], [ErrNotYetValid]
-// and [ErrRevoked]; and [ErrKeysUnavailable] and [ErrRevocationUnknown], which
-// mean that the token could not be verified.
+// The error has the code [ErrNoToken] if token is "". Otherwise it has
+// [ErrMalformed], [ErrAlgorithm], [ErrUnknownKey], [ErrSignature],
+// [ErrAudience], [ErrClaims], [ErrExpired], [ErrNotYetValid] or [ErrRevoked].
+// [ErrKeysUnavailable] and [ErrRevocationUnknown] mean that the token could not
+// be verified.
 func (v *Validator) Validate(ctx context.Context, token string) (*claims.Claims, error) {
 	var o outcome
 	if token == "" {
@@ -82,8 +93,8 @@ func (v *Validator) Validate(ctx context.Context, token string) (*claims.Claims,
 	return o.shared, nil
 }
 
-// validate verifies a token that is not "" and writes the result to o. It sets
-// the user of an expired token too, because ExpiredIsAnonymous then checks
+// validate verifies a token that is not "" and writes the result to o. It also
+// sets the user of an expired token, because ExpiredIsAnonymous then checks
 // revocation.
 func (v *Validator) validate(ctx context.Context, token string, o *outcome) {
 	if len(token) > v.cfg.MaxTokenBytes {
@@ -124,7 +135,7 @@ func (v *Validator) recall(
 	return e, now
 }
 
-// revoked returns why a user is revoked, or nil.
+// revoked returns the refusal of a revoked user, or nil.
 func (v *Validator) revoked(ctx context.Context, user *claims.Claims, now time.Time) *Error {
 	if v.cfg.Revoked == nil {
 		return nil
@@ -144,9 +155,9 @@ var (
 	errKeyAlg   = errors.New("alg is not the algorithm of its key")
 )
 
-// verify checks all that does not change with time, and writes the user or the
-// refusal to o. The time that it returns is now, or later if it waited for the
-// keys.
+// verify makes the checks that do not depend on the time, and writes the user
+// or the refusal to o. The time that it returns is now, or later if it waited
+// for the keys.
 func (v *Validator) verify(
 	ctx context.Context, token string, now time.Time, o *outcome,
 ) time.Time {
@@ -242,7 +253,7 @@ func (v *Validator) verify(
 	return now
 }
 
-// key returns the key with this ID, and turns the key cache's errors into ours.
+// key returns the key with this ID, or the refusal for the key cache's error.
 // The time that it returns is now, or later if it waited for a fetch.
 func (v *Validator) key(
 	ctx context.Context, id string, now time.Time,
@@ -270,7 +281,7 @@ func unavailable(id string, err error) *Error {
 	return e
 }
 
-// whose returns a hint about the origin of a token with an unknown key.
+// whose returns a hint about the environment of a token with an unknown key.
 func (v *Validator) whose(id string) string {
 	here := v.keys.Environment().Name
 	if other := v.foreign[id]; other != "" && other != here {
@@ -281,7 +292,8 @@ func (v *Validator) whose(id string) string {
 		" Para environment, or is the token forged?", here)
 }
 
-// notForUs returns why a token is for another app, or nil (RFC 7519 §4.1.3).
+// notForUs returns the refusal of a token for another app, or nil (RFC 7519
+// §4.1.3).
 func (v *Validator) notForUs(user *claims.Claims) *Error {
 	for _, aud := range user.Audience {
 		for _, id := range v.cfg.APIKeyIDs {
@@ -302,7 +314,7 @@ func (p period) contains(now time.Time) bool {
 	return p.from <= t && t < p.until
 }
 
-// validity returns the time in which a user's token is valid (RFC 7519 §4.1.4
+// validity returns the period in which a user's token is valid (RFC 7519 §4.1.4
 // to §4.1.6, MaxTokenAge).
 func (v *Validator) validity(user *claims.Claims) period {
 	from, until := user.IssuedAt, user.ExpiresAt
@@ -319,8 +331,8 @@ func (v *Validator) validity(user *claims.Claims) period {
 	return period{unixNano(from.Add(-leeway)), unixNano(until.Add(leeway))}
 }
 
-// unixNano returns t.UnixNano, or the largest integer for a later time, which
-// is one after 2262.
+// unixNano returns t.UnixNano, or the largest integer for a time after 2262,
+// which UnixNano cannot represent.
 func unixNano(t time.Time) int64 {
 	if t.Unix() >= math.MaxInt64/int64(time.Second) {
 		return math.MaxInt64
@@ -328,7 +340,7 @@ func unixNano(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// untimely returns why a token is not valid now.
+// untimely returns the refusal of a token that is not valid now.
 func (v *Validator) untimely(user *claims.Claims, now time.Time) *Error {
 	refuse := func(code Code, hint string) *Error {
 		return &Error{Code: code, Check: CheckTime, KeyID: user.KeyID, Signed: true, Hint: hint}
@@ -347,15 +359,15 @@ func (v *Validator) untimely(user *claims.Claims, now time.Time) *Error {
 		now.Sub(user.ExpiresAt).Round(time.Second).String()+" ago")
 }
 
-// Recheck checks again what changes with time: exp, MaxTokenAge, whether the
-// key is still in the key set, and revocation. It is for connections that
-// outlive a request, such as WebSockets and streams: call it every minute or
-// so, and close the connection if it returns an error.
+// Recheck checks a verified user again: whether the key is still in the key
+// set, aud, iat, nbf, exp, MaxTokenAge and revocation. It is for connections
+// that outlive a request, such as WebSockets and streams. Call it about once a
+// minute, and close the connection if it returns an error.
 //
-// It uses the claims that Para signed, and ignores later changes of user. The
-// error is an [*Error] with a code of [Validator.Validate], or with
-// [ErrMisconfigured] if user does not come from a token that a validator of
-// this environment verified: nil, made by hand, or from a verification token.
+// Recheck uses the claims that Para signed, and ignores later changes of user.
+// The error is an [*Error] with a code of [Validator.Validate]. The code is
+// [ErrMisconfigured] if user is nil, was made by hand, comes from a
+// verification token, or was verified in another environment.
 func (v *Validator) Recheck(ctx context.Context, user *claims.Claims) error {
 	verified, token, err := user.Verified()
 	if err != nil || token.KeyID == "" || token.Environment != v.keys.Environment().Name {
@@ -385,9 +397,10 @@ func (v *Validator) Recheck(ctx context.Context, user *claims.Claims) error {
 }
 
 // Warm fetches Para's keys now, so that the first request does not wait for
-// them. It returns nil if usable keys are loaded, including those of
-// Keys.Initial, and otherwise an [*Error] with [ErrKeysUnavailable]. After an
-// error, fetching continues in the background: the program need not exit.
+// them. It waits at most until ctx ends. It returns nil if usable keys are
+// loaded, including those of Keys.Initial. Otherwise it returns an [*Error]
+// with [ErrKeysUnavailable]. The program need not exit after an error, because
+// fetching continues in the background.
 func (v *Validator) Warm(ctx context.Context) error {
 	if err := v.keys.Warm(ctx); err != nil {
 		return unavailable("", err)
@@ -402,8 +415,9 @@ func (v *Validator) Keys() *jwks.Cache { return v.keys }
 // never waits.
 func (v *Validator) Status() jwks.Status { return v.keys.Status() }
 
-// Close stops the background key refresh. It always returns nil. Further calls
-// have no effect.
+// Close stops the background key refresh. Afterwards, the loaded keys verify
+// tokens until Keys.StaleLimit. Close always returns nil. Further calls have no
+// effect.
 func (v *Validator) Close() error { return v.keys.Close() }
 
 // String names the environment. It shows no configuration.

@@ -72,9 +72,9 @@ func TestAlgorithms(t *testing.T) {
 	}
 }
 
-// TestTime checks the limits of exp, iat, nbf and MaxTokenAge to the
+// TestTimeLimits checks the limits of exp, iat, nbf and MaxTokenAge to the
 // nanosecond.
-func TestTime(t *testing.T) {
+func TestTimeLimits(t *testing.T) {
 	const life, early = 30 * time.Minute, 10 * time.Minute
 	token := shared().Token(paratest.EmailUser())
 	later := shared().Token(paratest.EmailUser(), paratest.With("nbf", noon.Add(early).Unix()))
@@ -128,8 +128,8 @@ func TestTime(t *testing.T) {
 	}
 }
 
-// TestNow checks that the tokens and the keys use the same clock.
-func TestNow(t *testing.T) {
+// TestKeysUseTheClock checks that the tokens and the keys use the same clock.
+func TestKeysUseTheClock(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment()})
 	accepts(t, v, para.Token(paratest.EmailUser()))
@@ -167,7 +167,7 @@ func TestOtherEnvironments(t *testing.T) {
 			`the key is known from Para's environment "beta", and this validator is for "prod"`},
 		{"of beta's older key", beta.Token(user, paratest.SignedBy(beta.KeyIDs()[0])),
 			`the key is known from Para's environment "beta"`},
-		{"of nobody", prod.Token(user, paratest.UnknownKey("nobody")),
+		{"of no environment", prod.Token(user, paratest.UnknownKey("nobody")),
 			`the key set of "prod" has no such key`},
 		{"of an environment that is not in OtherEnvironments",
 			prod.Token(user, paratest.OtherEnvironment()),
@@ -202,13 +202,13 @@ func TestOtherEnvironments(t *testing.T) {
 		}
 	})
 	if n := beta.Fetches() - asked; n != 0 {
-		t.Errorf("beta was asked %d times", n)
+		t.Errorf("%d fetches from beta", n)
 	}
 }
 
-// TestProdAndBeta checks that two environments in one process stay separate,
-// although their keys have the same ID. They validate concurrently.
-func TestProdAndBeta(t *testing.T) {
+// TestEnvironmentsAreSeparate checks that two environments in one process stay
+// separate, although their keys have the same ID. They validate concurrently.
+func TestEnvironmentsAreSeparate(t *testing.T) {
 	for _, signer := range []func(i int) testkit.Signer{testkit.RSA, testkit.EC} {
 		t.Run(signer(0).Alg(), func(t *testing.T) {
 			keys := map[string]testkit.Signer{
@@ -251,7 +251,7 @@ func TestWarmStatusClose(t *testing.T) {
 	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
 	token := para.Token(paratest.EmailUser())
 	if st := v.Status(); st.Usable || st.Environment != "beta" || st.Fetches != 0 {
-		t.Errorf("before anything: %+v", st)
+		t.Errorf("before the first fetch: %+v", st)
 	}
 
 	para.Fail(http.StatusServiceUnavailable)
@@ -273,7 +273,7 @@ func TestWarmStatusClose(t *testing.T) {
 	para.Recover()
 	clock.Advance(2 * time.Second)
 	if err := v.Warm(t.Context()); err != nil {
-		t.Errorf("Warm with Para well again: %v", err)
+		t.Errorf("Warm after Para recovered: %v", err)
 	}
 	st := v.Status()
 	slices.Sort(st.KeyIDs)
@@ -308,10 +308,10 @@ func TestWarmStatusClose(t *testing.T) {
 	}
 }
 
-// TestRotation checks that a new key is accepted at first sight, and that a
+// TestKeyRotation checks that a new key is accepted at first sight, and that a
 // withdrawn key is refused within the documented time. Cached tokens of a
 // withdrawn key are refused too.
-func TestRotation(t *testing.T) {
+func TestKeyRotation(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
@@ -348,9 +348,9 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestAnotherKeyOfTheSameID checks that a replaced key invalidates its tokens,
-// including cached ones.
-func TestAnotherKeyOfTheSameID(t *testing.T) {
+// TestReplacedKeyWithTheSameID checks that a replaced key invalidates its
+// tokens, including cached ones.
+func TestReplacedKeyWithTheSameID(t *testing.T) {
 	clock := newClock()
 	before, after := testkit.EC(0).Named("one"), testkit.EC(1).Named("one")
 	var current atomic.Pointer[testkit.Signer]
@@ -384,9 +384,9 @@ func TestTokenID(t *testing.T) {
 	}
 }
 
-// TestParaDown checks that known keys verify tokens during an outage. Unknown
+// TestOutage checks that known keys verify tokens during an outage. Unknown
 // keys and stale keys make keys unavailable.
-func TestParaDown(t *testing.T) {
+func TestOutage(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
@@ -405,13 +405,13 @@ func TestParaDown(t *testing.T) {
 	clock.Advance(49 * time.Hour)
 	refuses(t, v, token, middleware.ErrKeysUnavailable)
 	if v.Status().Usable {
-		t.Error("keys of 73 hours ago are usable")
+		t.Error("keys that are 73 hours old are usable")
 	}
 }
 
-// TestHangingPara checks that a caller waits for keys only until its context
-// ends, without cancelling the fetch for other callers.
-func TestHangingPara(t *testing.T) {
+// TestWaitEndsWithTheContext checks that a caller waits for keys only until its
+// context ends, without cancelling the fetch for other callers.
+func TestWaitEndsWithTheContext(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	target, err := url.Parse(shared().URL())
 	if err != nil {
@@ -439,32 +439,32 @@ func TestHangingPara(t *testing.T) {
 	var refusal *middleware.Error
 	if !errors.Is(err, middleware.ErrKeysUnavailable) || !errors.Is(err, gone) ||
 		!errors.As(err, &refusal) || refusal.RetryAfter <= 0 {
-		t.Errorf("who went away: %v", err)
+		t.Errorf("caller whose context ended while it waited: %v", err)
 	}
 	if _, err := v.Validate(ctx, token); !errors.Is(err, middleware.ErrKeysUnavailable) {
-		t.Errorf("who was gone before: %v", err)
+		t.Errorf("caller whose context had ended before: %v", err)
 	}
 	if err := v.Warm(ctx); !errors.Is(err, middleware.ErrKeysUnavailable) || !errors.Is(err, gone) {
-		t.Errorf("Warm for who was gone: %v", err)
+		t.Errorf("Warm with a context that had ended: %v", err)
 	}
 	close(release)
 	if err := <-patient; err != nil {
-		t.Errorf("who waited: %v", err)
+		t.Errorf("caller that waited: %v", err)
 	}
 	if _, err := v.Validate(ctx, token); err != nil {
 		t.Errorf("a cached key was not used because the context had ended: %v", err)
 	}
 }
 
-// TestCloseLeavesNothing checks that a closed validator leaves no goroutine.
-func TestCloseLeavesNothing(t *testing.T) {
+// TestCloseStopsGoroutines checks that a closed validator leaves no goroutine.
+func TestCloseStopsGoroutines(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	token := para.Token(paratest.EmailUser())
 	before := runtime.NumGoroutine()
 	for range 20 {
 		v := newValidator(t, middleware.Config{Environment: para.Environment()})
 		if n := runtime.NumGoroutine(); n > before {
-			t.Fatalf("%d goroutines before there is anything to do", n-before)
+			t.Fatalf("New started %d goroutines", n-before)
 		}
 		accepts(t, v, token)
 		refuses(t, v, para.Token(paratest.EmailUser(), paratest.UnknownKey("x")),
@@ -478,9 +478,9 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestExpiredMeanwhile checks that a token which expires while its caller waits
-// for keys is refused as expired.
-func TestExpiredMeanwhile(t *testing.T) {
+// TestTokenExpiresWhileWaiting checks that a token which expires while its
+// caller waits for keys is refused as expired.
+func TestTokenExpiresWhileWaiting(t *testing.T) {
 	s := testkit.EC(0).Named("k")
 	clock := newClock()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -493,13 +493,13 @@ func TestExpiredMeanwhile(t *testing.T) {
 	refuses(t, v, sign(s), middleware.ErrExpired)
 }
 
-// TestMaxTokenAgeOfAllTime checks that the largest duration does not overflow.
-func TestMaxTokenAgeOfAllTime(t *testing.T) {
+// TestLargestMaxTokenAge checks that the largest duration does not overflow.
+func TestLargestMaxTokenAge(t *testing.T) {
 	accepts(t, newValidator(t, middleware.Config{MaxTokenAge: 1<<63 - 1}),
 		shared().Token(paratest.EmailUser()))
 }
 
-func TestSlowPara(t *testing.T) {
+func TestFetchTimeout(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	para.Slow(time.Hour)
 	token := para.Token(paratest.EmailUser())
@@ -515,9 +515,9 @@ func TestSlowPara(t *testing.T) {
 	}
 }
 
-// TestFirstRequests checks that ten thousand concurrent callers cause one fetch
-// when no keys are loaded yet.
-func TestFirstRequests(t *testing.T) {
+// TestConcurrentFirstRequestsFetchOnce checks that ten thousand concurrent
+// callers cause one fetch when no keys are loaded yet.
+func TestConcurrentFirstRequestsFetchOnce(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newClock().Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment()})
 	const callers = 10_000
@@ -545,9 +545,9 @@ func TestFirstRequests(t *testing.T) {
 	}
 }
 
-// TestFloods checks that a million bad signatures cause no fetch, and that a
-// million unknown key IDs in a minute cause at most three.
-func TestFloods(t *testing.T) {
+// TestFloodsCauseFewFetches checks that a million bad signatures cause no
+// fetch, and that a million unknown key IDs in a minute cause at most three.
+func TestFloodsCauseFewFetches(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	v := newValidator(t, middleware.Config{Environment: para.Environment(), Now: clock.Now})
@@ -568,7 +568,7 @@ func TestFloods(t *testing.T) {
 				junk := slices.Clone(signature)
 				junk[100], junk[101], junk[102] = junk[100]+1, byte(i), byte(i>>8)
 				switch {
-				case i%100 == 0: // nothing but the check itself can tell
+				case i%100 == 0: // refused by the signature check only
 				case i%100 < 10:
 					junk[0] = 0xff // larger than the modulus
 				default:
@@ -601,8 +601,8 @@ func TestFloods(t *testing.T) {
 	accepts(t, v, good)
 }
 
-// TestCauses checks that errors.As finds the cause of a refusal.
-func TestCauses(t *testing.T) {
+// TestCauseOfARefusal checks that errors.As finds the cause of a refusal.
+func TestCauseOfARefusal(t *testing.T) {
 	v := newValidator(t, middleware.Config{})
 	refusal := refuses(t, v, shared().Token(paratest.EmailUser(),
 		paratest.WithData("wallets", "x")), middleware.ErrClaims)
@@ -617,9 +617,9 @@ func TestCauses(t *testing.T) {
 	}
 }
 
-// TestEveryCodeIsItself checks that errors.Is distinguishes the codes, also
+// TestCodesAreDistinct checks that errors.Is distinguishes the codes, also
 // when wrapped, and that each code has its status.
-func TestEveryCodeIsItself(t *testing.T) {
+func TestCodesAreDistinct(t *testing.T) {
 	codes := map[middleware.Code]int{
 		middleware.ErrNoToken: 401, middleware.ErrMalformed: 401, middleware.ErrAlgorithm: 401,
 		middleware.ErrUnknownKey: 401,
@@ -646,14 +646,14 @@ func TestEveryCodeIsItself(t *testing.T) {
 			t.Errorf("%v: status %d, want %d", code, got, status)
 		}
 		if !strings.HasPrefix(code.Error(), "parajwt: ") {
-			t.Errorf("%q does not say whose it is", code.Error())
+			t.Errorf("%q lacks the prefix", code.Error())
 		}
 	}
 }
 
-// TestECDSATwins checks that both signatures of an ES256 token have the same
-// TokenID, so that revoking one revokes both.
-func TestECDSATwins(t *testing.T) {
+// TestBothECDSASignaturesHaveOneTokenID checks that both signatures of an ES256
+// token have the same TokenID, so that revoking one revokes both.
+func TestBothECDSASignaturesHaveOneTokenID(t *testing.T) {
 	key := testkit.EC(0).Named("es")
 	url, _ := testkit.Serve(t, testkit.SetOf(key))
 	out := map[string]bool{}
@@ -665,7 +665,7 @@ func TestECDSATwins(t *testing.T) {
 	user := accepts(t, v, token)
 	if other := accepts(t, v, twin(t, token)); other.TokenID != user.TokenID ||
 		other.UserID != user.UserID {
-		t.Errorf("the twin is %q of %q", other.TokenID, other.UserID)
+		t.Errorf("the other signature has TokenID %q and user %q", other.TokenID, other.UserID)
 	}
 	out[user.TokenID] = true
 	refuses(t, v, token, middleware.ErrRevoked)
@@ -673,15 +673,15 @@ func TestECDSATwins(t *testing.T) {
 	accepts(t, v, sign(key))
 }
 
-// TestRevokedIsAskedLast checks that Revoked is called only for tokens that
+// TestRevokedIsCalledLast checks that Revoked is called only for tokens that
 // pass every other check, and on every request.
-func TestRevokedIsAskedLast(t *testing.T) {
+func TestRevokedIsCalledLast(t *testing.T) {
 	type key struct{}
 	asked := 0
 	v := newValidator(t, middleware.Config{Revoked: func(ctx context.Context, user *claims.Claims,
 		_ time.Time) (bool, error) {
 		if asked++; user == nil || user.UserID != paratest.UserID || ctx.Value(key{}) != "kept" {
-			t.Errorf("asked about %v", user)
+			t.Errorf("called with %v", user)
 		}
 		return false, nil
 	}})
@@ -693,7 +693,7 @@ func TestRevokedIsAskedLast(t *testing.T) {
 		v.Validate(ctx, shared().Token(paratest.EmailUser(), opt))
 	}
 	if asked != 0 {
-		t.Errorf("asked %d times about tokens that were no good", asked)
+		t.Errorf("called %d times for invalid tokens", asked)
 	}
 	token := shared().Token(paratest.EmailUser())
 	for range 3 {
@@ -702,6 +702,6 @@ func TestRevokedIsAskedLast(t *testing.T) {
 		}
 	}
 	if asked != 3 {
-		t.Errorf("asked %d times for three requests", asked)
+		t.Errorf("called %d times for three requests", asked)
 	}
 }

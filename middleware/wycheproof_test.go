@@ -126,9 +126,9 @@ const (
 	different = "signature does not match"
 )
 
-// verdict returns why a token is refused, or "accepted". The payload of a
-// vector is no Para claims, so the verdict about a correct signature is matches:
-// a refusal by the check of the payload.
+// verdict returns the reason why a token is refused, or "accepted". The payload
+// of a vector is not that of a Para user. The verdict about a correct signature
+// is therefore matches, a refusal by the check of the payload.
 func verdict(t *testing.T, v *middleware.Validator, token string) string {
 	t.Helper()
 	user, err := v.Validate(t.Context(), token)
@@ -155,16 +155,16 @@ func verdict(t *testing.T, v *middleware.Validator, token string) string {
 	return string(r.Code)
 }
 
-// The vectors for tokens and key sets go through the validator. The key set has
-// the vector's keys unchanged: all of them have a kid. It also has a control
-// key, because a key set without a usable key is refused, and because a token
-// of that key shows that the validator accepts tokens.
+// TestWycheproof validates the vectors for tokens and key sets. The key set has
+// the vector's keys unchanged, because all of them have a kid. It also has a
+// control key, because a key set without a usable key is refused. A token of
+// the control key shows that the validator accepts tokens.
 //
-// A vector that is refused for its payload says nothing about its header and
-// key. Each asymmetric vector is therefore signed again with the group's
-// private key: the same header, with Para's claims. The result is accepted if
-// the vector came as far as its signature, and refused for the same reason if
-// its header or key was refused.
+// A vector that is refused for its payload does not test its header and key.
+// Each asymmetric vector is therefore signed again with the group's private
+// key, with the same header and Para's claims. The result is accepted if the
+// vector came as far as its signature. It is refused for the same reason if the
+// vector's header or key was refused.
 func TestWycheproof(t *testing.T) {
 	valid, invalid, resigned := make(map[string]int), make(map[string]int), make(map[string]int)
 	control := testkit.EC(0).Named("control")
@@ -265,7 +265,8 @@ func TestWycheproof(t *testing.T) {
 			"no_token":                             3,
 		})},
 		// The valid vectors of RFC 7520 are refused here too. The last two have
-		// an empty payload, so only a re-signed token comes as far as their key.
+		// an empty payload, so that only a re-signed token comes as far as
+		// their key.
 		{"signed again", resigned, with(map[string]int{
 			"accepted":                                           332,
 			"alg is not the algorithm of its key":                2,

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// cpu returns the CPU time of this process, its garbage collector included. A
-// busy machine does not change it much.
+// cpu returns the CPU time of this process, including its garbage collector.
+// Other processes change it little.
 func cpu(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

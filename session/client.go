@@ -32,38 +32,41 @@ type Config struct {
 	// sessions need it. It is not the API key ID, which is a UUID.
 	APIKey string
 
-	// BaseURL is the address of Para's REST API if it is not the origin of the
-	// key set, such as a proxy of yours; it may have a path. It must be https,
-	// except on loopback. It receives your API keys.
+	// BaseURL is the URL of Para's REST API if it is not the origin of the key
+	// set, such as the URL of a proxy. It may have a path. It must be https
+	// unless the host is loopback. It receives your API keys.
 	BaseURL string
-	// Timeout limits a call including its retries. Default 10 seconds; from 100
-	// milliseconds to 2 minutes.
+	// Timeout limits a call to Para, including its retries and its wait for
+	// other calls. A method that makes several calls may take longer. Default
+	// 10 seconds; from 100 milliseconds to 2 minutes.
 	Timeout time.Duration
-	// HTTPClient makes the calls. A copy of it is used, which follows no
+	// HTTPClient makes the calls. The Client uses a copy, which follows no
 	// redirects and keeps no cookies. Default: a client with Go's TLS settings
-	// and the proxy of the process's environment.
+	// and the proxy of the environment variables.
 	HTTPClient *http.Client
-	// Now is the clock. Default time.Now.
+	// Now is the clock for remembered tokens and for Retry-After. It must be
+	// safe for concurrent use by multiple goroutines. Default time.Now.
 	Now func() time.Time
-	// Logger receives retries and dropped key shares. Default slog.Default().
+	// Logger receives retries, dropped key shares and uses of
+	// [TokenVerifierConfig].Grace. Default slog.Default().
 	Logger *slog.Logger
 }
 
-// Client calls Para's REST API in one environment. It is made by [New], is safe
-// for concurrent use by multiple goroutines, and is meant to be shared by the
-// whole program. It needs no closing.
+// Client calls Para's REST API in one environment. [New] returns one. A program
+// makes one Client and shares it. It need not be closed. A Client is safe for
+// concurrent use by multiple goroutines.
 type Client struct {
 	printed
 	cfg       Config // with its defaults
 	origin    string // of the environment's API, whatever BaseURL is
 	strangers *gate  // for input that may be junk
-	known     *gate  // for tokens that Para accepted lately
+	known     *gate  // for tokens that Para accepted recently
 }
 
-// New returns a client. It makes no call. It reports every mistake in the
-// configuration at once (errors.Join), without quoting a key: among them keys
-// of the wrong kind, such as a secret key (sk_…) as APIKey, and keys whose
-// prefix names another environment, such as beta_… at prod.
+// New returns a client. It makes no call. The error joins every mistake in the
+// configuration (errors.Join), without quoting a key. Mistakes include keys of
+// the wrong kind, such as a secret key (sk_…) as APIKey. They also include keys
+// whose prefix names another environment, such as beta_… at prod.
 func New(cfg Config) (*Client, error) {
 	origin, originErr := cfg.Environment.APIBase()
 	base, baseErr := baseURL(cfg.BaseURL, origin)
@@ -71,7 +74,7 @@ func New(cfg Config) (*Client, error) {
 
 	secret, public := cfg.SecretAPIKey.Reveal(), cfg.APIKey
 	if secret == "" && public == "" {
-		errs.add("neither SecretAPIKey nor APIKey is set: are the environment variables?")
+		errs.add("neither SecretAPIKey nor APIKey is set: are the environment variables set?")
 	}
 	if secret != "" && secret == public {
 		errs.add("SecretAPIKey and APIKey are the same: " +
@@ -109,7 +112,8 @@ func New(cfg Config) (*Client, error) {
 	}, nil
 }
 
-// mistakes are those in a configuration. nil is none, for errors.Join.
+// mistakes are the mistakes in a configuration. It is nil without mistakes, as
+// errors.Join needs it.
 type mistakes []error
 
 func (m *mistakes) add(format string, args ...any) {
@@ -132,8 +136,9 @@ func baseURL(s, byDefault string) (string, error) {
 	return origin + strings.TrimRight(u.EscapedPath(), "/"), nil
 }
 
-// knownEnvironment returns which of Para's environments this is, by origin or
-// by name, or "" if that is unknown. On loopback every key may be tried.
+// knownEnvironment returns the name of Para's environment with this origin or
+// name, or "". It returns "" on loopback, so that New accepts the keys of every
+// environment there.
 func knownEnvironment(env jwks.Environment, origin string) string {
 	if origin == "" || strings.HasPrefix(origin, "http://") {
 		return ""
@@ -146,8 +151,8 @@ func knownEnvironment(env jwks.Environment, origin string) string {
 	return ""
 }
 
-// visible reports whether s has 1 to limit bytes, all of them visible ASCII,
-// and so is fit for a header.
+// visible reports whether s has 1 to limit bytes of visible ASCII, and can thus
+// be sent in a header field.
 func visible(s string, limit int) bool {
 	return printable(s, limit) && !strings.Contains(s, " ")
 }
@@ -158,32 +163,39 @@ func printable(s string, limit int) bool {
 	return s != "" && len(s) <= limit && !strings.ContainsFunc(s, other)
 }
 
-// Identity is what Para says about a verification token. It has no user ID. It
-// prints and logs without Identifier, which is personal; JSON contains it.
+// Identity is the login of a verification token, as Para attests it. It has no
+// user ID. Printing or logging it does not show Identifier, which is personal
+// data. JSON encoding does.
 type Identity struct {
 	AuthType    claims.AuthType    `json:"authType"`
 	Identifier  string             `json:"identifier"` // the email address, phone number, …
 	OAuthMethod claims.OAuthMethod `json:"oAuthMethod,omitempty"`
 }
 
-// Format implements [fmt.Formatter] for every verb.
+// Format implements [fmt.Formatter] for every verb. It does not write the
+// Identifier.
 func (id Identity) Format(f fmt.State, _ rune) {
 	how := strings.TrimSuffix(string(id.AuthType)+", "+string(id.OAuthMethod), ", ")
 	fmt.Fprintf(f, "Para identity (%s)", how)
 }
 
-// LogValue implements [slog.LogValuer].
+// LogValue implements [slog.LogValuer]. It does not contain the Identifier.
 func (id Identity) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(id)) }
 
-// VerifyToken asks Para who the user of a verification token is. The user's
-// client got the token from getVerificationToken. It needs Config.SecretAPIKey.
+// VerifyToken verifies a verification token with Para and returns the login
+// that it belongs to. The user's client gets the token from Para's
+// getVerificationToken. VerifyToken needs Config.SecretAPIKey.
 //
-// Errors: [ErrSessionExpired], [ErrUnauthorizedKey], [ErrUnavailable],
-// [ErrUnexpectedAnswer], and without a call [ErrNotAToken] and [ErrNoAPIKey]. A
-// failed call is repeated unless Para answered 429 or 503. A client allows 24
-// such calls at a time; others wait in line, and more than 1,000 in line fail
-// with ErrUnavailable. Source: POST /sessions/verify of Para's documentation
-// ("Using Verification Tokens").
+// The error has the code [ErrSessionExpired], [ErrUnauthorizedKey],
+// [ErrUnavailable] or [ErrUnexpectedAnswer]. Without a call, it has
+// [ErrNotAToken] or [ErrNoAPIKey].
+//
+// A call that fails with ErrUnavailable is repeated up to twice, except after
+// 429 and 503. At most 24 calls of VerifyToken and VerifyWallet run at a time.
+// 1,000 further calls wait, and all others fail at once with ErrUnavailable.
+//
+// Source: POST /sessions/verify of Para's documentation ("Using Verification
+// Tokens").
 func (c *Client) VerifyToken(ctx context.Context, token string) (Identity, error) {
 	return c.verifyToken(ctx, token, c.strangers)
 }
@@ -204,14 +216,17 @@ func (c *Client) verifyToken(ctx context.Context, token string, g *gate) (Identi
 	}, err
 }
 
-// VerifyWallet asks Para for the ID of the embedded wallet with this address.
-// One of your app's users has it; Para does not say which. It needs
+// VerifyWallet returns the ID of the embedded wallet with this address, if a
+// user of your app has one. Para does not report which user. VerifyWallet needs
 // Config.SecretAPIKey.
 //
-// Errors: [ErrWalletNotFound], [ErrUnauthorizedKey], [ErrUnavailable],
-// [ErrUnexpectedAnswer], and without a call [ErrNotAnAddress] and
-// [ErrNoAPIKey]. It is repeated and limited like [Client.VerifyToken]. Source:
-// POST /wallets/verify of Para's documentation ("Verifying Wallet Ownership").
+// The error has the code [ErrWalletNotFound], [ErrUnauthorizedKey],
+// [ErrUnavailable] or [ErrUnexpectedAnswer]. Without a call, it has
+// [ErrNotAnAddress] or [ErrNoAPIKey]. Calls are repeated and limited like those
+// of [Client.VerifyToken].
+//
+// Source: POST /wallets/verify of Para's documentation ("Verifying Wallet
+// Ownership").
 func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID string, err error) {
 	if !visible(address, 256) {
 		return "", &Error{Code: ErrNotAnAddress}
@@ -223,13 +238,13 @@ func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID str
 	return doc.get("walletId").text, err
 }
 
-// askSecretly posts one name and value, which is a user's input, with the
-// secret API key. The result is the zero node if there is an error.
+// askSecretly posts a name and a value with the secret API key. The value is a
+// user's input. The result is the zero node if there is an error.
 func (c *Client) askSecretly(ctx context.Context, name, value string, k call) (node, error) {
 	if k.key = c.cfg.SecretAPIKey.Reveal(); k.key == "" {
 		return node{}, &Error{Code: ErrNoAPIKey, Hint: "set Config.SecretAPIKey"}
 	}
-	k.body, _ = json.Marshal(map[string]string{name: value}) // strings, which cannot fail
+	k.body, _ = json.Marshal(map[string]string{name: value}) // strings do not fail
 	a, err := c.do(ctx, k)
 	return a.doc, err
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-func TestEveryMistakeIsReportedAtOnceAndNoKeyIsQuoted(t *testing.T) {
+func TestNewReportsEveryMistakeWithoutQuotingKeys(t *testing.T) {
 	_, err := session.New(session.Config{
 		SecretAPIKey: session.NewSecret("beta_canary canary"), APIKey: "canary\n",
 		BaseURL: "http://para.example.com", Timeout: time.Hour,
@@ -27,7 +27,7 @@ func TestEveryMistakeIsReportedAtOnceAndNoKeyIsQuoted(t *testing.T) {
 	for _, want := range []string{"Environment is not set", "SecretAPIKey has white space",
 		"APIKey has white space", "BaseURL", "not https", "Timeout is 1h0m0s"} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("error does not speak of %q: %v", want, err)
+			t.Errorf("error does not contain %q: %v", want, err)
 		}
 	}
 	if strings.Contains(err.Error(), "canary") {
@@ -35,7 +35,7 @@ func TestEveryMistakeIsReportedAtOnceAndNoKeyIsQuoted(t *testing.T) {
 	}
 }
 
-func TestWhatNewAccepts(t *testing.T) {
+func TestNewChecksKeysAndEnvironment(t *testing.T) {
 	loopback := jwks.Environment{Name: "local", URL: "http://localhost:8080"}
 	named := jwks.Environment{Name: "BETA", URL: "https://para.example.com/keys.json"}
 	custom := jwks.Environment{Name: "mirror", URL: "https://para.example.com/keys.json"}
@@ -43,7 +43,7 @@ func TestWhatNewAccepts(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		cfg  session.Config
-		want string // in the error; "" is none
+		want string // part of the error; "" means no error
 	}{
 		{"both keys without a prefix", session.Config{Environment: jwks.Prod,
 			SecretAPIKey: session.NewSecret(secret), APIKey: key}, ""},
@@ -67,11 +67,11 @@ func TestWhatNewAccepts(t *testing.T) {
 				APIKey: "dev_" + key}, ""},
 		{"a beta key on loopback", session.Config{Environment: loopback, APIKey: "beta_" + key},
 			""},
-		{"a prod key at what is named beta", session.Config{Environment: named,
+		{"a prod key at an environment named beta", session.Config{Environment: named,
 			APIKey: "prod_" + key}, "Environment is beta"},
-		{"any key where the environment is unknown",
+		{"any key in an unknown environment",
 			session.Config{Environment: custom, APIKey: "prod_" + key}, ""},
-		{"a prefix that is none", session.Config{Environment: jwks.Prod,
+		{"a secret key without an environment", session.Config{Environment: jwks.Prod,
 			SecretAPIKey: session.NewSecret("sk_" + secret)}, ""},
 		{"a publishable key pk_", session.Config{Environment: jwks.Prod, APIKey: "pk_" + key}, ""},
 		{"a secret key as the publishable one",
@@ -126,7 +126,7 @@ func TestWhatNewAccepts(t *testing.T) {
 	}
 }
 
-func TestAnEnvironmentWithoutANameIsNamedByItsHost(t *testing.T) {
+func TestEnvironmentWithoutNameUsesTheHost(t *testing.T) {
 	c, err := session.New(
 		session.Config{Environment: jwks.Environment{URL: "https://para.example.com"}, APIKey: "k"},
 	)
@@ -138,7 +138,7 @@ func TestAnEnvironmentWithoutANameIsNamedByItsHost(t *testing.T) {
 	}
 }
 
-func TestVerifyTokenSaysWhoEveryKindOfUserIs(t *testing.T) {
+func TestVerifyTokenOfEveryKindOfUser(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
 	for kind, user := range paratest.Users() {
@@ -154,7 +154,7 @@ func TestVerifyTokenSaysWhoEveryKindOfUserIs(t *testing.T) {
 	}
 }
 
-func TestVerifyTokenOfSessionsThatAreOver(t *testing.T) {
+func TestVerifyTokenOfEndedSessions(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	c := newClient(t, para)
@@ -186,7 +186,7 @@ func TestVerifyTokenOfSessionsThatAreOver(t *testing.T) {
 	is(t, err, session.ErrSessionExpired)
 }
 
-func TestWhatIsNoTokenOrAddressIsNotSent(t *testing.T) {
+func TestMalformedTokensAndAddressesAreNotSent(t *testing.T) {
 	c, para := fake(t, says(200, `{}`))
 	for _, bad := range []string{
 		"", " ", "a b", "a\r\nX-Evil: 1", "é", strings.Repeat("a", 1025),
@@ -223,7 +223,7 @@ func TestVerifyWallet(t *testing.T) {
 	}
 }
 
-func TestAMissingKeyIsAClearErrorWithoutACall(t *testing.T) {
+func TestMissingKeyFailsWithoutACall(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	login := para.Login(paratest.EmailUser())
 	noSecret := newClient(t, para,
@@ -246,7 +246,7 @@ func TestAMissingKeyIsAClearErrorWithoutACall(t *testing.T) {
 	_, err = s.VerificationToken(t.Context())
 	is(t, err, session.ErrNoAPIKey)
 	if e := is(t, err, session.ErrNoAPIKey); e.Refused() {
-		t.Error("a missing key says something about the login")
+		t.Error("a missing key refuses the login")
 	}
 	for _, endpoint := range []string{"POST /touch", "POST /sessions/verify",
 		"POST /wallets/verify", "POST /auth/jwt"} {
@@ -256,10 +256,11 @@ func TestAMissingKeyIsAClearErrorWithoutACall(t *testing.T) {
 	}
 }
 
-func TestAWrongKeyIsNeverAnExpiredSession(t *testing.T) {
+func TestWrongKeyIsNotReportedAsExpiredSession(t *testing.T) {
 	para := shared()
 	login := para.Login(paratest.EmailUser())
-	// The likely mistake: each key in the place of the other.
+	// The publishable key is used as the secret key, and an unknown key as the
+	// publishable key.
 	c := newClient(t, para, func(cfg *session.Config) {
 		cfg.SecretAPIKey = session.NewSecret(cfg.APIKey)
 		cfg.APIKey = "dev_" + strings.Repeat("0", 32)
@@ -283,9 +284,9 @@ func TestAWrongKeyIsNeverAnExpiredSession(t *testing.T) {
 	is(t, s.KeepAlive(t.Context()), session.ErrUnauthorizedKey)
 	jwt, err := s.IssueJWT(t.Context())
 	if is(t, err, session.ErrUnauthorizedKey); jwt.Token.Reveal() != "" {
-		t.Error("a token")
+		t.Error("a token was returned")
 	}
-	// A refusal of the login itself stands.
+	// A refusal of the login itself is still reported.
 	for _, then := range []func(*http.Request) (*http.Response, error){says(200, `<html>`),
 		says(200, touch())} {
 		c, _ := fake(t, says(403, ``), then)
@@ -293,9 +294,9 @@ func TestAWrongKeyIsNeverAnExpiredSession(t *testing.T) {
 	}
 }
 
-// What each call sends is what Para's documentation says and Para's SDK sends,
-// and nothing else that tells.
-func TestTheWire(t *testing.T) {
+// TestRequestOfEachCall compares the method, URL, header and body of each call
+// with those of Para's documentation and SDK.
+func TestRequestOfEachCall(t *testing.T) {
 	c, para := fake(t, says(200, `{"authType":"email","identifier":"a@b.c"}`),
 		says(200, `{"walletId":"w"}`), says(200, touch()), says(200, ``),
 		says(200, `{"token":"a.b.c","keyId":"k"}`))
@@ -356,7 +357,7 @@ func TestTheWire(t *testing.T) {
 	}
 }
 
-func TestTheBaseURLOfAProxyKeepsItsPath(t *testing.T) {
+func TestBaseURLKeepsItsPath(t *testing.T) {
 	f := &fakePara{answers: []func(*http.Request) (*http.Response, error){says(404, `{}`)}}
 	c, err := session.New(session.Config{
 		Environment: jwks.Prod, SecretAPIKey: session.NewSecret("k"),
@@ -369,11 +370,11 @@ func TestTheBaseURLOfAProxyKeepsItsPath(t *testing.T) {
 	is(t, err, session.ErrWalletNotFound)
 	const want = "https://proxy.example.com/to%2Fpara/wallets/verify"
 	if got := f.requests[0].URL.String(); got != want {
-		t.Errorf("asked %s", got)
+		t.Errorf("called %s", got)
 	}
 }
 
-func TestAnswersThatAreNotWhatParaDocuments(t *testing.T) {
+func TestUnexpectedBodies(t *testing.T) {
 	for _, body := range []string{
 		``, `null`, `[]`, `"email"`, `{}`, `{"authType":"email"}`, `{"identifier":"a@b.c"}`,
 		`{"authType":"","identifier":"a"}`,
@@ -395,10 +396,10 @@ func TestAnswersThatAreNotWhatParaDocuments(t *testing.T) {
 			t.Errorf("error quotes the answer: %v", err)
 		}
 		if n := para.calls(); n != 1 {
-			t.Errorf("%q: asked %d times; the answer will not get better", body, n)
+			t.Errorf("%q: %d calls, want no repetition", body, n)
 		}
 	}
-	// What is not known is no mistake.
+	// Unknown values and members are accepted.
 	c, _ := fake(t, says(200,
 		`{"authType":"starship","identifier":"a","oAuthMethod":null,"new":{"x":[1]}}`))
 	if id, err := c.VerifyToken(t.Context(), "vt"); err != nil ||
@@ -411,7 +412,7 @@ func TestAnswersThatAreNotWhatParaDocuments(t *testing.T) {
 	is(t, err, session.ErrUnexpectedAnswer)
 }
 
-func TestStatusesThatParaDoesNotDocument(t *testing.T) {
+func TestUndocumentedStatuses(t *testing.T) {
 	page := "<!DOCTYPE html><title>Blocked</title>"
 	for _, tc := range []struct {
 		status int
@@ -433,7 +434,7 @@ func TestStatusesThatParaDoesNotDocument(t *testing.T) {
 		{403, `{"reason":"invalid secret api key"}`, session.ErrSessionExpired},
 		{403, `{"message":{"api key":1}}`, session.ErrSessionExpired},
 		{400, `{"message":"invalid secret api key"}`, session.ErrUnexpectedAnswer},
-		{403, page, session.ErrUnexpectedAnswer}, // a firewall's, not Para's
+		{403, page, session.ErrUnexpectedAnswer}, // the page of a firewall
 		{404, `{}`, session.ErrUnexpectedAnswer},
 		{408, ``, session.ErrUnavailable},
 		{418, ``, session.ErrUnexpectedAnswer},

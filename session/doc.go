@@ -1,7 +1,7 @@
-// Package session asks Para about logins that are not a JWT: verification
-// tokens, wallets, and sessions that a user's client exported. It is the part
-// of Para's server SDK that works in Go. It does not sign; docs/signing.md
-// explains why and names two ways that do.
+// Package session verifies logins without a JWT, by calls to Para's REST API.
+// It checks verification tokens, wallet addresses, and sessions that a user's
+// client exported. It does not sign transactions; docs/signing.md explains why,
+// and describes two ways to sign.
 //
 //	para, err := session.New(session.Config{
 //		Environment: jwks.Beta,
@@ -11,34 +11,38 @@
 //		APIKey: os.Getenv("PARA_API_KEY"),
 //	})
 //
-// # Whose word it is
+// # What Para attests
 //
-// Para checks verification tokens and wallet addresses, and attests the answer:
+// Para attests verification tokens and wallet addresses:
 //
-//	identity, err := para.VerifyToken(ctx, token)     // who logged in, and how
-//	walletID, err := para.VerifyWallet(ctx, address)  // a user of your app has this wallet
+//	// who logged in, and how
+//	identity, err := para.VerifyToken(ctx, token)
+//	// the ID of a wallet that a user of your app has
+//	walletID, err := para.VerifyWallet(ctx, address)
 //
-// An exported session is the client's word. Only its cookie comes from Para,
-// and anybody can write the rest. [Session.IsActive] also compares the user ID
-// in the export with Para's answer, which Para's own SDK does not. For the
-// email address, the wallets and the rest, issue a token and validate it. The
-// result is the same *claims.Claims as for a request with a JWT:
+// An exported session is unverified input from the client. Only its cookie
+// comes from Para, and the client can change the rest. [Session.IsActive] also
+// compares the user ID in the export with Para's response, which Para's SDK
+// does not. To verify the email address and the wallets, issue a token and
+// validate it. The result is the same *claims.Claims as for a request with a
+// JWT:
 //
 //	s, err := para.Import(exported)
 //	jwt, err := s.IssueJWT(ctx)
 //	user, err := validator.Validate(ctx, jwt.Token.Reveal())
 //
-// # What a failure means
+// # Errors
 //
-// Errors are [*Error], and errors.Is finds their [Code]. [ErrSessionExpired] is
-// Para's answer: the user must log in again. [ErrUnavailable] says nothing
-// about the login: keep it and try again later. An outage, a proxy's page and a
-// refused API key are never reported as an expired session, as far as Para's
-// answers tell them apart (docs/para-api.md).
+// Errors are [*Error], and errors.Is matches their [Code]. [ErrSessionExpired]
+// means that the user must log in again. [ErrUnavailable] means that the login
+// could not be verified: keep it and try again later. An outage, a proxy's page
+// or a refused API key is not reported as an expired session if Para's response
+// distinguishes them (docs/para-api.md).
 //
 // # Secrets
 //
 // No error and no log line contains an API key, a cookie, a token or a key
 // share. Secrets are of type [Secret], which prints, logs and marshals as
-// "[hidden]", also in unexported fields of other structs.
+// "[hidden]". In an unexported field of another struct, package fmt prints an
+// address instead.
 package session

@@ -13,24 +13,24 @@ import (
 	"github.com/parajwt/parajwt/internal/strictjson"
 )
 
-// kind is how a member of an export is read. null is accepted for every kind,
-// and the member is dropped.
+// kind is how a member of an export or a response is parsed. null is accepted
+// for every kind except required, and the member is dropped.
 type kind byte
 
 const (
-	text     kind = iota // a string; anything else makes the document malformed
+	text     kind = iota // a string; any other value makes the document malformed
 	required             // a text that is present and not empty
 	secret               // a text, kept as a Secret
-	flag                 // true or false; anything else makes the document malformed
-	note                 // a string or number; anything else is dropped
+	flag                 // true or false; any other value makes the document malformed
+	note                 // a string or number; any other value is dropped
 	object               // an object with known members
 	byID                 // an object of wallets, named by their ID
-	texts                // a list of texts, at most maxWallets
-	lists                // an object of lists, together at most maxWallets texts
-	hint                 // lists; anything else is dropped
+	texts                // an array of texts, at most maxWallets
+	lists                // an object of arrays, together at most maxWallets texts
+	hint                 // lists; any other value is dropped
 )
 
-// field is a member that an object of an export may have.
+// field is a member that an object may have.
 type field struct {
 	name   string
 	kind   kind
@@ -45,8 +45,8 @@ func of(k kind, names string) (all []field) {
 	return all
 }
 
-// exportFields are the members of an export, as Para's SDK writes them.
-// Decisions rest on texts and flags; notes are only carried along.
+// exportFields returns the members of an export, as Para's SDK writes them.
+// Decisions use texts and flags. Notes are kept for Export only.
 func exportFields() []field {
 	wallet := slices.Concat(
 		of(text, "id type address scheme publicKey userId"), of(secret, "signer"),
@@ -64,7 +64,7 @@ func exportFields() []field {
 		[]field{{"auth", object, auth}, {"externalWallet", object, external}})
 	return slices.Concat(
 		of(text, "userId"), of(secret, "sessionCookie"), of(lists, "currentWalletIds"),
-		// Exports of v1 SDKs name the user here instead of in authInfo.
+		// Exports of v1 SDKs name the user in these members, not in authInfo.
 		of(note, v1),
 		[]field{
 			{"authInfo", object, authInfo}, {"wallets", byID, wallet},
@@ -73,9 +73,10 @@ func exportFields() []field {
 		})
 }
 
-// node is a value of an export, with its name. Its strings are copies: the text
-// of the export may contain key shares. Objects keep the order of their
-// members, because Para's SDK takes the first usable wallet.
+// node is a value of an export or a response, with its name. Its strings are
+// copies, because a substring would keep the whole export, which may contain
+// key shares, in memory. Objects keep the order of their members, because
+// Para's SDK uses the first usable wallet.
 type node struct {
 	name, text string
 	secret     Secret // in place of text
@@ -83,7 +84,8 @@ type node struct {
 	children   []node // of an object or a list
 }
 
-// get returns a descendant by its names. It is the zero node if it is absent.
+// get returns the descendant with this path of names, or the zero node if it is
+// absent.
 func (n node) get(names ...string) node {
 	for _, name := range names {
 		i := slices.IndexFunc(n.children, func(c node) bool { return c.name == name })
@@ -99,23 +101,23 @@ func (n node) is(name string) bool { return n.get(name).text == "true" }
 
 func str(name, s string) node { return node{name: name, text: s, form: '"'} }
 
-// reader reads an export, or an answer of Para.
+// reader parses an export or a response of Para.
 type reader struct {
 	*strictjson.Decoder
 	keepSigners bool
-	dropped     bool   // there were key shares, and they are not kept
-	at          string // the known member of the whole that is read, for errors
+	dropped     bool   // key shares were dropped
+	at          string // the known top-level member that is parsed, for errors
 
-	wallets, lists, ids int // read so far
+	wallets, lists, ids int // parsed so far
 }
 
-// readAnswer reads the JSON of an answer of Para.
+// readAnswer parses the JSON of a response of Para.
 func readAnswer(body string, fields []field) (node, error) {
 	r := reader{Decoder: strictjson.New(body)}
 	return r.document(fields)
 }
 
-// document reads the whole text, which must be an object.
+// document parses the whole text, which must be an object.
 func (r *reader) document(fields []field) (node, error) {
 	doc := r.value(field{"", object, fields})
 	if doc.form == 0 {
@@ -131,7 +133,7 @@ func (r *reader) document(fields []field) (node, error) {
 	return doc, nil
 }
 
-// value reads a value. The result is absent if the value is not kept.
+// value parses a value. The node is absent if the value is not kept.
 func (r *reader) value(f field) node {
 	n := node{name: f.name, form: r.Peek()}
 	switch {
@@ -172,7 +174,7 @@ func (r *reader) value(f field) node {
 			n.add(r.value(field{}))
 		}
 	case f.kind == hint:
-		// Another reader: what it refuses does not spoil the document.
+		// A malformed hint fails only this inner reader, not the document.
 		inner := reader{Decoder: strictjson.New(r.Raw())}
 		if n = inner.value(field{name: f.name, kind: lists}); inner.End() != nil {
 			return node{}
@@ -195,14 +197,15 @@ func (r *reader) value(f field) node {
 	return n
 }
 
-// count adds one to n, and fails if there are more than maxWallets.
+// count adds one to n, and fails if n then exceeds maxWallets.
 func (r *reader) count(n *int, what string) {
 	if *n++; *n > maxWallets {
 		r.Fail(fmt.Sprintf("more than %d %s", maxWallets, what))
 	}
 }
 
-// wallet reads a wallet. The empty key share of an external wallet stays.
+// wallet parses a wallet. It keeps an empty key share, which external wallets
+// have.
 func (r *reader) wallet(id string, fields []field) node {
 	r.count(&r.wallets, "wallets")
 	if r.Peek() == 'n' {
@@ -229,7 +232,8 @@ func (n *node) add(child node) {
 	}
 }
 
-// put replaces a member by one at the end, or removes it if child is absent.
+// put removes the member with the name of child, and appends child unless it is
+// absent.
 func (n *node) put(child node) {
 	n.children = slices.DeleteFunc(slices.Clone(n.children), func(c node) bool {
 		return c.name == child.name
@@ -237,13 +241,13 @@ func (n *node) put(child node) {
 	n.add(child)
 }
 
-// write appends the JSON of the value (RFC 8259) to b, to which e encodes.
-// Nothing is escaped for HTML, so that an export does not outgrow what was
+// write appends the JSON of the value (RFC 8259) to b, to which e encodes. HTML
+// is not escaped, so that an export is not larger than the text that was
 // imported.
 func (n node) write(b *bytes.Buffer, e *json.Encoder) {
 	e.SetEscapeHTML(false)
 	quote := func(s string) {
-		_ = e.Encode(s)         // a string, which cannot fail
+		_ = e.Encode(s)         // a string does not fail
 		b.Truncate(b.Len() - 1) // the line break
 	}
 	switch n.form {
@@ -267,7 +271,7 @@ func (n node) write(b *bytes.Buffer, e *json.Encoder) {
 	}
 }
 
-// readExport reads the JSON of an export and checks what decisions rest on.
+// readExport parses the JSON of an export, and checks its user ID and cookie.
 func (r *reader) readExport() (node, error) {
 	doc, err := r.document(exportFields())
 	if err != nil {
@@ -280,11 +284,11 @@ func (r *reader) readExport() (node, error) {
 	connected := modeOf(doc) == ModeConnectionOnly
 	switch {
 	case userID == "" && !connected:
-		err = errors.New("userId: missing or empty: it does not say whose session it is")
+		err = errors.New("userId: missing or empty: was the user logged in?")
 	case userID != "" && !isID(userID):
 		err = errors.New("userId: not an ID")
 	case cookie == "" && !connected:
-		err = errors.New("sessionCookie: missing or empty: had the user logged in?")
+		err = errors.New("sessionCookie: missing or empty: was the user logged in?")
 	case cookie != "" && !isCookie(cookie):
 		err = errors.New("sessionCookie: not a cookie")
 	}

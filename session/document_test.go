@@ -12,9 +12,10 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// strictjson returns substrings of its text. If a Session kept one, it would
-// keep the whole text in memory, key shares included.
-func TestASessionKeepsNoPartOfTheText(t *testing.T) {
+// TestSessionDoesNotRetainTheExport checks that a Session keeps no substring of
+// the export. A substring would keep the whole text in memory, including key
+// shares.
+func TestSessionDoesNotRetainTheExport(t *testing.T) {
 	// fill writes an object in which every member of the table has a value.
 	var fill func(fields []field) string
 	fill = func(fields []field) string {
@@ -55,7 +56,7 @@ func TestASessionKeepsNoPartOfTheText(t *testing.T) {
 			looked++
 			at := uintptr(unsafe.Pointer(unsafe.StringData(s)))
 			if from <= at && at < from+uintptr(len(document)) {
-				t.Errorf("%s is a part of the text", path)
+				t.Errorf("%s is a substring of the text", path)
 			}
 			if s == "value of signer" && !keep {
 				t.Errorf("%s is a key share", path)
@@ -77,7 +78,7 @@ func TestASessionKeepsNoPartOfTheText(t *testing.T) {
 		}
 		walk("", doc)
 		if looked < 70 {
-			t.Errorf("only %d strings were looked at", looked)
+			t.Errorf("only %d strings were checked", looked)
 		}
 		if r.dropped == keep {
 			t.Errorf("dropped is %v", r.dropped)
@@ -93,6 +94,8 @@ const (
 	cutCookie = `capsule.sid=s%3A3f2c8a54-91bb-4d0e-a7c6-5e0f1d2b3c4d.Zk9yZXhhbXBsZU9ubHk`
 )
 
+// FuzzImport imports arbitrary text. Import does not panic. If it accepts the
+// text, Export returns an equal session, without key shares.
 func FuzzImport(f *testing.F) {
 	for _, seed := range []string{
 		`{"authInfo":{"auth":{"email":"e"},"authType":"email","identifier":"e"},"userId":"u",` +
@@ -110,7 +113,7 @@ func FuzzImport(f *testing.F) {
 		`{"phone":"3105551234","countryCode":"1","userId":"u","wallets":{},` +
 			`"currentWalletIds":{},"sessionCookie":"` + realCookie + `"}`,
 		`{"phone":"+13105551234","countryCode":"+1","userId":"u","sessionCookie":"c d"}`,
-		// Nobody is logged in.
+		// No user is logged in.
 		`{"wallets":{},"currentWalletIds":{},"externalWallets":{"0xE":` +
 			`{"isExternalConnectionOnly":true}}}`,
 		`{"userId":"EXTERNAL_WALLET_CONNECTION_ONLY","sessionCookie":"c",` +
@@ -145,10 +148,10 @@ func FuzzImport(f *testing.F) {
 		cookie, _ := s.now()
 		connected := s.mode == ModeConnectionOnly
 		if !isCookie(cookie) && !(connected && cookie == "") || !connected && !isID(s.UserID()) {
-			t.Fatalf("%v is not fit to be sent", s)
+			t.Fatalf("%v has a cookie or user ID that must not be sent", s)
 		}
 		if connected && s.UserID() != "" {
-			t.Fatal("somebody is logged in without Para being asked")
+			t.Fatal("a session in ModeConnectionOnly has a user ID")
 		}
 		_, _, _ = s.Wallets(), s.CurrentWallets(), s.ExternalWallets()
 		once := s.Export()

@@ -5,39 +5,41 @@ import (
 	"time"
 )
 
-// Code says what went wrong. Codes are errors, for errors.Is:
+// Code is the reason for a failure. Codes are errors, so that errors.Is
+// distinguishes them:
 //
 //	if errors.Is(err, session.ErrSessionExpired) { … }
 type Code string
 
-// Error returns the code in words.
+// Error returns the code in words, with the prefix "session: ".
 func (c Code) Error() string { return "session: " + string(c) }
 
-// Para's answers.
+// The codes of calls to Para.
 const (
-	// ErrSessionExpired means that Para knows no such login, or that it has
-	// ended. The user must log in again.
+	// ErrSessionExpired means that the login is unknown to Para or has ended.
+	// The user must log in again.
 	ErrSessionExpired Code = "session expired"
 	// ErrWalletNotFound means that no user of the app has a wallet with this
 	// address.
 	ErrWalletNotFound Code = "wallet not found"
 	// ErrOtherUser means that the session's cookie belongs to another user than
-	// the export names. Somebody changed the export.
-	ErrOtherUser Code = "session is another user's than it says"
+	// the one that the export names. Somebody changed the export.
+	ErrOtherUser Code = "session belongs to another user"
 	// ErrUnauthorizedKey means that Para refused the API key: it is wrong or
-	// rotated, or this server's IP address is not on its allow-list. It says
-	// nothing about the login.
+	// rotated, or this server's IP address is not on its allow-list. Whether
+	// the login is valid is unknown.
 	ErrUnauthorizedKey Code = "API key not accepted"
-	// ErrUnexpectedAnswer means that the answer is not one that Para documents,
-	// such as the page of a proxy.
+	// ErrUnexpectedAnswer means that Para documents no such response, for
+	// example the page of a proxy. Whether the login is valid is unknown.
 	ErrUnexpectedAnswer Code = "unexpected answer"
-	// ErrUnavailable means that Para could not be asked: there was no answer in
-	// time, 429 or 5xx, too many calls were under way, or the caller's context
-	// ended. It says nothing about the login.
+	// ErrUnavailable means that there was no response in time, or one with the
+	// status 408, 429 or 5xx. It also means that too many calls were in
+	// progress, or that the caller's context ended. Whether the login is valid
+	// is unknown.
 	ErrUnavailable Code = "Para is unavailable"
 )
 
-// Errors without a call.
+// The codes of errors without a call.
 const (
 	// ErrNoAPIKey means that Config lacks the API key that the call needs.
 	ErrNoAPIKey Code = "API key not configured"
@@ -52,26 +54,28 @@ const (
 	ErrNotLoggedIn Code = "no user is logged in"
 	// ErrSessionMalformed means that the text is not an exported session.
 	ErrSessionMalformed Code = "malformed session"
-	// ErrSessionEnvironment means that the session names another environment.
-	// Only [Session.Export] names one. [Session.IsActive] finds out about
-	// sessions that Para's SDK exported.
+	// ErrSessionEnvironment means that the export names another environment.
+	// Only the exports of [Session.Export] name one. For an export of Para's
+	// SDK from another environment, [Session.IsActive] returns false.
 	ErrSessionEnvironment Code = "session of another environment"
 )
 
 // Error is the type of every error that this package's calls return. It never
-// contains an API key, a token, a cookie, or text that was sent or answered.
+// contains an API key, a token, a cookie, or the body of a request or response.
 type Error struct {
-	Code   Code   // a constant of this package; errors.Is finds it
-	Method string // of the request, such as POST; empty if there was none
+	Code   Code   // a constant of this package; errors.Is matches it
+	Method string // of the request, such as POST; "" without a request
 	Path   string // of the request, without IDs: "/users/{userId}/session/keep-alive"
-	Status int    // the HTTP status of the answer; 0 if there was none
-	// RetryAfter is how long Para asks callers to wait; 0 if it does not say.
+	Status int    // the HTTP status of the response; 0 without a response
+	// RetryAfter is how long to wait before trying again: the Retry-After of
+	// Para's response, at most 24 hours, or 1 second if too many calls were in
+	// progress. 0 means that this is unknown.
 	RetryAfter time.Duration
-	Hint       string // what an operator should check
-	Cause      error  // the underlying error, or nil; errors.Is and errors.As find it
+	Hint       string // suggests what the operator should check
+	Cause      error  // the underlying error, or nil; errors.Is and errors.As match it
 }
 
-// Error describes the failure for operators. Do not send it to clients.
+// Error returns a text for logs. Do not send it to clients.
 func (e *Error) Error() string {
 	text := e.Code.Error()
 	if e.Method != "" {
@@ -81,7 +85,7 @@ func (e *Error) Error() string {
 		text += fmt.Sprintf(" answered %d", e.Status)
 	}
 	if e.RetryAfter > 0 {
-		text += fmt.Sprintf(", to be tried again after %v", e.RetryAfter)
+		text += fmt.Sprintf(", retry after %v", e.RetryAfter)
 	}
 	if e.Cause != nil {
 		text += ": " + e.Cause.Error()
@@ -92,15 +96,15 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Is reports whether target is the error's code.
+// Is reports whether target is e.Code.
 func (e *Error) Is(target error) bool { return target == e.Code }
 
-// Unwrap returns the cause.
+// Unwrap returns e.Cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Refused reports whether the login is known to be bad, so that 401 is the
-// right response. If it is false, the login could not be verified: respond with
-// 503. Package middleware calls it.
+// Refused reports whether the login is invalid. Respond with 401 if it returns
+// true. Otherwise the login could not be verified: respond with 503. Package
+// middleware calls Refused.
 func (e *Error) Refused() bool {
 	switch e.Code {
 	case ErrSessionExpired, ErrOtherUser, ErrNotAToken, ErrNotLoggedIn,

@@ -13,8 +13,8 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-// para stands in for Para in the examples. In your program: jwks.Beta or
-// jwks.Prod, and your keys.
+// para returns an emulator of Para and a client of it. A program sets
+// Environment to jwks.Beta or jwks.Prod, and its own API keys.
 func para() (*paratest.Para, *session.Client) {
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -34,17 +34,18 @@ func para() (*paratest.Para, *session.Client) {
 
 func ExampleNew() {
 	client, err := session.New(session.Config{
-		Environment:  jwks.Beta,
+		Environment: jwks.Beta,
+		// for VerifyToken, VerifyWallet and TokenVerifier; from the program's secrets
 		SecretAPIKey: session.NewSecret("beta_0123456789abcdef"),
-		// from the program's secrets; for VerifyToken and VerifyWallet
-		APIKey: "beta_fedcba9876543210", // for imported sessions
+		// for imported sessions
+		APIKey: "beta_fedcba9876543210",
 	})
 	fmt.Println(client, err)
 	// Output: Para session client for beta <nil>
 }
 
-// A client without a JWT sends a verification token:
-// para.getVerificationToken() of Para's web SDK.
+// A client without a JWT sends a verification token, the result of
+// getVerificationToken of Para's web SDK.
 func ExampleClient_VerifyToken() {
 	para, client := para()
 	defer para.Close()
@@ -66,8 +67,8 @@ func ExampleClient_VerifyToken() {
 	// true
 }
 
-// Is an address that a client names an embedded wallet of one of the app's
-// users?
+// VerifyWallet verifies that an address belongs to an embedded wallet of one of
+// the app's users.
 func ExampleClient_VerifyWallet() {
 	para, client := para()
 	defer para.Close()
@@ -83,9 +84,8 @@ func ExampleClient_VerifyWallet() {
 	// true
 }
 
-// A session that a client exported, checked and extended here. Who the user is,
-// and which wallets are theirs, is Para's word once a token is issued and
-// validated.
+// A server checks and extends a session that a client exported. The claims of
+// an issued token have the user and the wallets as Para attests them.
 func ExampleClient_Import() {
 	para, client := para()
 	defer para.Close()
@@ -93,8 +93,8 @@ func ExampleClient_Import() {
 	exported := para.Login(paratest.EmailUser()).Exported() // from the request
 
 	s, err := client.Import(exported)
-	if errors.Is(err, session.ErrSessionMalformed) {
-		log.Fatal(err) // 400
+	if err != nil {
+		log.Fatal(err)
 	}
 	active, err := s.IsActive(ctx)
 	fmt.Println(active, err)
@@ -125,8 +125,8 @@ func ExampleClient_Import() {
 	// email@example.com 2 <nil>
 }
 
-// Verification tokens for the middleware, with Para's answers remembered for 30
-// seconds. Give tokens to middleware.AcceptVerificationTokensWithoutUserID.
+// A TokenVerifier caches accepted tokens for 30 seconds. Pass it to
+// middleware.AcceptVerificationTokensWithoutUserID.
 func ExampleClient_TokenVerifier() {
 	para, client := para()
 	defer para.Close()
@@ -144,4 +144,110 @@ func ExampleClient_TokenVerifier() {
 	}
 	fmt.Println(para.Calls("POST /sessions/verify"), "call to Para")
 	// Output: 1 call to Para
+}
+
+// A Secret is not shown when it is printed.
+func ExampleNewSecret() {
+	secret := session.NewSecret("sk_0123456789abcdef")
+	fmt.Println(secret)
+	fmt.Printf("%+v\n", session.Config{SecretAPIKey: secret}.SecretAPIKey)
+	fmt.Println(len(secret.Reveal()))
+	// Output:
+	// [hidden]
+	// [hidden]
+	// 19
+}
+
+// IsActive distinguishes an ended session from an outage.
+func ExampleSession_IsActive() {
+	para, client := para()
+	defer para.Close()
+	ctx := context.Background()
+	login := para.Login(paratest.EmailUser())
+	s, err := client.Import(login.Exported())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	fmt.Println(s.IsActive(ctx))
+	login.Expire()
+	fmt.Println(s.IsActive(ctx))
+
+	para.Fail(500)
+	_, err = s.IsActive(ctx)
+	fmt.Println(errors.Is(err, session.ErrUnavailable)) // respond with 503
+	// Output:
+	// true <nil>
+	// false <nil>
+	// true
+}
+
+// The claims of an issued token have the user and the wallets as Para attests
+// them.
+func ExampleSession_IssueJWT() {
+	para, client := para()
+	defer para.Close()
+	ctx := context.Background()
+	s, err := client.Import(para.Login(paratest.EmailUser()).Exported())
+	if err != nil {
+		log.Fatal(err)
+	}
+	validator, err := middleware.New(middleware.Config{
+		Environment: para.Environment(), APIKeyIDs: []string{para.APIKeyID()},
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+
+	jwt, err := s.IssueJWT(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	user, err := validator.Validate(ctx, jwt.Token.Reveal())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(user.Email, len(user.Wallets))
+	// Output: email@example.com 2
+}
+
+// A server stores a session, and imports it again later. The text is a
+// credential, and has no key shares.
+func ExampleSession_Export() {
+	para, client := para()
+	defer para.Close()
+	s, err := client.Import(para.Login(paratest.EmailUser()).Exported())
+	if err != nil {
+		log.Fatal(err)
+	}
+	stored := s.Export()
+
+	again, err := client.Import(stored)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(again.UserID() == s.UserID(), s.SignersDropped(), again.SignersDropped())
+	// Output: true true false
+}
+
+// Refused selects the status of the response.
+func ExampleError_Refused() {
+	para, client := para()
+	defer para.Close()
+
+	_, err := client.VerifyToken(context.Background(), "unknown")
+	var e *session.Error
+	if errors.As(err, &e) {
+		fmt.Println(e.Refused()) // 401
+	}
+	para.Fail(503)
+	_, err = client.VerifyToken(context.Background(), "unknown")
+	if errors.As(err, &e) {
+		fmt.Println(e.Refused()) // 503
+	}
+	// Output:
+	// true
+	// false
 }

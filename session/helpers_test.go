@@ -24,8 +24,8 @@ func newClock() *testkit.Clock {
 	return testkit.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 }
 
-// shared is one Para for all tests that neither set its clock nor count its
-// calls: its keys take a while to make.
+// shared returns a Para for tests that do not set its clock or count its calls.
+// It is shared because making its keys is slow.
 var shared = sync.OnceValue(func() *paratest.Para {
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -34,7 +34,7 @@ var shared = sync.OnceValue(func() *paratest.Para {
 	return para
 })
 
-// newClient returns a client of an emulator of Para, with both of its keys.
+// newClient returns a client of para, with both API keys.
 func newClient(t testing.TB, para *paratest.Para, change ...func(*session.Config)) *session.Client {
 	t.Helper()
 	cfg := session.Config{
@@ -62,8 +62,8 @@ func importSession(t testing.TB, c *session.Client, exported string,
 	return s
 }
 
-// fakePara answers in memory: each request by the next of its answers, the last
-// of which repeats.
+// fakePara is a transport that returns prepared responses. Each request gets
+// the next response. The last one repeats.
 type fakePara struct {
 	mu       sync.Mutex
 	answers  []func(*http.Request) (*http.Response, error)
@@ -94,7 +94,7 @@ func (f *fakePara) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (f *fakePara) calls() int { f.mu.Lock(); defer f.mu.Unlock(); return len(f.requests) }
 
-// says answers with a status, a body and, in pairs, headers.
+// says returns a response with this status, body and pairs of header fields.
 func says(status int, body string, header ...string) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		res := &http.Response{
@@ -110,7 +110,7 @@ func says(status int, body string, header ...string) func(*http.Request) (*http.
 	}
 }
 
-// hangs answers nothing until the request is given up.
+// hangs returns when the request is cancelled, with its error.
 func hangs(r *http.Request) (*http.Response, error) {
 	<-r.Context().Done()
 	return nil, r.Context().Err()
@@ -120,7 +120,7 @@ func breaks(*http.Request) (*http.Response, error) {
 	return nil, syscall.ECONNRESET
 }
 
-// fake is a client of Para's BETA whose answers are made up.
+// fake returns a client of Para's beta environment with prepared responses.
 func fake(t testing.TB, answers ...func(*http.Request) (*http.Response, error)) (
 	*session.Client, *fakePara) {
 	t.Helper()
@@ -138,12 +138,12 @@ func fake(t testing.TB, answers ...func(*http.Request) (*http.Response, error)) 
 
 const userID = paratest.UserID
 
-// cookie has the form of Para's: a whole Set-Cookie line.
+// cookie has the form of Para's cookie: a whole Set-Cookie line.
 const cookie = "capsule.sid=s%3A00000000-0000-4000-8000-00000canary0.cookie; Path=/; " +
 	"Expires=Sat, 30 Aug 2025 13:54:30 GMT; HttpOnly; Secure; SameSite=None"
 
-// export is an exported session as Para's SDK gives it, changed by edits of
-// pairs: what, and by what it is replaced.
+// export returns an exported session in the form of Para's SDK. edits are pairs
+// of a text and its replacement.
 func export(t testing.TB, edits ...string) string {
 	t.Helper()
 	text := `{"authInfo":{"auth":{"email":"email@example.com"},"authType":"email",` +
@@ -180,7 +180,8 @@ func content(t testing.TB, exported string) map[string]any {
 	return m
 }
 
-// touch is an answer to /touch, changed by edits.
+// touch returns a response to /touch. edits are pairs of a text and its
+// replacement.
 func touch(edits ...string) string {
 	text := `{"userId":"` + userID + `","sessionId":"sid","sessionLookupId":"lookup-1",` +
 		`"partnerId":"p-1","isAuthenticated":true,` +
@@ -192,8 +193,7 @@ func touch(edits ...string) string {
 	return text
 }
 
-// is checks that an error is an *Error of this code, and of none of the others
-// that would be a different verdict.
+// is fails the test unless err is an *Error with this code.
 func is(t testing.TB, err error, want session.Code) *session.Error {
 	t.Helper()
 	var e *session.Error

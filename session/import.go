@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxExported is the size of the largest export that is read, in base64.
+	// maxExported is the size of the largest accepted export, in base64.
 	maxExported = 1 << 20
 	// maxWallets is the maximum number of wallets in an export, embedded and
 	// external ones together, and of IDs in its currentWalletIds.
@@ -25,28 +25,31 @@ const (
 type ImportOption func(*reader)
 
 // KeepSignersThisServerCannotUse keeps key shares, so that [Session.Export]
-// returns them to a Node server that signs. Key shares are part of the user's
-// keys. They stay in this process's memory as long as the Session, and nothing
-// in Go reads them.
+// returns them for a Node.js server that signs. Key shares are parts of the
+// user's private keys. They stay in this process's memory as long as the
+// Session does. This package does not use them.
 func KeepSignersThisServerCannotUse() ImportOption {
 	return func(r *reader) { r.keepSigners = true }
 }
 
-// Import parses the text that exportSession or waitAndExportSession returned to
-// a user's client. It makes no call: [Session.IsActive] asks Para about the
-// session. What the text says is the client's word; see the package
-// documentation.
+// Import parses the text that exportSession or waitAndExportSession of Para's
+// SDK returned to a user's client. It makes no call, and the text is unverified
+// input from the client. [Session.IsActive] verifies the session.
 //
 // Import drops key shares while it parses, unless the option
 // [KeepSignersThisServerCannotUse] is given. [Session.SignersDropped] and a log
-// line report that. They were in this process's memory, which Go does not wipe:
-// clients should export with exportSession({ excludeSigners: true }).
+// line report dropped key shares. They were in this process's memory, which Go
+// does not wipe. Clients should therefore export with
+// exportSession({ excludeSigners: true }).
 //
-// The text is base64 in the standard alphabet, at most 1 MiB, of JSON without
-// duplicate names. It has at most 1,000 wallets, 1,000 current wallet IDs, and
-// 2,000 members in an object. Unknown members are dropped. Exports of v1 SDKs
-// are accepted, too. Errors: [ErrSessionMalformed] and [ErrSessionEnvironment].
-// Any number of sessions can be imported. Source: importSession of Para's SDK.
+// The text has at most 1 MiB of base64 in the standard alphabet (RFC 4648 §4).
+// It encodes a JSON object without duplicate names. The object has at most
+// 1,000 wallets, 1,000 current wallet IDs, and 2,000 members in an object.
+// Unknown members are dropped. Exports of v1 SDKs are accepted too.
+//
+// The error has the code [ErrSessionMalformed] or [ErrSessionEnvironment]. The
+// number of imported sessions is not limited. Source: importSession of Para's
+// SDK.
 func (c *Client) Import(exported string, opts ...ImportOption) (*Session, error) {
 	malformed := func(cause error) error { return &Error{Code: ErrSessionMalformed, Cause: cause} }
 	raw, err := decodeBase64(exported)
@@ -66,7 +69,7 @@ func (c *Client) Import(exported string, opts ...ImportOption) (*Session, error)
 	env, url := from.get("environment").text, from.get("url").text
 	if from.form != 0 && (env != c.cfg.Environment.Name || url != c.origin) {
 		return nil, &Error{Code: ErrSessionEnvironment, Hint: fmt.Sprintf(
-			"it is of %.40q, and this client is for %q", env, c.cfg.Environment.Name)}
+			"it is from %.40q, and this client is for %q", env, c.cfg.Environment.Name)}
 	}
 	s := newSession(c, doc, r.dropped)
 	if r.dropped {
@@ -76,7 +79,8 @@ func (c *Client) Import(exported string, opts ...ImportOption) (*Session, error)
 	return s, nil
 }
 
-// decodeBase64 is strict: Go's decoder skips line breaks otherwise.
+// decodeBase64 decodes an export. It refuses line breaks, which Go's decoder
+// skips, and names likely mistakes.
 func decodeBase64(s string) (string, error) {
 	switch {
 	case len(s) > maxExported:
@@ -84,23 +88,24 @@ func decodeBase64(s string) (string, error) {
 	case s == "":
 		return "", errors.New("it is empty")
 	case strings.ContainsAny(s, " \t\r\n"):
-		return "", errors.New("it has white space in it")
+		return "", errors.New("it contains white space")
 	case s[0] == '{':
-		return "", errors.New("it is JSON; give it as exportSession returns it")
+		return "", errors.New("it is decoded JSON: import it as exportSession returns it")
 	case strings.Count(s, ".") == 2:
-		return "", errors.New("it looks like a JWT, which a validator verifies")
+		return "", errors.New("it looks like a JWT: verify it with a Validator")
 	case strings.ContainsAny(s, "-_"):
-		return "", errors.New("it is in the alphabet for URLs; exportSession uses the standard one")
+		return "", errors.New("it is base64url: exportSession uses the standard base64 alphabet")
 	}
 	text, err := base64.StdEncoding.Strict().DecodeString(s)
 	if err != nil {
-		return "", errors.New("it is not base64: it breaks off, or has other characters in it")
+		return "", errors.New("it is not base64: it is truncated, or contains other characters")
 	}
 	return string(text), nil
 }
 
-// deriveAuth returns authInfo as importSession derives it from the members in
-// which v1 SDKs name the user. It is absent if there are none.
+// deriveAuth returns authInfo as importSession of Para's SDK derives it from
+// the members in which v1 SDKs name the user. The node is absent if none of
+// them is present.
 func deriveAuth(doc node) node {
 	for _, m := range [][2]string{
 		{"email", "email"}, {"phone", "phone"}, {"farcasterUsername", "farcaster"},
@@ -124,9 +129,9 @@ func deriveAuth(doc node) node {
 	return node{}
 }
 
-// internationalPhone returns a phone number in the form +13105551234, or "" if
-// that takes more knowledge of national numbers than is here: Para's SDK knows
-// in which countries a leading 0 belongs to the number.
+// internationalPhone returns a phone number in the form +13105551234 (E.164).
+// It returns "" for a number with a leading 0, because only Para's SDK has the
+// list of countries in which the 0 is part of the number.
 func internationalPhone(phone, countryCode string) string {
 	digits := strings.Map(func(r rune) rune {
 		if '0' <= r && r <= '9' {
@@ -141,17 +146,17 @@ func internationalPhone(phone, countryCode string) string {
 		}
 	}
 	if len(digits) < 7 || len(digits) > 15 || strings.Trim(digits, "0123456789") != "" {
-		return "" // E.164
+		return "" // E.164 allows up to 15 digits
 	}
 	return "+" + digits
 }
 
-// isID reports whether s can be a path segment. Para's IDs are UUIDs.
+// isID reports whether s can be sent as a path segment. Para's IDs are UUIDs.
 func isID(s string) bool {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return s != "" && len(s) <= 128 && strings.Trim(s, alphabet) == ""
 }
 
-// isCookie reports whether s can be sent as the session cookie. Para's is a
-// whole Set-Cookie line, attributes and spaces included.
+// isCookie reports whether s can be sent as the session cookie. Para's cookie
+// is a whole Set-Cookie line, with attributes and spaces.
 func isCookie(s string) bool { return printable(s, maxCookie) && strings.Trim(s, " ") != "" }

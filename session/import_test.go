@@ -17,7 +17,7 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-func TestImportKeepsWhatTheSessionSays(t *testing.T) {
+func TestImportKeepsUserAndWallets(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	s := importSession(t, c, export(t))
 	if s.UserID() != userID || s.AuthType() != claims.AuthEmail ||
@@ -40,11 +40,11 @@ func TestImportKeepsWhatTheSessionSays(t *testing.T) {
 	}
 	s.Wallets()[0].Address = "changed"
 	if s.Wallets()[0] != sol {
-		t.Error("Wallets is not the caller's own")
+		t.Error("a change of the slice of Wallets reaches the session")
 	}
 }
 
-func TestAnExportWithoutAuthInfoIsImported(t *testing.T) {
+func TestImportWithoutAuthInfo(t *testing.T) {
 	c, _ := fake(t, says(200, touch()))
 	for _, exported := range []string{
 		encode(`{"authInfo":null,"userId":"` + userID +
@@ -63,8 +63,9 @@ func TestAnExportWithoutAuthInfoIsImported(t *testing.T) {
 	}
 }
 
-// importSession of Para's SDK derives authInfo from the members of v1 exports.
-func TestV1ExportsKeepTheirIdentity(t *testing.T) {
+// TestImportOfV1Exports checks that Import derives authInfo from the members of
+// v1 exports, as importSession of Para's SDK does.
+func TestImportOfV1Exports(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	for _, tc := range []struct {
 		members    string
@@ -82,8 +83,8 @@ func TestV1ExportsKeepTheirIdentity(t *testing.T) {
 		{`"farcasterUsername":"f"`, "farcaster", "f"},
 		{`"telegramUserId":"1234567890"`, "telegram", "1234567890"},
 		{`"externalWalletAddress":"0xE"`, "externalWallet", "0xE"},
-		// What only a library of national numbers can decide is left to the
-		// SDK.
+		// These numbers need a library of national numbers, which only the SDK
+		// has.
 		{`"phone":"07911123456","countryCode":"44"`, "", ""},
 		{`"phone":"1","countryCode":"1"`, "", ""},
 		{`"phone":{},"countryCode":[]`, "", ""},
@@ -106,7 +107,7 @@ func TestV1ExportsKeepTheirIdentity(t *testing.T) {
 			t.Errorf("%s: authInfo is %v", tc.members, auth)
 		}
 	}
-	// The SDK gets what it needs to derive a number that is not derived here.
+	// The export keeps the members from which the SDK derives the number.
 	s := importSession(t, c, encode(`{"phone":"07911123456","countryCode":"44","userId":"u",`+
 		`"currentWalletIds":{},"sessionCookie":"c"}`))
 	back := content(t, exportOf(t, s))
@@ -145,7 +146,7 @@ func TestCookiesAreKeptUnchanged(t *testing.T) {
 	}
 }
 
-func TestAConnectionOnlyExportNeedsNoCookie(t *testing.T) {
+func TestConnectionOnlyExportNeedsNoCookie(t *testing.T) {
 	c, para := fake(t, says(500, ""))
 	const connected = `"wallets":{},"currentWalletIds":{},"externalWallets":{"0xE":{}}`
 	s := importSession(t, c, encode(`{`+connected+`}`))
@@ -156,14 +157,15 @@ func TestAConnectionOnlyExportNeedsNoCookie(t *testing.T) {
 	if back := content(t, exportOf(t, s)); back["sessionCookie"] != nil || para.calls() != 0 {
 		t.Errorf("exported as %v after %d calls", back, para.calls())
 	}
-	// A login does.
+	// Other exports need a cookie.
 	_, err = c.Import(encode(`{"userId":"u",` + connected + `}`))
 	is(t, err, session.ErrSessionMalformed)
 	_, err = c.Import(encode(`{"sessionCookie":"a\nb",` + connected + `}`))
 	is(t, err, session.ErrSessionMalformed)
 }
 
-// CurrentWallets is findWalletId of Para's SDK: the first is the one it takes.
+// TestCurrentWallets checks that CurrentWallets returns the wallets of
+// findWalletId in Para's SDK, in its order.
 func TestCurrentWallets(t *testing.T) {
 	const all = `{"SOLANA":["w-sol"],"EVM":["w-evm"]}`
 	for _, tc := range []struct {
@@ -206,7 +208,8 @@ func TestCurrentWallets(t *testing.T) {
 	}
 }
 
-// /touch says which wallets are current now.
+// TestTouchUpdatesTheCurrentWallets checks that CurrentWallets and Export use
+// the latest response to /touch.
 func TestTouchUpdatesTheCurrentWallets(t *testing.T) {
 	const ids = `"currentWalletIds":{"EVM":["w-evm"]}`
 	for _, tc := range []struct{ answer, want string }{
@@ -215,7 +218,7 @@ func TestTouchUpdatesTheCurrentWallets(t *testing.T) {
 		{`"currentWalletIds":{}`, "w-sol"},
 		{`"currentWalletIds":null`, "w-sol"},
 		{`"x":1`, "w-sol"},
-		// No decision rests on it.
+		// A malformed member is ignored.
 		{`"currentWalletIds":["w-evm"]`, "w-sol"},
 		{`"currentWalletIds":{"EVM":[1]}`, "w-sol"},
 		{`"currentWalletIds":{"EVM":["w-evm"],"EVM":["w-evm"]}`, "w-sol"},
@@ -242,7 +245,7 @@ func TestTouchUpdatesTheCurrentWallets(t *testing.T) {
 	}
 }
 
-func TestEveryKindOfUserIsImported(t *testing.T) {
+func TestImportOfEveryKindOfUser(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
 	for kind, user := range paratest.Users() {
@@ -262,7 +265,7 @@ func TestEveryKindOfUserIsImported(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotAnExportIsRefused(t *testing.T) {
+func TestMalformedExportsAreRefused(t *testing.T) {
 	b64 := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 	deep := strings.Repeat("[", 17) + strings.Repeat("]", 17)
 	for _, tc := range []struct {
@@ -273,11 +276,11 @@ func TestWhatIsNotAnExportIsRefused(t *testing.T) {
 		{"nothing", "", session.ErrSessionMalformed, "empty"},
 		{"no base64", "hello, world", session.ErrSessionMalformed, "white space"},
 		{"other characters", "aGVsbG8$", session.ErrSessionMalformed, "other characters"},
-		{"broken off", export(t)[:101], session.ErrSessionMalformed, "breaks off"},
+		{"broken off", export(t)[:101], session.ErrSessionMalformed, "truncated"},
 		{"without its padding", strings.TrimRight(b64(`{"a":1}`), "="), session.ErrSessionMalformed,
-			"breaks off"},
-		{"bits that are not used", "e30=e31=", session.ErrSessionMalformed, "breaks off"},
-		{"unused bits that are set", "e31=", session.ErrSessionMalformed, "breaks off"},
+			"truncated"},
+		{"bits that are not used", "e30=e31=", session.ErrSessionMalformed, "truncated"},
+		{"unused bits that are set", "e31=", session.ErrSessionMalformed, "truncated"},
 		{"a line break", export(t)[:76] + "\n" + export(t)[76:], session.ErrSessionMalformed,
 			"white space"},
 		{"the alphabet for URLs", "eyJ-_w==", session.ErrSessionMalformed, "standard"},
@@ -349,7 +352,7 @@ func TestWhatIsNotAnExportIsRefused(t *testing.T) {
 			t.Errorf("%s: %v with %v", tc.name, s, err)
 		}
 		if !strings.Contains(err.Error(), tc.hint) {
-			t.Errorf("%s: error does not speak of %q: %v", tc.name, tc.hint, err)
+			t.Errorf("%s: error does not contain %q: %v", tc.name, tc.hint, err)
 		}
 		if strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "victim") {
 			t.Errorf("%s: error quotes the session: %v", tc.name, err)
@@ -357,7 +360,7 @@ func TestWhatIsNotAnExportIsRefused(t *testing.T) {
 	}
 }
 
-func TestSizeIsBounded(t *testing.T) {
+func TestExportSizeIsBounded(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	fill := func(bytes int) string { // an export of so many bytes, in base64
 		missing := bytes/4*3 - base64.StdEncoding.DecodedLen(len(export(t, `"userId"`,
@@ -368,13 +371,14 @@ func TestSizeIsBounded(t *testing.T) {
 				return e
 			}
 		}
-		t.Fatal("cannot be filled")
+		t.Fatal("no export has this size")
 		return ""
 	}
 	importSession(t, c, fill(1<<20))
 	for _, tooLarge := range []string{fill(1<<20 + 4), strings.Repeat("A", 10<<20)} {
-		// No work is done on it: the error, and room for what it says.
-		n := testing.AllocsPerRun(100, func() { // many, so that other goroutines' hardly count
+		// Import allocates only the error. 100 runs average out the
+		// allocations of other goroutines.
+		n := testing.AllocsPerRun(100, func() {
 			_, err := c.Import(tooLarge)
 			is(t, err, session.ErrSessionMalformed)
 		})
@@ -384,7 +388,7 @@ func TestSizeIsBounded(t *testing.T) {
 	}
 }
 
-func TestUnknownMembersAreAcceptedAndNotKept(t *testing.T) {
+func TestUnknownMembersAreDropped(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	s := importSession(t, c, export(t,
 		`"userId"`,
@@ -404,7 +408,7 @@ func TestUnknownMembersAreAcceptedAndNotKept(t *testing.T) {
 			t.Errorf("%s is kept: %s", secret, text)
 		}
 	}
-	// What only describes a wallet does not spoil a login, whatever it is.
+	// Members that only describe a wallet may have any type.
 	importSession(t, c, export(t, `"type":"SOLANA"`,
 		`"type":"SOLANA","createdAt":1745877709,"name":{},"lastUsedAt":null,`+
 			`"pregenIdentifier":[1]`))
@@ -424,7 +428,7 @@ func decoded(t testing.TB, exported string) string {
 	return string(raw)
 }
 
-func TestKeySharesAreDroppedUnlessAskedFor(t *testing.T) {
+func TestKeySharesAreDroppedByDefault(t *testing.T) {
 	var log testkit.Log
 	para := shared()
 	c := newClient(t, para, func(cfg *session.Config) { cfg.Logger = log.Logger() })
@@ -450,14 +454,14 @@ func TestKeySharesAreDroppedUnlessAskedFor(t *testing.T) {
 		}
 	}
 
-	// An external wallet's is empty: there is nothing to drop.
+	// The key share of an external wallet is empty, so nothing is dropped.
 	none := importSession(t, c, export(t, `"canary-share-1"`, `""`, `"canary-share-2"`, `null`))
 	if none.SignersDropped() || log.Take() != nil {
 		t.Error("something was dropped")
 	}
 }
 
-func TestExportIsWhatWasImported(t *testing.T) {
+func TestExportEqualsImport(t *testing.T) {
 	c, _ := fake(t, says(500, ""))
 	original := export(t)
 	back := exportOf(t, importSession(t, c, original, session.KeepSignersThisServerCannotUse()))
@@ -472,7 +476,7 @@ func TestExportIsWhatWasImported(t *testing.T) {
 	if !maps.EqualFunc(got, want, func(a, b any) bool { return reflect.DeepEqual(a, b) }) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
-	// The order counts: Para's SDK signs with the first wallet.
+	// The order matters, because Para's SDK signs with the first wallet.
 	if text := decoded(t, back); strings.Index(text, `"SOLANA":[`) > strings.Index(text,
 		`"EVM":[`) ||
 		strings.Index(text, `"w-sol":{`) > strings.Index(text, `"w-evm":{`) {
@@ -496,13 +500,13 @@ func TestExportIsWhatWasImported(t *testing.T) {
 			once := exportOf(t, s)
 			s2 := importSession(t, c, once, session.KeepSignersThisServerCannotUse())
 			if exportOf(t, s2) != once || s2.Mode() != s.Mode() || s2.UserID() != s.UserID() {
-				t.Errorf("%s%s: lost on the way", kind, mode)
+				t.Errorf("%s%s: the second export differs", kind, mode)
 			}
 		}
 	}
 }
 
-func TestASessionOfAnotherEnvironmentIsToldWhereItSaysSo(t *testing.T) {
+func TestSessionOfAnotherEnvironment(t *testing.T) {
 	client := func(env jwks.Environment) *session.Client {
 		c, err := session.New(session.Config{Environment: env, APIKey: "k"})
 		if err != nil {
@@ -523,7 +527,8 @@ func TestASessionOfAnotherEnvironmentIsToldWhereItSaysSo(t *testing.T) {
 	}
 	importSession(t, client(jwks.Beta), ofBeta)
 
-	// Where it does not say so, Para finds out.
+	// An export of Para's SDK names no environment, so Para refuses the
+	// session.
 	here, there := shared(), paratest.New(t, paratest.Config{})
 	s := importSession(t, newClient(t, here), there.Login(paratest.EmailUser()).Exported())
 	if active, err := s.IsActive(t.Context()); active || err != nil {

@@ -41,7 +41,7 @@ func full(t testing.TB, before string, member func(i int) string, after string) 
 	return encode(b.String() + after)
 }
 
-// names returns so many members with short names.
+// names returns n members with short names.
 func names(n int) string {
 	all := make([]string, n)
 	for i := range all {
@@ -148,8 +148,9 @@ func read(t testing.TB, c *session.Client, exported string) *session.Session {
 	return s
 }
 
-// An export of 1 MiB must not cost a server more than this.
-func TestTheWorstExportsAreCheap(t *testing.T) {
+// TestWorstExportsAllocateLittle checks the memory that the most expensive
+// exports of 1 MiB allocate.
+func TestWorstExportsAllocateLittle(t *testing.T) {
 	for name, exported := range worstExports(t) {
 		c, _ := fake(t, says(500, ""))
 		var s *session.Session
@@ -162,8 +163,9 @@ func TestTheWorstExportsAreCheap(t *testing.T) {
 	}
 }
 
-// So must an export that is refused.
-func TestTheWorstRefusedExportsAreCheap(t *testing.T) {
+// TestWorstRefusedExportsAllocateLittle checks the memory that refused exports
+// of 1 MiB allocate.
+func TestWorstRefusedExportsAllocateLittle(t *testing.T) {
 	const rest = `,"userId":"` + userID + `","sessionCookie":"c"}`
 	same := func(s string) func(int) string { return func(int) string { return s } }
 	id := func(format string) func(int) string {
@@ -244,7 +246,8 @@ func TestWalletsAndIDsAreBounded(t *testing.T) {
 	}
 }
 
-// slow answers verification tokens after a second, and everything else at once.
+// slow responds to verification tokens after a second, and to other calls at
+// once.
 func slow(r *http.Request) (*http.Response, error) {
 	if r.URL.Path != "/sessions/verify" {
 		return says(200, touch())(r)
@@ -260,15 +263,17 @@ func slow(r *http.Request) (*http.Response, error) {
 	return says(403, ``)(r)
 }
 
-// A flood of junk tokens leaves Para, other users and imported sessions alone.
-func TestAFloodOfJunkTokens(t *testing.T) {
+// TestFloodOfJunkTokensBlocksNoOtherCall checks that a flood of junk tokens
+// makes at most 24 calls at a time, and blocks neither accepted tokens nor
+// imported sessions.
+func TestFloodOfJunkTokensBlocksNoOtherCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, slow)
 		v := newTokens(t, c, session.TokenVerifierConfig{TTL: 2 * time.Second})
 		if _, err := v.VerifyVerificationToken(t.Context(), "good"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * time.Second) // it must be asked again
+		time.Sleep(2 * time.Second) // past the TTL
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		refused, unavailable := 0, 0
@@ -290,15 +295,15 @@ func TestAFloodOfJunkTokens(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := para.calls() - before; n != 24 {
-			t.Errorf("%d calls under way", n)
+			t.Errorf("%d calls in progress", n)
 		}
 		mu.Lock()
 		if unavailable != 2000-1024 {
-			t.Errorf("%d were turned away at once", unavailable)
+			t.Errorf("%d failed at once", unavailable)
 		}
 		mu.Unlock()
 
-		// Another user's good token, and every call for imported sessions.
+		// An accepted token of another user, and calls for imported sessions.
 		began := time.Now()
 		s := importSession(t, c, export(t))
 		if active, err := s.IsActive(t.Context()); !active || err != nil || time.Since(began) != 0 {
@@ -315,19 +320,20 @@ func TestAFloodOfJunkTokens(t *testing.T) {
 		if refused < 200 || refused+unavailable != 2000 {
 			t.Errorf("%d refused, %d unavailable", refused, unavailable)
 		}
-		// One call for each refusal, and more for those that ran out of time.
+		// One call for each refusal, and further calls that timed out.
 		if n := para.calls(); n > 24*14 {
 			t.Errorf("%d calls", n)
 		}
-		// It is over.
+		// After the flood, new tokens are verified.
 		if _, err := c.VerifyToken(t.Context(), "good"); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// The same junk again costs no call.
-func TestRefusedTokensAreRememberedForAWhile(t *testing.T) {
+// TestRefusedTokensAreCachedForFiveSeconds checks that a refused token makes no
+// second call within 5 seconds.
+func TestRefusedTokensAreCachedForFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, says(403, ``))
 		v := newTokens(t, c, session.TokenVerifierConfig{TTL: -1, Entries: 2})
@@ -347,14 +353,14 @@ func TestRefusedTokensAreRememberedForAWhile(t *testing.T) {
 		ask("a", 2)
 		ask("b", 3)
 		ask("a", 3)
-		ask("c", 4) // and the table is bounded
+		ask("c", 4) // the cache has two entries
 		ask("b", 4)
 		ask("a", 5)
 	})
 }
 
-// No answer is not a refusal, and is not remembered.
-func TestAnOutageIsNotRememberedAsARefusal(t *testing.T) {
+// TestOutageIsNotCachedAsRefusal checks that a failed call is not cached.
+func TestOutageIsNotCachedAsRefusal(t *testing.T) {
 	c, _ := fake(t, says(503, ``), says(403, `{"message":"invalid secret api key"}`),
 		says(200, verified))
 	v := newTokens(t, c, session.TokenVerifierConfig{})

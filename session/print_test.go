@@ -19,7 +19,7 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-// printed is all that a careless program might write of a value.
+// printed returns a value in all forms in which a program may print it.
 func printed(v any) string {
 	var b bytes.Buffer
 	for _, verb := range strings.Split("v +v #v s q x X d t T c U e", " ") {
@@ -35,7 +35,7 @@ func printed(v any) string {
 	return b.String()
 }
 
-func TestNothingSecretIsPrinted(t *testing.T) {
+func TestPrintedValuesHaveNoSecrets(t *testing.T) {
 	secret := session.NewSecret("secret-canary")
 	cfg := session.Config{Environment: jwks.Beta, SecretAPIKey: secret, APIKey: "beta_public"}
 	c, _ := fake(t, says(200, touch("lookup-1", "lookup-canary"), "X-Capsule-Sid",
@@ -44,7 +44,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 		session.KeepSignersThisServerCannotUse())
 	token, err := s.VerificationToken(t.Context())
 	if err != nil || token.Reveal() != "lookup-canary" || cookieOf(t, s) != "refreshed-canary" {
-		t.Fatal("the canaries are not where they should be")
+		t.Fatal("the session does not have the canaries")
 	}
 	jwt := session.JWT{Token: session.NewSecret("canary.canary.canary"), KeyID: "kid-1"}
 	tokens := newTokens(t, c, session.TokenVerifierConfig{})
@@ -82,7 +82,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 			t.Errorf("%s: %q is in\n%s", name, found, text)
 		}
 	}
-	// Who the user is is data. It is only not for logs.
+	// JSON contains the Identifier. Logs do not.
 	id := session.Identity{AuthType: "email", Identifier: "canary@example.com"}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		if text := fmt.Sprintf(verb, id); testkit.Leaks(text, "canary") != nil {
@@ -120,9 +120,9 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	}
 }
 
-// Para, a proxy or a transport may give back all that it was sent, in every
-// place there is.
-func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
+// TestErrorsAndLogsHaveNoSecrets checks that no error and no log line contains
+// a secret, even if the response echoes the request in every place.
+func TestErrorsAndLogsHaveNoSecrets(t *testing.T) {
 	echo := func(status int, media string) func(*http.Request) (*http.Response, error) {
 		return func(r *http.Request) (*http.Response, error) {
 			all := fmt.Sprint(r.Header, " lookup-canary")
@@ -152,7 +152,7 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 		),
 		"200 broken JSON": says(200, `{"canary`),
 		"a reset":         breaks,
-		"a body that breaks off": func(r *http.Request) (*http.Response, error) {
+		"a truncated body": func(r *http.Request) (*http.Response, error) {
 			res, err := says(200, "")(r)
 			res.Body = io.NopCloser(io.MultiReader(strings.NewReader("canary"), &broken{}))
 			return res, err
@@ -224,9 +224,9 @@ func TestErrorsAndLogsHoldNothingSecret(t *testing.T) {
 	}
 }
 
-// Package http quotes what it cannot read. A peer may have echoed the key
-// there.
-func TestBrokenHTTPShowsNoKey(t *testing.T) {
+// TestMalformedHTTPShowsNoKey checks that an error does not contain an API key
+// that a malformed response echoes. Package net/http quotes such responses.
+func TestMalformedHTTPShowsNoKey(t *testing.T) {
 	for name, answer := range map[string]string{
 		"status":   "HTTP/1.1 %s\r\n\r\n",
 		"header":   "HTTP/1.1 200 OK\r\nX-Echo %s\r\n\r\n",

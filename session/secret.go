@@ -2,13 +2,16 @@ package session
 
 import "fmt"
 
-// Secret is a string that hides itself. Package fmt, log/slog and
-// encoding/json print "[hidden]", or "[empty]" for the empty string. In an
-// unexported field, where fmt calls no methods, they print an address. Two
-// secrets cannot be compared with ==. The zero Secret is empty.
+// Secret is a string that is not shown when it is printed. Packages fmt,
+// log/slog and encoding/json write "[hidden]", or "[empty]" for the empty
+// string. In an unexported field of another struct, package fmt calls no
+// methods and prints an address. Two secrets cannot be compared with ==. The
+// zero Secret is empty. A Secret is safe for concurrent use by multiple
+// goroutines.
 type Secret struct {
 	printed
-	// A function, because fmt and debug printers follow strings and pointers.
+	// text is a function, because package fmt prints strings and follows
+	// pointers.
 	text func() string
 }
 
@@ -28,14 +31,14 @@ func (s Secret) Reveal() string {
 	return s.text()
 }
 
-// JWT is a token that Para issued.
+// JWT is a token that [Session.IssueJWT] returns.
 type JWT struct {
 	Token Secret // the compact JWS, for a validator or a client
 	KeyID string // the kid of the key that signed it
 }
 
-// printed makes the type that embeds it print, log and marshal as one line
-// without secrets.
+// printed is embedded by types that contain secrets. They print, log and
+// marshal as its line.
 type printed struct{ line func() string }
 
 func printedAs(line string) printed { return printed{func() string { return line }} }

@@ -15,42 +15,41 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// Mode is how external wallets take part in a session, by the rules of Para's
-// SDK (externalWalletConnectionType). It is derived from the export and decides
-// what [Session.IsActive] asks.
+// Mode is how a session uses external wallets, by the rules of Para's SDK
+// (externalWalletConnectionType). It is derived from the export, which the
+// client can change. It selects what [Session.IsActive] verifies.
 type Mode string
 
 // The modes.
 const (
-	// ModeNone means that the user logged in with something else than an
-	// external wallet.
+	// ModeNone means that the user did not log in with an external wallet.
 	ModeNone Mode = "NONE"
 	// ModeAuthenticated means that the user logged in to Para with an external
-	// wallet: the export's authInfo.auth names one, and
+	// wallet. The export's authInfo.auth names the wallet, and
 	// authInfo.externalWallet.withFullParaAuth is true.
 	ModeAuthenticated Mode = "AUTHENTICATED"
 	// ModeVerification means that the user proved to Para that they own the
-	// external wallets. It is like ModeAuthenticated with withVerification
-	// instead.
+	// external wallets. The export's authInfo.auth names a wallet, and
+	// authInfo.externalWallet.withVerification is true.
 	ModeVerification Mode = "VERIFICATION"
 	// ModeConnectionOnly means that external wallets are connected and no user
-	// is logged in: the export has external wallets, no embedded ones, and no
-	// user ID (or EXTERNAL_WALLET_CONNECTION_ONLY in its place). Para's SDK
-	// ignores the user ID here; this package asks Para about every export that
-	// has one.
+	// is logged in. The export has external wallets, no embedded wallets, and
+	// no user ID or EXTERNAL_WALLET_CONNECTION_ONLY. Para's SDK ignores any
+	// other user ID here. This package verifies an export that has one.
 	ModeConnectionOnly Mode = "CONNECTION_ONLY"
 )
 
-// connectionOnlyUser is the user ID of Para's SDK if no user is logged in.
+// connectionOnlyUser is the user ID in exports of Para's SDK if no user is
+// logged in.
 const connectionOnlyUser = "EXTERNAL_WALLET_CONNECTION_ONLY"
 
-// ClaimedWallet is a wallet that a client says its user has. Para has not
-// attested it: look for it in a JWT's claims, or ask [Client.VerifyWallet],
-// before anything depends on it.
+// ClaimedWallet is a wallet in an export. It is unverified input from the
+// client. Before a decision depends on it, find it in the claims of a JWT or
+// call [Client.VerifyWallet].
 type ClaimedWallet struct {
 	ID        string            `json:"id"`
 	Type      claims.WalletType `json:"type"`
-	Address   string            `json:"address"` // empty until the wallet's keys exist
+	Address   string            `json:"address"` // "" until the wallet's keys exist
 	PublicKey string            `json:"publicKey"`
 	// Name is the name that the user gave the wallet, or the provider of an
 	// external wallet, such as MetaMask.
@@ -58,25 +57,25 @@ type ClaimedWallet struct {
 	External bool   `json:"external"`
 }
 
-// Session is a session that a user's client exported. It is made by
-// [Client.Import], is safe for concurrent use by multiple goroutines, and
-// adopts the cookies that Para refreshes. It prints, logs and marshals as its
-// user ID and mode.
+// Session is a session that a user's client exported. [Client.Import] returns
+// one. It uses the newest cookie that Para sent. It prints, logs and marshals
+// as its user ID, mode and environment. A Session is safe for concurrent use by
+// multiple goroutines.
 type Session struct {
 	printed
 	*state
 }
 
-// state is behind a pointer, so that copies of a Session share it, and its data
-// behind another one, because fmt follows one for some verbs.
+// state is behind a pointer, so that copies of a Session share it. Its data is
+// behind a second pointer, because package fmt follows one for some verbs.
 type state struct{ *data }
 
 type data struct {
 	client    *Client
 	doc       node
-	wallets   map[string]node // embedded and external ones, by ID
+	wallets   map[string]node // embedded and external wallets, by ID
 	external  node            // externalWallets
-	externals map[string]bool // their IDs
+	externals map[string]bool // IDs of the external wallets
 	mode      Mode
 	dropped   bool
 
@@ -121,32 +120,34 @@ func modeOf(doc node) Mode {
 
 func isEmbedded(w node) bool { return !w.is("isExternal") }
 
-// byExternalWallet reports whether the user logged in with an external wallet
-// and nothing else.
+// byExternalWallet reports whether authInfo.auth names an external wallet and
+// no other login.
 func byExternalWallet(auth node) bool {
 	has := func(name string) bool { return auth.get(name).text != "" }
 	return has("externalWalletAddress") && !slices.ContainsFunc([]string{"email", "phone",
 		"farcasterUsername", "telegramUserId", "xUsername", "discordUsername", "customId"}, has)
 }
 
-// Mode returns how external wallets take part in the session.
+// Mode returns how the session uses external wallets.
 func (s *Session) Mode() Mode { return s.mode }
 
 // UserID returns the user ID in the export, or "" in [ModeConnectionOnly]. It
-// is the client's word until [Session.IsActive] returns true.
+// is unverified until [Session.IsActive] returns true.
 func (s *Session) UserID() string { return s.says("userId") }
 
-// AuthType returns how the user logged in, by the client's word. A JWT and
-// [Client.VerifyToken] contain Para's.
+// AuthType returns how the user logged in, as the export states it. It is
+// unverified. For a verified value, use [Session.IssueJWT] or
+// [Client.VerifyToken].
 func (s *Session) AuthType() claims.AuthType {
 	return claims.AuthType(s.says("authInfo", "authType"))
 }
 
-// Identifier returns what the user logged in with, such as an email address, by
-// the client's word; see [Session.AuthType].
+// Identifier returns the identifier in the export, such as an email address. It
+// is unverified; see [Session.AuthType].
 func (s *Session) Identifier() string { return s.says("authInfo", "identifier") }
 
-// says returns what the export says about the user, if one is logged in.
+// says returns a text of the export about the user, or "" if no user is logged
+// in.
 func (s *Session) says(names ...string) string {
 	if s.mode == ModeConnectionOnly {
 		return ""
@@ -154,21 +155,20 @@ func (s *Session) says(names ...string) string {
 	return s.doc.get(names...).text
 }
 
-// Wallets returns the embedded wallets in the export, in its order. The slice
-// is the caller's.
+// Wallets returns the embedded wallets in the export, in its order. They are
+// unverified. The slice belongs to the caller.
 func (s *Session) Wallets() []ClaimedWallet {
 	return s.claimed(s.doc.get("wallets").children, isEmbedded)
 }
 
 // ExternalWallets returns the external wallets in the export, in its order. The
-// slice is the caller's. In [ModeVerification], the user owns their addresses
-// once [Session.IsActive] has returned true. Types and names are the client's
-// word.
+// slice belongs to the caller. In [ModeVerification], the user owns the
+// addresses if [Session.IsActive] returns true. Types and names are unverified.
 func (s *Session) ExternalWallets() []ClaimedWallet {
 	return s.claimed(s.external.children, s.usable)
 }
 
-// claimed returns the wallets that keep reports, each once.
+// claimed returns the wallets for which keep returns true, each once.
 func (s *Session) claimed(wallets []node, keep func(node) bool) (all []ClaimedWallet) {
 	seen := map[string]bool{}
 	for _, w := range wallets {
@@ -184,12 +184,15 @@ func (s *Session) claimed(wallets []node, keep func(node) bool) (all []ClaimedWa
 	return all
 }
 
-// CurrentWallets returns the wallets that the user chose for the app: those
-// that findWalletId of Para's SDK takes, in its order, so that the first is the
-// one that the SDK signs with. They are the usable wallets of the export's
-// currentWalletIds, or of Para's latest answer to a call of this Session. If
-// there are none, they are all usable wallets of the export. A wallet is usable
-// if it is the user's, an unclaimed pregenerated one, or external.
+// CurrentWallets returns the wallets that the user chose for the app. They are
+// unverified. Their order is that of findWalletId in Para's SDK, which signs
+// with the first wallet.
+//
+// The wallets are the usable ones in currentWalletIds: those of the export, or
+// of Para's latest response to POST /touch. If there are none, the wallets are
+// all usable wallets of the export. A wallet is usable if it belongs to the
+// user, is an unclaimed pregenerated wallet, or is external. The slice belongs
+// to the caller.
 func (s *Session) CurrentWallets() []ClaimedWallet {
 	_, current := s.now()
 	var listed []node
@@ -206,7 +209,8 @@ func (s *Session) CurrentWallets() []ClaimedWallet {
 	return s.claimed(s.doc.get("wallets").children, s.usable)
 }
 
-// usable reports whether Para's SDK would use the wallet (isWalletUsable).
+// usable reports whether Para's SDK would use the wallet, as its isWalletUsable
+// does.
 func (s *Session) usable(w node) bool {
 	if s.externals[w.name] {
 		return true
@@ -217,24 +221,22 @@ func (s *Session) usable(w node) bool {
 	return owned || w.is("isPregen") && pregen != "" && kind != ""
 }
 
-// SignersDropped reports whether the export had key shares, which Import
-// dropped.
+// SignersDropped reports whether Import dropped key shares of the export.
 func (s *Session) SignersDropped() bool { return s.dropped }
 
-// touch asks Para about the session. [ErrSessionExpired] means that it is not
-// active.
+// touch verifies the session with Para. The error is [ErrSessionExpired] if the
+// session is not active.
 func (s *Session) touch(ctx context.Context) (answer, error) {
 	return s.ask(ctx, call{
 		path: "/touch?regenerate=false", name: "/touch",
 		fields: slices.Concat(of(text, "userId sessionLookupId partnerId"),
 			of(flag, "isAuthenticated"), of(texts, "verifiedExternalWalletAddresses"),
-			// No decision rests on it.
-			of(hint, "currentWalletIds")),
+			of(hint, "currentWalletIds")), // decides nothing, so it may have any form
 		check: s.check,
 	})
 }
 
-// check returns nil if an answer to /touch means that the session is active.
+// check returns nil if a response to /touch means that the session is active.
 func (s *Session) check(a answer) *Error {
 	userID, active := a.doc.get("userId").text, a.doc.is("isAuthenticated")
 	if s.mode == ModeVerification {
@@ -244,13 +246,13 @@ func (s *Session) check(a answer) *Error {
 		}
 		active = len(s.external.children) > 0
 		for _, w := range s.external.children {
-			// ExternalWallets returns the address, which may differ from the
-			// ID.
+			// ExternalWallets returns the address, so it is checked too. It may
+			// differ from the ID.
 			active = active && w.name != "" && verified[w.name] && verified[w.get("address").text]
 		}
 	}
 	switch {
-	case a.doc.get("partnerId").text == "": // Para's SDK recognises a wrong API key by this.
+	case a.doc.get("partnerId").text == "": // Para's SDK recognizes a wrong API key by this
 		return a.fail(ErrUnauthorizedKey, nil)
 	case userID != "" && userID != s.UserID():
 		return a.fail(ErrOtherUser, nil)
@@ -258,14 +260,14 @@ func (s *Session) check(a answer) *Error {
 		return a.fail(ErrSessionExpired, nil)
 	case userID == "":
 		return a.fail(ErrUnexpectedAnswer,
-			errors.New("it says that a user is logged in, and not which"))
+			errors.New("a user is logged in, but userId is missing"))
 	}
 	return nil
 }
 
-// ask makes a call with the session's cookie, and adopts what a good answer
-// refreshes. If Para refuses a cookie that another call has replaced in the
-// meantime, it asks again with the new one.
+// ask makes a call with the session's cookie, and adopts the cookie and current
+// wallets of a good response. If Para refuses a cookie that another call has
+// replaced in the meantime, ask calls again with the new cookie.
 func (s *Session) ask(ctx context.Context, k call) (answer, error) {
 	if s.mode == ModeConnectionOnly {
 		return answer{}, &Error{Code: ErrNotLoggedIn, Hint: "the session only connects external " +
@@ -295,9 +297,9 @@ func (s *Session) now() (cookie string, current node) {
 	return s.cookie.Reveal(), s.current
 }
 
-// adopt keeps the current wallets in an answer, and its cookie unless another
-// call has replaced the one that was sent: a late answer does not undo a newer
-// one.
+// adopt keeps the current wallets in a response. It keeps the cookie unless
+// another call has replaced the one that was sent, so that a late response does
+// not overwrite a newer cookie.
 func (s *Session) adopt(a answer, sent string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -309,16 +311,20 @@ func (s *Session) adopt(a answer, sent string) {
 	}
 }
 
-// IsActive asks Para whether the session is active: whether the user whom the
-// export names is logged in with it, and in [ModeVerification] whether Para
-// verified every external wallet in the export. In [ModeConnectionOnly] it
-// returns false and [ErrNotLoggedIn] without a call, where Para's SDK returns
-// true.
+// IsActive reports whether Para considers the session active, and its user is
+// the one that the export names. In [ModeVerification], the session is active
+// if Para has verified every external wallet in the export. It needs
+// Config.APIKey.
 //
-// (false, nil) is Para's answer. Errors: [ErrOtherUser], [ErrNotLoggedIn],
-// [ErrUnauthorizedKey], [ErrNoAPIKey], [ErrUnavailable] and
-// [ErrUnexpectedAnswer]. The last four say nothing about the session. A failed
-// call is repeated. Source: isSessionActive of Para's SDK, POST /touch.
+// The result (false, nil) means that the session is not active. The error has
+// the code [ErrOtherUser] or [ErrNotLoggedIn] if the session is invalid. It has
+// [ErrUnauthorizedKey], [ErrNoAPIKey], [ErrUnavailable] or
+// [ErrUnexpectedAnswer] if the session could not be verified. In
+// [ModeConnectionOnly], IsActive returns ErrNotLoggedIn without a call. Para's
+// SDK returns true there.
+//
+// A call that fails with ErrUnavailable is repeated up to twice. Source:
+// isSessionActive of Para's SDK, POST /touch.
 func (s *Session) IsActive(ctx context.Context) (bool, error) {
 	_, err := s.touch(ctx)
 	if errors.Is(err, ErrSessionExpired) {
@@ -327,11 +333,13 @@ func (s *Session) IsActive(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// KeepAlive extends the session by the app's session length.
+// KeepAlive extends the session by the app's session length. It needs
+// Config.APIKey.
 //
-// Errors: [ErrSessionExpired], [ErrNotLoggedIn], [ErrUnauthorizedKey],
-// [ErrNoAPIKey], [ErrUnavailable] and [ErrUnexpectedAnswer]. A failed call is
-// repeated. Source: keepSessionAlive of Para's SDK,
+// The error has the code [ErrSessionExpired], [ErrNotLoggedIn],
+// [ErrUnauthorizedKey], [ErrNoAPIKey], [ErrUnavailable] or
+// [ErrUnexpectedAnswer]. A call that fails with ErrUnavailable is repeated up
+// to twice. Source: keepSessionAlive of Para's SDK,
 // POST /users/{userId}/session/keep-alive.
 func (s *Session) KeepAlive(ctx context.Context) error {
 	_, err := s.askAsUser(ctx, call{
@@ -341,13 +349,15 @@ func (s *Session) KeepAlive(ctx context.Context) error {
 	return err
 }
 
-// IssueJWT asks Para for a token of the session's user. A Validator turns it
-// into claims, which Para attests. Issuing extends the session.
+// IssueJWT returns a new token of the session's user. A Validator turns it into
+// claims, which Para attests. Issuing a token extends the session. It needs
+// Config.APIKey.
 //
-// Errors: [ErrSessionExpired], [ErrNotLoggedIn], [ErrUnauthorizedKey],
-// [ErrNoAPIKey], [ErrUnavailable] and [ErrUnexpectedAnswer]. A failed call is
-// repeated only after 429, so that no token is issued that nobody has. Source:
-// issueJwt of Para's SDK, POST /auth/jwt.
+// The error has the code [ErrSessionExpired], [ErrNotLoggedIn],
+// [ErrUnauthorizedKey], [ErrNoAPIKey], [ErrUnavailable] or
+// [ErrUnexpectedAnswer]. A call that fails with ErrUnavailable is repeated only
+// after 429, so that Para does not issue two tokens. Source: issueJwt of Para's
+// SDK, POST /auth/jwt.
 func (s *Session) IssueJWT(ctx context.Context) (JWT, error) {
 	a, err := s.askAsUser(ctx, call{
 		path: "/auth/jwt", body: []byte(`{"keyIndex":0}`), single: true,
@@ -362,9 +372,10 @@ func (s *Session) IssueJWT(ctx context.Context) (JWT, error) {
 	return JWT{NewSecret(a.doc.get("token").text), a.doc.get("keyId").text}, err
 }
 
-// askAsUser posts a call that needs a logged-in user. A 401 or 403 does not say
-// whether the session has ended or the API key is wrong, and a wrong key must
-// not log everybody out: /touch tells them apart.
+// askAsUser makes a call that needs a logged-in user. A 401 or 403 may mean
+// that the session has ended or that the API key is wrong. A wrong key must not
+// log users out, so askAsUser then calls /touch, whose response distinguishes
+// them.
 func (s *Session) askAsUser(ctx context.Context, k call) (answer, error) {
 	k.says = map[int]Code{
 		http.StatusUnauthorized: ErrSessionExpired, http.StatusForbidden: ErrSessionExpired,
@@ -378,12 +389,13 @@ func (s *Session) askAsUser(ctx context.Context, k call) (answer, error) {
 	return a, err
 }
 
-// VerificationToken asks Para for the session's verification token, which
-// [Client.VerifyToken] checks, here or on another server.
+// VerificationToken returns the session's verification token, which
+// [Client.VerifyToken] verifies on this or another server.
 //
-// Errors: [ErrSessionExpired] if the session is not active, and those of
-// [Session.IsActive]. A failed call is repeated. Source: getVerificationToken
-// of Para's SDK, sessionLookupId in the answer to POST /touch.
+// The error has the code [ErrSessionExpired] if the session is not active, or a
+// code of [Session.IsActive]. A call that fails with ErrUnavailable is repeated
+// up to twice. Source: getVerificationToken of Para's SDK, sessionLookupId in
+// the response to POST /touch.
 func (s *Session) VerificationToken(ctx context.Context) (Secret, error) {
 	a, err := s.touch(ctx)
 	token := a.doc.get("sessionLookupId").text
@@ -394,14 +406,16 @@ func (s *Session) VerificationToken(ctx context.Context) (Secret, error) {
 }
 
 // Export returns the session in the form that importSession of Para's SDK and
-// [Client.Import] accept, with the newest cookie and current wallets. It has
-// key shares only if Import kept them. A member "parajwt", which Para's SDK
-// ignores, names the environment. The text is a credential: whoever has it is
-// the user until the session ends.
+// [Client.Import] accept, with the newest cookie and current wallets. The text
+// contains key shares only if Import kept them. Its member "parajwt", which
+// Para's SDK ignores, names the environment.
+//
+// The text is a credential. Whoever has it can act as the user until the
+// session ends.
 func (s *Session) Export() string {
 	cookie, current := s.now()
 	doc := s.doc
-	for _, name := range []string{"wallets", "externalWallets"} { // Para's SDK needs both
+	for _, name := range []string{"wallets", "externalWallets"} { // Para's SDK requires both
 		doc.put(node{name: name, form: '{', children: doc.get(name).children})
 	}
 	doc.put(node{name: "currentWalletIds", form: '{', children: current.children})

@@ -14,7 +14,7 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-func TestASessionsLife(t *testing.T) {
+func TestSessionExpiresUnlessExtended(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	c := newClient(t, para)
@@ -53,7 +53,7 @@ func TestASessionsLife(t *testing.T) {
 	}
 }
 
-func TestAnIssuedJWTGoesStraightIntoAValidator(t *testing.T) {
+func TestIssuedJWTIsValid(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{Now: clock.Now})
 	validator, err := middleware.New(
@@ -82,7 +82,7 @@ func TestAnIssuedJWTGoesStraightIntoAValidator(t *testing.T) {
 	}
 }
 
-func TestModesAreToldFromTheExport(t *testing.T) {
+func TestModeOfAnExport(t *testing.T) {
 	const (
 		external = `"externalWallets":{"0xE":{"id":"0xE","type":"EVM","address":"0xE",` +
 			`"name":"MetaMask","isExternal":true,"signer":""}}`
@@ -107,7 +107,7 @@ func TestModesAreToldFromTheExport(t *testing.T) {
 		want  session.Mode
 	}{
 		{"email", nil, session.ModeNone},
-		{"email, and a wallet connected besides", []string{`"externalWallets":{}`, external},
+		{"email, and a connected wallet", []string{`"externalWallets":{}`, external},
 			session.ModeNone},
 		{"full authentication", []string{byEmail,
 			strings.Replace(byWallet, "FLAGS", `"withFullParaAuth":true`, 1),
@@ -125,11 +125,11 @@ func TestModesAreToldFromTheExport(t *testing.T) {
 			`"externalWallets":{}`, external}, session.ModeConnectionOnly},
 		{"connected, only external wallets", []string{byEmail + ",", ``, user + ",", ``, wallets,
 			onlyExternal, `"externalWallets":{}`, external}, session.ModeConnectionOnly},
-		{"connected, the SDK's word for nobody",
+		{"connected, the SDK's ID for no user",
 			[]string{user, `"userId":"EXTERNAL_WALLET_CONNECTION_ONLY"`, wallets, `"wallets":{}`,
 				`"externalWallets":{}`, external}, session.ModeConnectionOnly},
-		// Para's SDK calls this one active without asking.
-		{"connected, and a user claimed", []string{wallets, `"wallets":{}`, `"externalWallets":{}`,
+		// Para's SDK reports this session as active without a call.
+		{"connected, and a user ID", []string{wallets, `"wallets":{}`, `"externalWallets":{}`,
 			external}, session.ModeNone},
 	} {
 		s := importSession(t, c, export(t, tc.edits...))
@@ -138,13 +138,13 @@ func TestModesAreToldFromTheExport(t *testing.T) {
 		}
 		if s.Mode() == session.ModeConnectionOnly &&
 			(s.UserID() != "" || s.AuthType() != "" || s.Identifier() != "") {
-			t.Errorf("%s: somebody is logged in: %v", tc.name, s)
+			t.Errorf("%s: a user is logged in: %v", tc.name, s)
 		}
 	}
-	// No external wallet, no user: nothing at all.
+	// An export without a user and an external wallet is malformed.
 	_, err := c.Import(export(t, byEmail+",", ``, user+",", ``, wallets, `"wallets":{}`))
 	is(t, err, session.ErrSessionMalformed)
-	// Embedded wallets are somebody's.
+	// An export with embedded wallets needs a user.
 	_, err = c.Import(export(t, byEmail+",", ``, user+",", ``, `"externalWallets":{}`, external))
 	is(t, err, session.ErrSessionMalformed)
 }
@@ -188,7 +188,7 @@ func TestExternalWalletModes(t *testing.T) {
 		t.Errorf("active %v, %v after it ended", active, err)
 	}
 
-	// Nobody is logged in, and Para is not asked.
+	// No user is logged in, and no call is made.
 	touches := para.Calls("POST /touch")
 	s = importSession(t, c, para.Login(user, paratest.ConnectionOnly()).Exported())
 	active, err := s.IsActive(ctx)
@@ -205,8 +205,9 @@ func TestExternalWalletModes(t *testing.T) {
 	}
 }
 
-// Whoever has proved one wallet may have written another's address beside it.
-func TestAnAddressThatNobodyProvedIsNotVerified(t *testing.T) {
+// TestForgedExternalAddressIsNotVerified checks that a session is not active if
+// the client replaced the address of a verified external wallet.
+func TestForgedExternalAddressIsNotVerified(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
 	user := paratest.ExternalWalletUser()
@@ -216,7 +217,7 @@ func TestAnAddressThatNobodyProvedIsNotVerified(t *testing.T) {
 	forged := strings.ReplaceAll(exported, `"address":"`+user.Identifier+`"`,
 		`"address":"0xV1C71M"`)
 	if forged == exported {
-		t.Fatal("nothing was forged")
+		t.Fatal("the export is unchanged")
 	}
 	for text, want := range map[string]bool{exported: true, forged: false} {
 		s := importSession(t, c, encode(text))
@@ -226,7 +227,7 @@ func TestAnAddressThatNobodyProvedIsNotVerified(t *testing.T) {
 	}
 }
 
-func TestAChangedExportIsNotAnotherUsersLogin(t *testing.T) {
+func TestForgedExportIsRefused(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
 	mine, victim := paratest.EmailUser(), paratest.EmailUser()
@@ -234,7 +235,7 @@ func TestAChangedExportIsNotAnotherUsersLogin(t *testing.T) {
 	raw := decoded(t, para.Login(mine).Exported())
 	forged := importSession(t, c, encode(strings.ReplaceAll(raw, mine.UserID, victim.UserID)))
 	if forged.UserID() != victim.UserID {
-		t.Fatal("not forged")
+		t.Fatal("the export is unchanged")
 	}
 	active, err := forged.IsActive(t.Context())
 	if e := is(t, err, session.ErrOtherUser); active || !e.Refused() {
@@ -244,8 +245,7 @@ func TestAChangedExportIsNotAnotherUsersLogin(t *testing.T) {
 	_, err = forged.VerificationToken(t.Context())
 	is(t, err, session.ErrOtherUser)
 
-	// And with an external wallet added and the others removed, for which
-	// Para's SDK would not ask.
+	// Para's SDK makes no call for an export with external wallets only.
 	for _, trick := range []string{`"externalWallets":{"0xE":{"id":"0xE","isExternal":true}}`,
 		`"externalWallets":{"0xE":{"id":"0xE","isExternal":true,` +
 			`"isExternalConnectionOnly":true}}`} {
@@ -255,7 +255,7 @@ func TestAChangedExportIsNotAnotherUsersLogin(t *testing.T) {
 			t.Errorf("active %v, %v", active, err)
 		}
 	}
-	// Verification of nothing is no verification.
+	// ModeVerification without external wallets is not active.
 	login := para.Login(paratest.ExternalWalletUser(), paratest.Verification())
 	text := decoded(t, login.Exported())
 	i := strings.Index(text, `"externalWallets":{`)
@@ -267,22 +267,22 @@ func TestAChangedExportIsNotAnotherUsersLogin(t *testing.T) {
 	}
 }
 
-func TestWhatTouchMaySay(t *testing.T) {
+func TestResponsesToTouch(t *testing.T) {
 	for _, tc := range []struct {
 		name, body string
 		active     bool
-		want       session.Code // "" is no error
+		want       session.Code // "" means no error
 	}{
 		{"active", touch(), true, ""},
 		{"not", touch(`"isAuthenticated":true`, `"isAuthenticated":false`), false, ""},
 		{"not, by null", touch(`"isAuthenticated":true`, `"isAuthenticated":null`), false, ""},
-		{"not, by saying nothing", touch(`"isAuthenticated":true,`, ``), false, ""},
-		{"nobody", `{"partnerId":"p-1"}`, false, ""},
+		{"not, by absence", touch(`"isAuthenticated":true,`, ``), false, ""},
+		{"no user", `{"partnerId":"p-1"}`, false, ""},
 		{"another user", touch(userID, "11111111-1111-4111-8111-111111111111"), false,
 			session.ErrOtherUser},
-		{"somebody", touch(`"userId":"`+userID+`",`, ``), false, session.ErrUnexpectedAnswer},
+		{"an unknown user", touch(`"userId":"`+userID+`",`, ``), false, session.ErrUnexpectedAnswer},
 		{"an unknown API key", touch(`"partnerId":"p-1",`, ``), false, session.ErrUnauthorizedKey},
-		{"a word for a truth", touch(`"isAuthenticated":true`, `"isAuthenticated":"false"`), false,
+		{"a string for a Boolean", touch(`"isAuthenticated":true`, `"isAuthenticated":"false"`), false,
 			session.ErrUnexpectedAnswer},
 		{"a page", "<html>", false, session.ErrUnexpectedAnswer},
 		{"nothing", "", false, session.ErrUnexpectedAnswer},
@@ -313,7 +313,7 @@ func TestWhatTouchMaySay(t *testing.T) {
 		c, _ = fake(t, says(200, body))
 		jwt, err := importSession(t, c, export(t)).IssueJWT(t.Context())
 		if is(t, err, session.ErrUnexpectedAnswer); jwt.Token.Reveal() != "" {
-			t.Errorf("%q: a token", body)
+			t.Errorf("%q: a token was returned", body)
 		}
 	}
 	c, _ = fake(t, says(200, "<html>Sign in to the hotel's network"))
@@ -328,7 +328,8 @@ func TestWhatTouchMaySay(t *testing.T) {
 			_, err := importSession(t, c, export(t)).IssueJWT(t.Context())
 			is(t, err, want)
 		}
-		// Para answers /touch of anonymous callers with 200.
+		// A 401 or 403 to /touch is about the API key, because Para answers
+		// /touch of anonymous callers with 200.
 		c, _ = fake(t, says(status, ""))
 		is(t, importSession(t, c, export(t)).KeepAlive(t.Context()), session.ErrUnauthorizedKey)
 	}
@@ -339,7 +340,7 @@ func cookieOf(t testing.TB, s *session.Session) string {
 	return content(t, exportOf(t, s))["sessionCookie"].(string)
 }
 
-func TestARefreshedCookieIsKept(t *testing.T) {
+func TestRefreshedCookieIsKept(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
 	login := para.Login(paratest.EmailUser())
@@ -351,7 +352,7 @@ func TestARefreshedCookieIsKept(t *testing.T) {
 	}
 	after := cookieOf(t, s)
 	if after == before {
-		t.Fatal("not refreshed")
+		t.Fatal("the cookie was not refreshed")
 	}
 	if active, err := s.IsActive(t.Context()); !active || err != nil { // which uses it
 		t.Fatal(active, err)
@@ -363,7 +364,7 @@ func TestARefreshedCookieIsKept(t *testing.T) {
 	}
 }
 
-func TestOnlyAGoodAnswersCookieIsKept(t *testing.T) {
+func TestOnlyCookiesOfGoodResponsesAreKept(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		answer func(*http.Request) (*http.Response, error)
@@ -392,9 +393,10 @@ func TestOnlyAGoodAnswersCookieIsKept(t *testing.T) {
 	}
 }
 
-// Two calls with one cookie: what comes late does not undo what came after it,
-// and what is refused for an old cookie is asked again with the new one.
-func TestCookiesOfCallsThatOverlap(t *testing.T) {
+// TestCookiesOfConcurrentCalls checks two concurrent calls with one cookie. A
+// late response does not overwrite a newer cookie. A call that is refused for
+// an old cookie is repeated with the new one.
+func TestCookiesOfConcurrentCalls(t *testing.T) {
 	late := make(chan struct{})
 	c, para := fake(t,
 		func(r *http.Request) (*http.Response, error) {
@@ -405,7 +407,7 @@ func TestCookiesOfCallsThatOverlap(t *testing.T) {
 	s := importSession(t, c, export(t))
 	var wg sync.WaitGroup
 	wg.Go(func() { s.IsActive(t.Context()) })
-	for para.calls() == 0 { // until the first is under way
+	for para.calls() == 0 { // until the first call is in progress
 		time.Sleep(time.Millisecond)
 	}
 	for range 2 {
@@ -440,16 +442,16 @@ func TestCookiesOfCallsThatOverlap(t *testing.T) {
 	if err != nil || para.requests[2].Header.Get("X-Capsule-Sid") != "second" {
 		t.Errorf("%v after %d calls", err, para.calls())
 	}
-	// A refusal of the newest cookie is one.
+	// A refusal of the newest cookie is final.
 	c, para = fake(t, says(401, ``), says(200, `{"partnerId":"p-1"}`))
 	_, err = importSession(t, c, export(t)).IssueJWT(t.Context())
 	is(t, err, session.ErrSessionExpired)
 	if got := len(para.requests); got != 2 || para.requests[1].URL.Path != "/touch" {
-		t.Errorf("%d calls", got) // /touch could have told of a wrong API key
+		t.Errorf("%d calls", got) // the second call, /touch, checks the API key
 	}
 }
 
-func TestManySessionsInParallel(t *testing.T) {
+func TestConcurrentSessions(t *testing.T) {
 	para := shared()
 	c := newClient(t, para)
 	var wg sync.WaitGroup
@@ -490,7 +492,7 @@ func TestManySessionsInParallel(t *testing.T) {
 	wg.Wait()
 }
 
-func TestWhichErrorsRefuseALogin(t *testing.T) {
+func TestRefused(t *testing.T) {
 	for code, refused := range map[session.Code]bool{
 		session.ErrSessionExpired: true, session.ErrOtherUser: true, session.ErrNotAToken: true,
 		session.ErrSessionMalformed: true, session.ErrSessionEnvironment: true,

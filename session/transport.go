@@ -19,21 +19,22 @@ import (
 )
 
 const (
+	// maxAnswer is the size of the largest accepted response body.
 	maxAnswer = 64 << 10
-	// maxConnections is the number of connections to Para.
+	// maxConnections is the maximum number of connections to Para.
 	maxConnections = 64
 	// attempts is the maximum number of attempts of a call.
 	attempts = 3
-	// firstWait is the wait before the second attempt; the third waits twice as
-	// long.
+	// firstWait is the wait before the second attempt. The wait before the
+	// third is twice as long.
 	firstWait = 250 * time.Millisecond
-	// maxRetryAfter is the longest Retry-After that is believed.
+	// maxRetryAfter is the maximum of Error.RetryAfter.
 	maxRetryAfter = 24 * time.Hour
-	// cookieHeader has the session cookie, in requests and in answers.
+	// cookieHeader carries the session cookie in requests and responses.
 	cookieHeader = "X-Capsule-Sid"
 )
 
-// newTransport is used if Config.HTTPClient has no transport.
+// newTransport returns the transport for a Config.HTTPClient without one.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -49,34 +50,34 @@ func newTransport() *http.Transport {
 // call is one POST request to Para.
 type call struct {
 	path   string // with its query, as it is sent
-	name   string // the path for errors, without IDs; by default path
+	name   string // the path for errors, without IDs; path if ""
 	key    string // an API key
-	cookie string // the session's, or ""
+	cookie string // the session cookie, or ""
 	body   []byte // JSON, or nil
-	// says is the meaning of statuses other than 200. By default, 401 and 403
-	// are about the API key.
+	// says maps statuses other than 200 to codes. A 401 or 403 without a code
+	// is ErrUnauthorizedKey.
 	says   map[int]Code
-	fields []field             // of an answer with status 200; nil if it is not read
-	check  func(answer) *Error // decides whether such an answer is good; nil if it is
-	// single marks a call that is repeated only after 429, which says that Para
-	// did nothing.
+	fields []field             // of a response with status 200; nil if its body is ignored
+	check  func(answer) *Error // refuses a response with status 200; nil accepts it
+	// single marks a call that is repeated only after 429, which means that
+	// Para did nothing.
 	single bool
-	// gate bounds the calls that carry a user's input; nil for others. These
-	// calls are not repeated after 429 and 503, so that junk does not multiply
-	// while Para is overloaded.
+	// gate bounds the calls that carry a user's input. It is nil for others.
+	// Calls with a gate are not repeated after 429 and 503, so that junk does
+	// not multiply while Para is overloaded.
 	gate *gate
 }
 
-// answer is an answer of Para.
+// answer is a response of Para.
 type answer struct {
 	call   call
-	status int    // 0 if there was no answer
+	status int    // 0 without a response
 	doc    node   // the zero node unless the status is 200
-	cookie string // a refreshed one, or ""
+	cookie string // a refreshed session cookie, or ""
 }
 
-// do makes a call within Config.Timeout, and repeats it if it may and that may
-// help. It returns the zero answer if there is an error.
+// do makes a call within Config.Timeout, and repeats it after a failure that
+// may be temporary. It returns the zero answer if there is an error.
 func (c *Client) do(ctx context.Context, k call) (answer, error) {
 	ctx, cancel := withTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
@@ -101,11 +102,11 @@ func (c *Client) do(ctx context.Context, k call) (answer, error) {
 		overloaded := busy || err.Status == http.StatusServiceUnavailable
 		again := err.Code == ErrUnavailable && attempt < attempts && ctx.Err() == nil &&
 			(!k.single || busy) && (k.gate == nil || !overloaded)
-		// It doubles from firstWait. The jitter only lengthens it.
+		// The wait doubles from firstWait. The jitter adds up to half of it.
 		wait := firstWait << (attempt - 1)
 		wait = max(wait+rand.N(wait/2), err.RetryAfter)
 		if end, _ := ctx.Deadline(); again && time.Until(end) > wait {
-			c.cfg.Logger.DebugContext(ctx, "parajwt: Para did not answer; trying again",
+			c.cfg.Logger.DebugContext(ctx, "parajwt: call to Para failed; trying again",
 				"environment", c.cfg.Environment.Name, "error", err, "in", wait)
 			select {
 			case <-time.After(wait):
@@ -120,28 +121,29 @@ func (c *Client) do(ctx context.Context, k call) (answer, error) {
 	}
 }
 
-// The limits on calls that carry a user's input. Whoever sends junk must not
-// keep other users, or the calls for imported sessions, from reaching Para.
-// Together, they stay below maxConnections.
+// The limits on calls that carry a user's input. A flood of junk must block
+// neither other users nor the calls for imported sessions. The sum of the first
+// two is therefore below maxConnections.
 const (
-	maxNewCalls   = 24   // under way, for input that Para has not accepted lately
-	maxKnownCalls = 8    // under way, for tokens that it has
+	maxNewCalls   = 24   // in progress, for input that Para has not accepted recently
+	maxKnownCalls = 8    // in progress, for tokens that Para accepted recently
 	maxWaiting    = 1000 // callers that wait for a place
 )
 
-// gate bounds the calls under way, and the callers that wait for a place.
+// gate bounds the calls in progress, and the callers that wait for a place.
 type gate struct{ places, callers chan struct{} }
 
 func newGate(places int) *gate {
 	return &gate{make(chan struct{}, places), make(chan struct{}, places+maxWaiting)}
 }
 
-// enter waits for a place until ctx ends. It fails at once if too many wait.
+// enter waits for a place until ctx ends. It fails at once if too many callers
+// wait.
 func (g *gate) enter(ctx context.Context) error {
 	select {
 	case g.callers <- struct{}{}:
 	default:
-		return errors.New("too many calls are under way")
+		return errors.New("too many calls are in progress")
 	}
 	select {
 	case g.places <- struct{}{}:
@@ -169,8 +171,8 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 	a := answer{call: k}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.cfg.BaseURL+k.path,
 		bytes.NewReader(k.body))
-	if err != nil { // err would quote the URL
-		return a, a.fail(ErrUnavailable, errors.New("the request cannot be made"))
+	if err != nil { // err quotes the URL
+		return a, a.fail(ErrUnavailable, errors.New("the request could not be created"))
 	}
 	req.Header.Set("X-External-API-Key", k.key)
 	if k.cookie != "" {
@@ -203,14 +205,16 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 		e.RetryAfter = c.retryAfter(res.Header)
 		return a, e
 	case err != nil:
-		return a, a.fail(ErrUnavailable, fmt.Errorf("the answer broke off: %w", reason(ctx, err)))
+		return a, a.fail(ErrUnavailable,
+			fmt.Errorf("the answer is truncated: %w", reason(ctx, err)))
 	case len(body) > maxAnswer:
 		err = fmt.Errorf("it is larger than %d KiB", maxAnswer>>10)
 	case 300 <= a.status && a.status < 400:
 		err = errors.New("redirects are not followed")
 	case strings.HasPrefix(strings.TrimLeft(body, "\ufeff \t\r\n"), "<"):
-		// The media type does not tell: Express sends plain text as text/html.
-		err = errors.New("it is a web page: is this Para's API, or a proxy that speaks for it?")
+		// The media type is not used, because Express sends plain text as
+		// text/html.
+		err = errors.New("it is a web page: is this Para's API, or the page of a proxy?")
 	case refused && (code == "" || blamesKey(body)):
 		return a, a.fail(ErrUnauthorizedKey, nil)
 	case code != "":
@@ -229,19 +233,19 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 	return a, a.fail(ErrUnexpectedAnswer, err)
 }
 
-// fail returns an error about a call or its answer.
+// fail returns an error about a call or its response.
 func (a answer) fail(code Code, cause error) *Error {
 	e := &Error{Code: code, Method: http.MethodPost, Path: cmp.Or(a.call.name, a.call.path),
 		Status: a.status, Cause: cause}
 	if code == ErrUnauthorizedKey {
-		e.Hint = "wrong or rotated key, or this server's IP is not on the key's allow-list"
+		e.Hint = "check the API key, and whether this server's IP address is on its allow-list"
 	}
 	return e
 }
 
-// blamesKey reports whether the message of a 401 or 403 is about the API key or
-// its allow-list of IP addresses, rather than about the login. Para's reference
-// for /v1 has 403 "invalid secret api key".
+// blamesKey reports whether the message of a 401 or 403 names the API key or
+// its allow-list of IP addresses as the reason. Para's reference for /v1
+// documents 403 "invalid secret api key".
 func blamesKey(body string) bool {
 	doc, _ := readAnswer(body, of(note, "message error"))
 	message := strings.ToLower(doc.get("message").text + " " + doc.get("error").text)
@@ -250,9 +254,9 @@ func blamesKey(body string) bool {
 		func(subject string) bool { return strings.Contains(message, subject) })
 }
 
-// reason returns the cause of a failed request, which is the context's if that
-// ended. Many errors of package http quote the answer, which may echo the API
-// key; these are replaced.
+// reason returns the cause of a failed request: the cause of the context if it
+// ended. It replaces errors of package net/http that may quote the response,
+// because the response may echo the API key.
 func reason(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -272,16 +276,16 @@ func reason(ctx context.Context, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return context.DeadlineExceeded
 	}
-	return errors.New("the connection broke, or the answer is not HTTP")
+	return errors.New("the connection failed, or the answer is not HTTP")
 }
 
-// retryAfter parses Retry-After as seconds or a date (RFC 9110 §10.2.3), and
-// returns 0 for anything else.
+// retryAfter parses Retry-After as seconds or a date (RFC 9110 §10.2.3). It
+// returns 0 for any other value, and at most maxRetryAfter.
 func (c *Client) retryAfter(h http.Header) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if n, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return min(time.Duration(n)*time.Second, maxRetryAfter)
 	}
-	at, _ := http.ParseTime(value) // the zero time, which is past, for anything else
+	at, _ := http.ParseTime(value) // the zero time, which is past, if there is an error
 	return min(max(at.Sub(c.cfg.Now()), 0), maxRetryAfter)
 }

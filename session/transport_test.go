@@ -18,16 +18,15 @@ import (
 	"github.com/parajwt/parajwt/session"
 )
 
-// The time in these tests is a synctest bubble's: minutes pass at once, and to
-// the nanosecond.
+// These tests use the fake clock of a synctest bubble.
 
 const verified = `{"authType":"email","identifier":"a@b.c"}`
 
-func TestOneFailedCallDoesNotLoseALogin(t *testing.T) {
+func TestFailedCallsAreRepeated(t *testing.T) {
 	for name, bad := range map[string]func(*http.Request) (*http.Response, error){
 		"a 500": says(500, "boom"), "a 502 page": says(502, "<html>"), "a 503": says(503, ""),
 		"a 429":   says(429, ""),
-		"a reset": breaks, "a hang": hangs, "an answer that breaks off": breaksOff,
+		"a reset": breaks, "a hang": hangs, "a truncated response": breaksOff,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			overloaded := name == "a 503" || name == "a 429"
@@ -48,7 +47,7 @@ func TestOneFailedCallDoesNotLoseALogin(t *testing.T) {
 				if is(t, err, session.ErrUnavailable); para.calls() != 1 {
 					t.Errorf("%s: %d calls", name, para.calls())
 				}
-			case name == "a hang": // two fill the timeout
+			case name == "a hang": // two attempts use up the timeout
 			case err != nil || para.calls() != 3:
 				t.Errorf("%s twice: %v after %d calls", name, err, para.calls())
 			}
@@ -64,7 +63,7 @@ func TestOneFailedCallDoesNotLoseALogin(t *testing.T) {
 	}
 }
 
-// breaksOff ends in the middle of its body.
+// breaksOff returns a response with a truncated body.
 func breaksOff(r *http.Request) (*http.Response, error) {
 	res, err := says(200, "")(r)
 	res.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"authType":`), &broken{}))
@@ -75,7 +74,7 @@ type broken struct{}
 
 func (*broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-func TestAnOutageIsNeverAVerdict(t *testing.T) {
+func TestOutageIsReportedAsUnavailable(t *testing.T) {
 	for name, bad := range map[string]func(*http.Request) (*http.Response, error){
 		"500 for a minute": says(500, `{"message":"session expired"}`), "nothing at all": hangs,
 		"no connection": breaks,
@@ -87,7 +86,7 @@ func TestAnOutageIsNeverAVerdict(t *testing.T) {
 			_, err := c.VerifyToken(t.Context(), "vt")
 			e := is(t, err, session.ErrUnavailable)
 			if e.Refused() || errors.Is(err, session.ErrSessionExpired) {
-				t.Errorf("%s: %v is a verdict", name, err)
+				t.Errorf("%s: %v refuses the login", name, err)
 			}
 			if took := time.Since(began); took > 10*time.Second {
 				t.Errorf("%s: took %v", name, took)
@@ -103,7 +102,7 @@ func TestAnOutageIsNeverAVerdict(t *testing.T) {
 			is(t, s.KeepAlive(t.Context()), session.ErrUnavailable)
 			jwt, err := s.IssueJWT(t.Context())
 			if is(t, err, session.ErrUnavailable); jwt.Token.Reveal() != "" {
-				t.Errorf("%s: a token", name)
+				t.Errorf("%s: a token was returned", name)
 			}
 			_, err = s.VerificationToken(t.Context())
 			is(t, err, session.ErrUnavailable)
@@ -111,7 +110,8 @@ func TestAnOutageIsNeverAVerdict(t *testing.T) {
 	}
 }
 
-// A URL has the user's ID in it, and a proxy's is nobody's business.
+// TestErrorsNameTheRequestWithoutItsURL checks that an error has the path of
+// the request without the user ID, and without the URL of a proxy.
 func TestErrorsNameTheRequestWithoutItsURL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := fake(t, breaks)
@@ -123,13 +123,13 @@ func TestErrorsNameTheRequestWithoutItsURL(t *testing.T) {
 		c, _ = fake(t, says(503, "", "Retry-After", "30"))
 		_, err = c.VerifyToken(t.Context(), "vt")
 		if got := err.Error(); got != "session: Para is unavailable: "+
-			"POST /sessions/verify answered 503, to be tried again after 30s" {
+			"POST /sessions/verify answered 503, retry after 30s" {
 			t.Error(got)
 		}
 	})
 }
 
-func TestAttemptsAreFewAndSpreadOut(t *testing.T) {
+func TestThreeAttemptsWithBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, says(500, ""))
 		_, err := c.VerifyToken(t.Context(), "vt")
@@ -147,7 +147,7 @@ func TestAttemptsAreFewAndSpreadOut(t *testing.T) {
 	})
 }
 
-func TestATokenIsNotIssuedTwice(t *testing.T) {
+func TestIssueJWTIsRepeatedOnlyAfter429(t *testing.T) {
 	for name, bad := range map[string]func(*http.Request) (*http.Response,
 		error){"a 500": says(500, ""), "a reset": breaks, "a hang": hangs} {
 		synctest.Test(t, func(t *testing.T) {
@@ -172,8 +172,8 @@ func TestRetryAfter(t *testing.T) {
 		now := time.Now().UTC()
 		for _, tc := range []struct {
 			header string
-			told   time.Duration // Error.RetryAfter where Para stays like that
-			waits  time.Duration // before the second attempt; 0: backoff
+			told   time.Duration // Error.RetryAfter of the last attempt
+			waits  time.Duration // before the second attempt; 0 for the backoff
 			calls  int
 		}{
 			{"3", 3 * time.Second, 3 * time.Second, 3},
@@ -216,7 +216,7 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
-func TestACallersContextIsHonoured(t *testing.T) {
+func TestCallsEndWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reason := errors.New("the caller has gone")
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -242,7 +242,7 @@ func TestACallersContextIsHonoured(t *testing.T) {
 			t.Errorf("%v after %v and %d calls", err, time.Since(began), para.calls())
 		}
 
-		// A deadline that leaves no room for the wait is not slept away.
+		// A call with a deadline before the next attempt fails at once.
 		ctx, done := context.WithTimeout(t.Context(), 3*time.Second)
 		defer done()
 		began = time.Now()
@@ -260,7 +260,7 @@ func TestACallersContextIsHonoured(t *testing.T) {
 	})
 }
 
-func TestTheTimeoutEndsACall(t *testing.T) {
+func TestTimeoutEndsACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakePara{answers: []func(*http.Request) (*http.Response, error){hangs}}
 		c, err := session.New(session.Config{
@@ -287,7 +287,8 @@ func TestTheTimeoutEndsACall(t *testing.T) {
 	})
 }
 
-// Go would carry headers of one's own along to another host.
+// TestRedirectsAreRefused checks that redirects are not followed, because
+// package net/http would send the API key to the other host.
 func TestRedirectsAreRefused(t *testing.T) {
 	stolen := 0
 	thief := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -328,11 +329,11 @@ func TestRedirectsAreRefused(t *testing.T) {
 		para.Close()
 	}
 	if stolen > 0 {
-		t.Errorf("%d requests were carried on", stolen)
+		t.Errorf("%d redirects were followed", stolen)
 	}
 }
 
-func TestAnswersAreCapped(t *testing.T) {
+func TestResponseSizeIsBounded(t *testing.T) {
 	fits := verified + strings.Repeat(" ", 64<<10-len(verified))
 	c, _ := fake(t, says(200, fits))
 	if _, err := c.VerifyToken(t.Context(), "vt"); err != nil {
@@ -342,7 +343,7 @@ func TestAnswersAreCapped(t *testing.T) {
 	_, err := c.VerifyToken(t.Context(), "vt")
 	is(t, err, session.ErrUnexpectedAnswer)
 
-	// One without an end is read no further than that.
+	// An endless response is not read to its end.
 	endless := &endless{}
 	c, _ = fake(t, func(r *http.Request) (*http.Response, error) {
 		res, err := says(200, "")(r)
@@ -365,9 +366,9 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// The caller's own client is left as it is, and its cookie jar never sees
-// Para's cookies.
-func TestTheCallersHTTPClientIsNotChanged(t *testing.T) {
+// TestHTTPClientIsNotChanged checks that Config.HTTPClient is not changed, and
+// that its cookie jar is not used.
+func TestHTTPClientIsNotChanged(t *testing.T) {
 	jar := &countingJar{}
 	f := &fakePara{
 		answers: []func(*http.Request) (*http.Response, error){

@@ -13,30 +13,32 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// TokenVerifierConfig configures a [TokenVerifier]. The zero value is good for
-// production.
+// TokenVerifierConfig configures a [TokenVerifier]. The zero value is valid and
+// fits production.
 type TokenVerifierConfig struct {
-	// TTL is how long Para's yes to a token is used without asking again, and
-	// so how long an ended session may still be let in. Default 30 seconds;
-	// from 1 second to 5 minutes; a negative TTL disables it.
+	// TTL is how long an accepted token is accepted without another call to
+	// Para. It counts from the start of the call. It also bounds how long the
+	// token of an ended session is accepted. Default 30 seconds; from 1 second
+	// to 5 minutes. A negative value makes a call for every request.
 	TTL time.Duration
-	// Grace is how much longer than TTL a yes is used while Para gives no
-	// usable answer, so that users stay logged in through an outage. A refused
-	// API key counts as an outage. Default 0; at most 1 hour.
+	// Grace is how much longer than TTL an accepted token is accepted while
+	// Para cannot verify it, so that users stay logged in during an outage. A
+	// refused API key counts as an outage. Default 0; at most 1 hour.
 	Grace time.Duration
-	// Entries is the maximum number of accepted tokens to remember, and also of
+	// Entries is the maximum number of accepted tokens to cache, and also of
 	// refused ones. Default 10,000; from 1 to 1,000,000.
 	Entries int
 }
 
-// refusedFor is how long Para's no to a token is used without asking again.
+// refusedFor is how long a refused token is refused without another call to
+// Para.
 const refusedFor = 5 * time.Second
 
-// TokenVerifier verifies session verification tokens for package middleware. It
-// remembers Para's answers for a short while, so that a chatty client does not
-// make a call to Para with every request. It stores the SHA-256 of tokens. It
-// is made by [Client.TokenVerifier] and is safe for concurrent use by multiple
-// goroutines.
+// TokenVerifier verifies the verification tokens of Para sessions for package
+// middleware. It caches Para's verdicts, so that not every request of a client
+// needs a call to Para. The cache has the SHA-256 of tokens.
+// [Client.TokenVerifier] returns one. A TokenVerifier is safe for concurrent
+// use by multiple goroutines.
 type TokenVerifier struct {
 	printed
 	client     *Client
@@ -50,8 +52,8 @@ type TokenVerifier struct {
 
 type digest [sha256.Size]byte
 
-// flight is one call to Para, for all requests that wait for it. It ends when
-// none does.
+// flight is one call to Para, for all requests that wait for it. It is
+// cancelled if no request waits.
 type flight struct {
 	done    chan struct{}
 	waiting int // guarded by TokenVerifier.mu
@@ -59,9 +61,10 @@ type flight struct {
 	answer  *entry // set before done is closed
 }
 
-// TokenVerifier returns a verifier of session verification tokens. It reports
-// every mistake in the configuration at once (errors.Join), such as a Client
-// without SecretAPIKey, and makes no call.
+// TokenVerifier returns a verifier of verification tokens, for
+// middleware.AcceptVerificationTokensWithoutUserID. It makes no call. The error
+// joins every mistake in the configuration (errors.Join). It matches
+// [ErrNoAPIKey] if the Client has no SecretAPIKey.
 func (c *Client) TokenVerifier(cfg TokenVerifierConfig) (*TokenVerifier, error) {
 	var errs mistakes
 	if c.cfg.SecretAPIKey.Reveal() == "" {
@@ -69,11 +72,11 @@ func (c *Client) TokenVerifier(cfg TokenVerifierConfig) (*TokenVerifier, error) 
 	}
 	cfg.TTL = cmp.Or(cfg.TTL, 30*time.Second)
 	if cfg.TTL > 0 && cfg.TTL < time.Second || cfg.TTL > 5*time.Minute {
-		errs.add("TTL is %v: use 1s to 5m, 0 for the default of 30s, or a negative one for none",
+		errs.add("TTL is %v: use 1s to 5m, 0 for the default of 30s, or a negative value for none",
 			cfg.TTL)
 	}
 	if cfg.Grace < 0 || cfg.Grace > time.Hour || cfg.Grace > 0 && cfg.TTL < 0 {
-		errs.add("Grace is %v: use up to 1h, and none without a TTL", cfg.Grace)
+		errs.add("Grace is %v: use 0 to 1h, and 0 with a negative TTL", cfg.Grace)
 	}
 	cfg.Entries = cmp.Or(cfg.Entries, 10_000)
 	if cfg.Entries < 1 || cfg.Entries > 1_000_000 {
@@ -86,27 +89,29 @@ func (c *Client) TokenVerifier(cfg TokenVerifierConfig) (*TokenVerifier, error) 
 	return &TokenVerifier{
 		printed: printedAs("Para verification tokens of " + c.cfg.Environment.Name),
 		client:  c, ttl: ttl, grace: cfg.Grace,
-		// One TTL longer than they are used: a flood of other tokens does not
-		// block calls for these.
+		// Accepted tokens are kept for one more TTL, because calls for them
+		// have a separate gate: a flood of other tokens does not block them.
 		good:    newAnswers(cfg.Entries, 2*ttl+cfg.Grace),
 		refused: newAnswers(cfg.Entries, refusedFor),
 		flights: map[digest]*flight{},
 	}, nil
 }
 
-// VerifyVerificationToken returns the user of a token, or an [*Error], never
-// both. The claims contain what Para says: AuthType, Identifier, OAuthMethod,
-// the field that AuthType names (such as Email), and Environment. They have no
-// UserID and no wallets. Every caller with the same token gets the same claims:
-// treat them as read-only.
+// VerifyVerificationToken returns either the user of a token or an [*Error].
+// The claims have AuthType, Identifier, OAuthMethod, the field of AuthType
+// (such as Email), and Environment. They have no UserID and no wallets. Callers
+// with the same token may get the same *claims.Claims: treat it as read-only.
 //
-// Equal calls at the same time share one call to Para. ctx limits how long this
-// caller waits. Para's no is remembered for 5 seconds. Errors are those of
-// [Client.VerifyToken], with the same limits; their Refused method decides
-// between 401 and 503.
+// Concurrent calls with the same token share one call to Para. ctx limits how
+// long this caller waits. A refused token is cached for 5 seconds.
+//
+// The codes of the error, and the limits, are those of [Client.VerifyToken].
+// Another 8 calls at a time are reserved for tokens that Para accepted
+// recently. [Error.Refused] distinguishes an invalid token (401) from one that
+// could not be verified (503).
 func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token string) (
 	*claims.Claims, error) {
-	if v == nil { // the caller ignored the error of Client.TokenVerifier
+	if v == nil { // the program ignored the error of Client.TokenVerifier
 		return nil, &Error{Code: ErrNoAPIKey, Hint: "the TokenVerifier is nil"}
 	}
 	if !visible(token, 1<<10) {
@@ -120,8 +125,9 @@ func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token strin
 		return e.user, e.err
 	}
 	f := v.flights[key]
-	if f == nil || f.waiting == 0 { // 0: it was given up
-		// The call outlives the request that began it, for others that wait.
+	if f == nil || f.waiting == 0 { // 0 means that the call was cancelled
+		// The call continues after the request that started it, for other
+		// requests that wait.
 		call, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		f = &flight{done: make(chan struct{}), cancel: cancel}
 		v.flights[key] = f
@@ -147,7 +153,8 @@ func (v *TokenVerifier) VerifyVerificationToken(ctx context.Context, token strin
 	return nil, &Error{Code: ErrUnavailable, Cause: context.Cause(ctx)}
 }
 
-// fly asks Para and publishes the answer to all who wait.
+// fly verifies a token with Para and publishes the answer to the requests that
+// wait.
 func (v *TokenVerifier) fly(ctx context.Context, f *flight, key digest, token string, g *gate) {
 	defer f.cancel()
 	// Round drops the monotonic clock, which stops while a machine is
@@ -179,13 +186,13 @@ func (v *TokenVerifier) fly(ctx context.Context, f *flight, key digest, token st
 			level = slog.LevelError
 		}
 		v.client.cfg.Logger.LogAttrs(ctx, level,
-			"parajwt: Para cannot be asked about a verification token; using its last answer",
+			"parajwt: verification token could not be verified; using Para's last answer",
 			slog.String("environment", v.client.cfg.Environment.Name), slog.Any("error", err))
 	}
 	close(f.done)
 }
 
-// user returns Para's answer as claims.
+// user returns an identity as claims.
 func (v *TokenVerifier) user(id Identity) *claims.Claims {
 	c := &claims.Claims{
 		AuthType: id.AuthType, Identifier: id.Identifier, OAuthMethod: id.OAuthMethod,
@@ -204,7 +211,7 @@ func (v *TokenVerifier) user(id Identity) *claims.Claims {
 	return c
 }
 
-// answers remembers Para's answers, up to a number and an age. Callers hold
+// answers is a cache of Para's answers, bounded by number and age. Callers hold
 // TokenVerifier.mu.
 type answers struct {
 	limit  int
@@ -213,10 +220,10 @@ type answers struct {
 	oldest *list.List // of *entry, the oldest answer first
 }
 
-// entry is an answer to a token: a user or an error.
+// entry is Para's answer about a token: a user or an error.
 type entry struct {
 	token digest
-	at    time.Time // of the question, not of the answer
+	at    time.Time // when the call to Para started
 	user  *claims.Claims
 	err   error
 }
@@ -226,7 +233,7 @@ func newAnswers(limit int, life time.Duration) answers {
 }
 
 // find returns an answer that is younger than age, or nil. An answer from the
-// future is older than the last adjustment of the clock, and is not used.
+// future is not used, because the clock was set back after it.
 func (a *answers) find(token digest, now time.Time, age time.Duration) *entry {
 	if e := a.known[token]; e != nil {
 		found := e.Value.(*entry)

@@ -22,8 +22,9 @@ func (a canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// What is no longer used is not kept either: it is about people.
-func TestWhatIsKeptOfTokens(t *testing.T) {
+// TestOldEntriesAreDropped checks that the cache drops entries that are no
+// longer used, because they are personal data.
+func TestOldEntriesAreDropped(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	c, err := New(Config{
 		Environment: jwks.Beta, SecretAPIKey: NewSecret("k"), Now: func() time.Time { return now },
@@ -39,7 +40,7 @@ func TestWhatIsKeptOfTokens(t *testing.T) {
 			}
 		}
 		if len(v.good.known) != v.good.oldest.Len() || len(v.flights) != 0 {
-			t.Errorf("%d known, %d in line, %d under way",
+			t.Errorf("%d entries, %d in order of age, %d calls in progress",
 				len(v.good.known), v.good.oldest.Len(), len(v.flights))
 		}
 		return len(v.good.known)
@@ -56,7 +57,7 @@ func TestWhatIsKeptOfTokens(t *testing.T) {
 		t.Errorf("%d are kept through the grace", n)
 	}
 	now = now.Add(2 * time.Minute)
-	if n := kept(v, "canary-d"); n != 3 { // the first has gone
+	if n := kept(v, "canary-d"); n != 3 { // canary-a was dropped
 		t.Errorf("%d are kept after it", n)
 	}
 	if text := fmt.Sprint(v.good, v.refused); strings.Contains(text, "canary") {

@@ -33,7 +33,7 @@ func newTokens(t testing.TB, c *session.Client,
 	return v
 }
 
-func TestClaimsHoldWhatParaSaysAndNoMore(t *testing.T) {
+func TestClaimsOfVerificationTokens(t *testing.T) {
 	para := shared()
 	v := newTokens(t, newClient(t, para), session.TokenVerifierConfig{})
 	for kind, user := range paratest.Users() {
@@ -62,7 +62,7 @@ func TestClaimsHoldWhatParaSaysAndNoMore(t *testing.T) {
 	}
 }
 
-func TestAChattyClientIsOneCallToPara(t *testing.T) {
+func TestAcceptedTokensAreCachedForTTL(t *testing.T) {
 	clock := newClock()
 	para := paratest.New(t, paratest.Config{SessionLength: time.Hour, Now: clock.Now})
 	c := newClient(t, para, func(cfg *session.Config) { cfg.Now = clock.Now })
@@ -88,14 +88,14 @@ func TestAChattyClientIsOneCallToPara(t *testing.T) {
 	clock.Advance(30*time.Second - 1)
 	ask(1)
 	clock.Advance(1)
-	ask(2) // and the time does not slide with use
+	ask(2) // use does not extend the TTL
 	clock.Advance(-time.Minute)
-	ask(3) // what comes from the future is not believed
+	ask(3) // an answer from the future is not used
 
 	login.Expire()
-	ask(3) // for as long as TTL
+	ask(3) // accepted until the TTL ends
 	clock.Advance(30 * time.Second)
-	for n := 4; n < 7; n++ { // a no is kept for 5 seconds
+	for n := 4; n < 7; n++ { // a refusal is cached for 5 seconds
 		for range 3 {
 			_, err := ask(n)
 			is(t, err, session.ErrSessionExpired)
@@ -106,7 +106,7 @@ func TestAChattyClientIsOneCallToPara(t *testing.T) {
 	}
 }
 
-func TestWithoutATTLNothingIsKept(t *testing.T) {
+func TestNegativeTTLDisablesTheCache(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	v := newTokens(t, newClient(t, para), session.TokenVerifierConfig{TTL: -1})
 	login := para.Login(paratest.EmailUser())
@@ -134,7 +134,7 @@ func TestEntriesAreBounded(t *testing.T) {
 	}
 }
 
-func TestTokensAreToldApartByAllOfThem(t *testing.T) {
+func TestCacheComparesWholeTokens(t *testing.T) {
 	c, para := fake(t, says(200, verified))
 	v := newTokens(t, c, session.TokenVerifierConfig{})
 	long := strings.Repeat("a", 1024)
@@ -150,7 +150,7 @@ func TestTokensAreToldApartByAllOfThem(t *testing.T) {
 	}
 }
 
-func TestEqualCallsAtTheSameTimeAreOne(t *testing.T) {
+func TestConcurrentCallsShareOneCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, func(r *http.Request) (*http.Response, error) {
 			select {
@@ -164,7 +164,7 @@ func TestEqualCallsAtTheSameTimeAreOne(t *testing.T) {
 		gone, goAway := context.WithCancelCause(t.Context())
 		reason := errors.New("the browser has gone")
 		var wg sync.WaitGroup
-		wg.Go(func() { // the one who begins it goes away, and the others get their answer
+		wg.Go(func() { // the first caller leaves, and the others get the answer
 			_, err := v.VerifyVerificationToken(gone, "vt")
 			if is(t, err, session.ErrUnavailable); !errors.Is(err, reason) {
 				t.Error(err)
@@ -185,8 +185,8 @@ func TestEqualCallsAtTheSameTimeAreOne(t *testing.T) {
 			t.Errorf("%d calls", n)
 		}
 
-		// When nobody waits any more, the call ends, and the next one is a new
-		// one.
+		// The call is cancelled if no caller waits. The next caller starts a
+		// new call.
 		c, para = fake(t, hangs, says(200, verified))
 		v = newTokens(t, c, session.TokenVerifierConfig{})
 		gone, goAway = context.WithCancelCause(t.Context())
@@ -198,7 +198,7 @@ func TestEqualCallsAtTheSameTimeAreOne(t *testing.T) {
 		synctest.Wait()
 		wg.Wait()
 		if err := para.requests[0].Context().Err(); err == nil || time.Since(began) != 0 {
-			t.Error("the call continues without a caller")
+			t.Error("the call continues although no caller waits")
 		}
 		if _, err := v.VerifyVerificationToken(t.Context(), "vt"); err != nil || para.calls() != 2 {
 			t.Errorf("%v after %d calls", err, para.calls())
@@ -206,7 +206,7 @@ func TestEqualCallsAtTheSameTimeAreOne(t *testing.T) {
 	})
 }
 
-func TestGraceOutlivesAnOutage(t *testing.T) {
+func TestGraceDuringAnOutage(t *testing.T) {
 	for name, outage := range map[string]func(*http.Request) (*http.Response,
 		error){"503": says(503, ""), "a page": says(200, "<html>"), "a hang": hangs} {
 		synctest.Test(t, func(t *testing.T) {
@@ -258,7 +258,7 @@ func TestGraceOutlivesAnOutage(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 
-			// Para's no ends it.
+			// A refusal ends the grace.
 			para = says(403, "")
 			is(t, ask(v, "ended"), session.ErrSessionExpired)
 			para = outage
@@ -271,7 +271,7 @@ func TestGraceOutlivesAnOutage(t *testing.T) {
 	}
 }
 
-func TestTokensConfig(t *testing.T) {
+func TestTokenVerifierConfig(t *testing.T) {
 	c, _ := fake(t, says(200, verified))
 	for _, bad := range []session.TokenVerifierConfig{
 		{TTL: time.Millisecond}, {TTL: 5*time.Minute + 1}, {Grace: -1}, {Grace: time.Hour + 1},
@@ -289,15 +289,15 @@ func TestTokensConfig(t *testing.T) {
 	_, err = noSecret.TokenVerifier(session.TokenVerifierConfig{TTL: 1, Grace: -1, Entries: -1})
 	for _, want := range []string{"SecretAPIKey", "TTL", "Grace", "Entries"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error does not speak of %s: %v", want, err)
+			t.Errorf("error does not contain %s: %v", want, err)
 		}
 	}
 	newTokens(t, c, session.TokenVerifierConfig{TTL: time.Second, Grace: time.Hour, Entries: 1})
 }
 
-// Through the middleware: Para's no is a 401, anything else that is not a yes a
-// 503.
-func TestBehindTheMiddleware(t *testing.T) {
+// TestTokenVerifierBehindAGuard checks that a token that Para refuses is
+// refused with 401, and that any other failure is 503.
+func TestTokenVerifierBehindAGuard(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	quiet := slog.New(slog.DiscardHandler)
 	validator, err := middleware.New(
@@ -351,8 +351,9 @@ func TestBehindTheMiddleware(t *testing.T) {
 	}
 }
 
-// A nil one is what somebody has who did not look at the error.
-func TestNilVerificationTokensRefuse(t *testing.T) {
+// TestNilTokenVerifierRefuses checks the verifier of a program that ignored the
+// error of Client.TokenVerifier.
+func TestNilTokenVerifierRefuses(t *testing.T) {
 	var v *session.TokenVerifier
 	user, err := v.VerifyVerificationToken(t.Context(), "vt")
 	if is(t, err, session.ErrNoAPIKey); user != nil {
@@ -360,8 +361,9 @@ func TestNilVerificationTokensRefuse(t *testing.T) {
 	}
 }
 
-// What Para said is as old as the question, not as the answer.
-func TestAnAnswerIsAsOldAsItsQuestion(t *testing.T) {
+// TestTTLCountsFromTheStartOfTheCall checks a call that takes 4 seconds, with a
+// TTL of 5 seconds.
+func TestTTLCountsFromTheStartOfTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, para := fake(t, func(r *http.Request) (*http.Response, error) {
 			time.Sleep(4 * time.Second)
