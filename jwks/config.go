@@ -27,7 +27,7 @@ type Config struct {
 	// FetchTimeout bounds a fetch, from the connection to the last byte of the
 	// body. Default 5 seconds; from 10 milliseconds to 1 minute.
 	FetchTimeout time.Duration
-	// Initial is the key set to use until Para answers. StaleLimit counts from
+	// Initial is the key set to use until Para responds. StaleLimit counts from
 	// the fetch of a snapshot, and from New for a plain key set.
 	Initial Source
 	// Offline disables fetching. The cache then uses the keys of Initial, which

@@ -74,7 +74,7 @@ type origin struct {
 	FetchedAt   time.Time `json:"fetchedAt"`
 }
 
-// read parses the source. A plain key set has no time.
+// read parses the source. from.FetchedAt is zero for a plain key set.
 func (s Source) read(
 	algorithms []string,
 ) (keys map[string]*jose.Key, skipped []jose.Skipped, from origin, err error) {

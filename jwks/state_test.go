@@ -99,7 +99,7 @@ func TestStates(t *testing.T) {
 				inState(t, c, step.want)
 			}
 			if n := len(c.Status().KeyIDs); (n == 0) != (name == "retrying, unavailable") {
-				t.Errorf("%d keys are left", n)
+				t.Errorf("%d keys remain", n)
 			}
 		})
 	}

@@ -19,12 +19,12 @@ type Store interface {
 	// harmless.
 	Append(ctx context.Context, entries []Entry) error
 	// Read returns the entries after a cursor, oldest first. The cursor "" is
-	// the beginning of the log. Read waits for an entry, for at most wait, if
-	// there is none. It may return early.
+	// the beginning of the log. If there is no entry, Read waits for one, for
+	// at most wait. It may return early.
 	Read(ctx context.Context, after Cursor, wait time.Duration) (Batch, error)
 }
 
-// Cursor is a position in a Store's log. Only the Store that returned it can
+// Cursor is a position in a Store's log. Only a Store of the same log can
 // interpret it.
 type Cursor string
 
