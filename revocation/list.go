@@ -231,7 +231,8 @@ func (l *List) RevokeUser(ctx context.Context, userID string) error {
 }
 
 // RevokeToken refuses the token that user was read from, and no other token. It
-// implements "log out on this device". It waits for the store like
+// implements "log out on this device". The list keeps the entry until 5 minutes
+// after the token expires. RevokeToken waits for the store like
 // [List.RevokeUser]. The error matches [ErrFull] or [ErrNotYetShared], or
 // reports claims that are nil or have no TokenID.
 func (l *List) RevokeToken(ctx context.Context, user *claims.Claims) error {
