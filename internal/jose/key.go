@@ -42,7 +42,7 @@ type Key struct {
 	ID        string
 	Algorithm string
 	Public    crypto.PublicKey // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
-	JSON      string           // the JWK as it was in the set
+	JSON      string           // the JWK, unchanged from the set
 	// Thumbprint is the SHA-256 JWK Thumbprint in base64url (RFC 7638).
 	Thumbprint string
 
@@ -174,8 +174,8 @@ func parseMembers(raw string) (m jwkMembers, err error) {
 	return m, d.End()
 }
 
-// parseKey parses one key of a set. It returns the key ID with an error too,
-// if the key has one.
+// parseKey parses one key of a set. It returns the key ID, if there is one,
+// also with an error.
 func parseKey(raw string, allowed []string) (key *Key, id string, err error) {
 	m, err := parseMembers(raw)
 	switch {
@@ -364,7 +364,7 @@ func text(raw string) (string, error) {
 func encode(number []byte) string { return base64.RawURLEncoding.EncodeToString(number) }
 
 // isSmallOrder reports whether public is one of the 14 encodings of points
-// whose order divides 8. Anyone can sign for these keys. The signature of the
+// whose order divides 8. Anyone can sign with these keys. The signature of the
 // neutral element and zero is valid for about every eighth message, and each of
 // these keys accepts it for at least one of these 16.
 func isSmallOrder(public ed25519.PublicKey) bool {

@@ -27,10 +27,10 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
-// These keys sign in the tests. Each is made once per process.
+// These keys sign in the tests. Each is generated once per process.
 var (
 	rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
-		for { // one of 2048 bits above whose modulus there is room: see TestVerifyRSANotReduced
+		for { // a modulus with room above it: see TestVerifyRSANotReduced
 			if key := must(rsa.GenerateKey(rand.Reader, 2048)); key.N.Bytes()[0] < 0xe0 {
 				return key
 			}
@@ -118,7 +118,7 @@ func parseOne(t *testing.T, key fields, allowed ...string) *Key {
 	}
 	for id, k := range keys {
 		if id != k.ID {
-			t.Errorf("the key under %q calls itself %q", id, k.ID)
+			t.Errorf("the key under %q has the ID %q", id, k.ID)
 		}
 		return k
 	}

@@ -132,7 +132,7 @@ func TestAppendDecoded(t *testing.T) {
 				t.Errorf("got %q, %v, want ErrBase64", got, err)
 			}
 			if string(got) != "before" {
-				t.Errorf("what was there has become %q", got)
+				t.Errorf("the prefix has become %q", got)
 			}
 		})
 	}

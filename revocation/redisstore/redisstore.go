@@ -433,7 +433,7 @@ func (w *walk) obsoleteBlocks() (remove []string) {
 	return remove
 }
 
-var errConfig = errors.New("redisstore: do is nil or key is empty: give both to New")
+var errConfig = errors.New("redisstore: New needs a Do and a key")
 
 // isNil reports whether err is the error of go-redis or rueidis for a nil
 // reply.
