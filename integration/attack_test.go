@@ -205,7 +205,7 @@ func sendable(token string) bool {
 }
 
 // TestTooLarge checks that a token that is too large, or that has a million
-// dots, is refused without being copied.
+// dots, is refused without a copy of it.
 func TestTooLarge(t *testing.T) {
 	f := newForge(t)
 	v := f.validator(t, 0, new(testkit.Log))
@@ -226,7 +226,7 @@ func TestTooLarge(t *testing.T) {
 			strings.Repeat(".A", 1<<19-512),
 		"1 MiB of zero bytes":             strings.Repeat("\x00", 1<<20),
 		"1 MiB of white space":            strings.Repeat(" ", 1<<20),
-		"one byte too large, well signed": sized(f, 16<<10+1),
+		"one byte too large, correctly signed": sized(f, 16<<10+1),
 	} {
 		const runs = 50
 		var before, after runtime.MemStats

@@ -394,7 +394,7 @@ func TestPropagation(t *testing.T) {
 				times[i] = time.Since(start)
 			}
 			slices.Sort(times)
-			t.Logf("RESULT %s: the last of %d servers refuses after p50 %v, p99 %v",
+			t.Logf("RESULT %s: the last of %d servers refuses the user after p50 %v, p99 %v",
 				test.name, test.lists,
 				times[len(times)/2].Round(10*time.Microsecond),
 				times[len(times)*99/100].Round(10*time.Microsecond))
