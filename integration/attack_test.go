@@ -224,8 +224,8 @@ func TestTooLarge(t *testing.T) {
 		"a good token, padded to 1 MiB":   good + strings.Repeat("A", 1<<20-len(good)),
 		"a good header and 1 MiB": good[:strings.IndexByte(good, '.')] +
 			strings.Repeat(".A", 1<<19-512),
-		"1 MiB of zero bytes":             strings.Repeat("\x00", 1<<20),
-		"1 MiB of white space":            strings.Repeat(" ", 1<<20),
+		"1 MiB of zero bytes":                  strings.Repeat("\x00", 1<<20),
+		"1 MiB of white space":                 strings.Repeat(" ", 1<<20),
 		"one byte too large, correctly signed": sized(f, 16<<10+1),
 	} {
 		const runs = 50
