@@ -17,8 +17,8 @@ import (
 
 // TestCatalogue checks that every attack is refused with the right code, and
 // that its sibling is accepted. No error or log line may contain part of a
-// token. Each token is sent several times, before and after its sibling, because
-// a verdict must not depend on earlier requests.
+// token. Each token is sent several times, before and after its sibling,
+// because a verdict must not depend on earlier requests.
 func TestCatalogue(t *testing.T) {
 	f := newForge(t)
 	total := 0

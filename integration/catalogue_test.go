@@ -619,8 +619,8 @@ func catalogue(f *forge) []class {
 			{"16 KiB of header", strings.Repeat("A", 16<<10-4) + ".A.A", malformed, ""},
 		}},
 
-		// Unknown members and values are accepted, because Para adds some. Known
-		// members must have their known form.
+		// Unknown members and values are accepted, because Para adds some.
+		// Known members must have their known form.
 		{"unknown members and values are no attack", payload, []attack{
 			{"authType", f.inData("authType", `7`), badClaims, f.inData("authType", `"passkey"`)},
 			{"oAuthMethod", f.inData("oAuthMethod", `7`), badClaims,

@@ -167,8 +167,8 @@ func (c *Cache) Allows(algorithm string) bool { return slices.Contains(c.algorit
 //   - Without usable keys, Key waits for the fetch that is due. Between
 //     fetches it returns an [*UnavailableError] at once.
 //
-// ctx bounds how long this caller waits. It does not cancel a fetch. If Offline,
-// Key does not wait.
+// ctx bounds how long this caller waits. It does not cancel a fetch. If
+// Offline, Key does not wait.
 func (c *Cache) Key(ctx context.Context, id string) (Key, error) {
 	return c.KeyAt(ctx, id, c.now())
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// In these tests Para adds, replaces and withdraws keys, and tokens have unknown
-// key IDs.
+// In these tests Para adds, replaces and withdraws keys, and tokens have
+// unknown key IDs.
 
 func TestNewKeyWhenIdle(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})

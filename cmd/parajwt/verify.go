@@ -174,8 +174,8 @@ func environment(flag string) (jwks.Environment, error) {
 	return jwks.ParseEnvironment(name)
 }
 
-// apiKeyIDs returns the IDs as Para writes them. It refuses keys. It warns if an
-// ID is not a UUID, without printing the ID, which may be a secret.
+// apiKeyIDs returns the IDs as Para writes them. It refuses keys. It warns if
+// an ID is not a UUID, without printing the ID, which may be a secret.
 func apiKeyIDs(std streams, command, from string, ids []string) ([]string, error) {
 	var normal []string
 	for _, id := range ids {
@@ -190,8 +190,8 @@ func apiKeyIDs(std streams, command, from string, ids []string) ([]string, error
 	return normal, nil
 }
 
-// leewayOf returns the value of middleware.Config.Leeway, where a negative value
-// means no leeway.
+// leewayOf returns the value of middleware.Config.Leeway, where a negative
+// value means no leeway.
 func leewayOf(fs *flag.FlagSet, d time.Duration) (time.Duration, error) {
 	switch {
 	case d < 0:

@@ -150,9 +150,9 @@ func startApplication(tb testing.TB) (addr string) {
 	return "127.0.0.1:" + port
 }
 
-// startProxy starts a proxy with its printed configuration, in which it replaces
-// the addresses, and returns the proxy's address. edit changes the configuration
-// further, for example to remove the check.
+// startProxy starts a proxy with its printed configuration, in which it
+// replaces the addresses, and returns the proxy's address. edit changes the
+// configuration further, for example to remove the check.
 func startProxy(
 	tb testing.TB, p proxy, gateway, application string, edit func(config string) string,
 ) (addr string, process *os.Process) {

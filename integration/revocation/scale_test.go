@@ -100,8 +100,8 @@ func TestMillion(t *testing.T) {
 				t.Errorf("%d entries", n)
 			}
 			t.Logf("RESULT %s: 1,000,000 entries written in %v, %s in the store, "+
-				"read in %v, heap %.1f MiB", b.name, wrote.Round(time.Millisecond), memory, read.Round(time.Millisecond),
-				float64(after-before)/(1<<20))
+				"read in %v, heap %.1f MiB", b.name, wrote.Round(time.Millisecond), memory,
+				read.Round(time.Millisecond), float64(after-before)/(1<<20))
 			runtime.KeepAlive(l)
 		})
 	}

@@ -1,5 +1,5 @@
 // Package paraotel exports parajwt's verdicts and the status of its caches as
-// OpenTelemetry metrics. It requires only the API of OpenTelemetry. The program
+// OpenTelemetry metrics. It imports only the API of OpenTelemetry. The program
 // chooses the SDK and the exporter.
 //
 // [Observe] counts verdicts. [WatchKeys] and [WatchRevocations] export the

@@ -116,7 +116,8 @@ func TestRevocations(t *testing.T) {
 	}
 }
 
-// BenchmarkRevocation measures rows to compare with BenchmarkRepeat's validator.
+// BenchmarkRevocation measures rows to compare with BenchmarkRepeat's
+// validator.
 func BenchmarkRevocation(b *testing.B) {
 	rows, stop, err := suiteOf(b).Revocations(0, 1000, 1_000_000)
 	if err != nil && !errors.Is(err, ErrNoRedis) {
