@@ -161,8 +161,8 @@ func (p *Para) listen() (net.Listener, error) {
 			return nil, fmt.Errorf("paratest: %s has a host that is not a loopback address: "+
 				"leave out the host, as in :8080", p.cfg.Addr)
 		}
-		return nil, fmt.Errorf("paratest: %s is not a loopback address: "+
-			"other machines could get tokens for any user", p.cfg.Addr)
+		return nil, fmt.Errorf("paratest: %s is not a loopback address, so other machines "+
+			"could get tokens for any user: use 127.0.0.1, or allow remote clients", p.cfg.Addr)
 	}
 	return listener, nil
 }
