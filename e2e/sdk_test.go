@@ -400,7 +400,7 @@ func TestAnOutage(t *testing.T) {
 }
 
 // The client can change any member of an export. Para's SDK trusts the user ID
-// in it. Go asks Para whose session it is.
+// in it. Go fetches the user ID from Para.
 func TestForgedExport(t *testing.T) {
 	para := newLab(t)
 	const victim = "11111111-1111-4111-8111-111111111111"

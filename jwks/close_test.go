@@ -21,7 +21,7 @@ import (
 
 // This file tests Close.
 
-// Close leaves no goroutine, timer or connection, whatever the cache was doing.
+// Close leaves no goroutine, timer or connection in any state of the cache.
 func TestCloseLeavesNothing(t *testing.T) {
 	silent := newSilentServer(t)
 	for name, use := range map[string]func(*testing.T, *lab) *jwks.Cache{

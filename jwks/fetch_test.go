@@ -227,7 +227,7 @@ func TestDefaultClient(t *testing.T) {
 	found(t, (&lab{url: secure.URL, client: secure.Client()}).cache(t, jwks.Config{}), "a")
 }
 
-// Every response body is closed, whatever it contains, so that the caller's
+// Every response body is closed, also after an error, so that the caller's
 // transport leaks no connection.
 func TestBodiesAreClosed(t *testing.T) {
 	l := newLab(t)

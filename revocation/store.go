@@ -9,9 +9,9 @@ import (
 // Packages redisstore and pgstore implement it. Package storetest checks an
 // implementation. Most programs do not call its methods directly.
 //
-// A Store must be safe for concurrent use by multiple goroutines. It may
-// delete an [Entry] once its Expires has passed by the store's own clock, and a
-// KindBlock entry once a KindUnblock entry with a later At follows it.
+// A Store must be safe for concurrent use by multiple goroutines. It may delete
+// an [Entry] whose Expires has passed by the store's own clock. It may also
+// delete a KindBlock entry that a KindUnblock entry with a later At follows.
 type Store interface {
 	// Append adds entries in order. When it returns nil, the entries are as
 	// durable as the store makes them, and every later Read returns them. It

@@ -441,8 +441,8 @@ func TestParseSetSkips(t *testing.T) {
 		{"invalid UTF-8 in kid", `{"kid":"` + "\xc3\x28" + `",` + r.with("kid", nil).String()[1:],
 			all, "", anything},
 	}
-	// A key with a private member is skipped, whatever the value of the member
-	// and the type of the key.
+	// A key with a private member is skipped. The value of the member and the
+	// type of the key have no effect.
 	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth"} {
 		for _, key := range []fields{r, p256, ed} {
 			tests = append(tests, row{fmt.Sprintf("%s with %s", key["kty"], name),

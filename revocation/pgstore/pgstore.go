@@ -178,7 +178,7 @@ func (s *Store) append(ctx context.Context, entries []revocation.Entry) error {
 // cursor. It reports a gap if that row is missing, because the table was
 // truncated, replaced or restored. A Read from the beginning also deletes
 // lifted blocks and rows that expired more than an hour ago, at most once a
-// minute. Read ignores errors of this deletion.
+// minute. It keeps the last row. Read ignores errors of this deletion.
 func (s *Store) Read(ctx context.Context, after revocation.Cursor, wait time.Duration) (
 	revocation.Batch, error) {
 	if after == "" {
