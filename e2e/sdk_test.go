@@ -291,8 +291,8 @@ func TestAWrongAPIKey(t *testing.T) {
 	}
 }
 
-// Both read the same mode from an export, and agree on whether the session is
-// active.
+// Go and the SDK read the same mode from an export, and agree on whether the
+// session is active.
 func TestExternalWalletModes(t *testing.T) {
 	para := newLab(t)
 	c := para.client(t)
@@ -369,8 +369,8 @@ func TestExternalWalletModes(t *testing.T) {
 	}
 }
 
-// Both return an error in an outage. Only the SDK's keepSessionAlive returns
-// false instead.
+// Go and the SDK return an error in an outage. Only the SDK's keepSessionAlive
+// returns false instead.
 func TestAnOutage(t *testing.T) {
 	para := newLab(t)
 	login := para.Login(paratest.EmailUser())
@@ -400,7 +400,7 @@ func TestAnOutage(t *testing.T) {
 }
 
 // The client can change any member of an export. Para's SDK trusts the user ID
-// in it. Go asks Para whose session it is.
+// in it. Go fetches the user ID from Para.
 func TestForgedExport(t *testing.T) {
 	para := newLab(t)
 	const victim = "11111111-1111-4111-8111-111111111111"
@@ -438,7 +438,7 @@ func TestForgedExport(t *testing.T) {
 	}
 }
 
-// Both read the same identity and wallets from exports of v1 SDKs.
+// Go and the SDK read the same identity and wallets from exports of v1 SDKs.
 func TestV1Exports(t *testing.T) {
 	para := newLab(t)
 	c := para.client(t)

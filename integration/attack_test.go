@@ -17,8 +17,8 @@ import (
 
 // TestCatalogue checks that every attack is refused with the right code, and
 // that its sibling is accepted. No error or log line may contain part of a
-// token. Each token is sent several times, before and after its sibling, because
-// a verdict must not depend on earlier requests.
+// token. Each token is sent several times, before and after its sibling,
+// because a verdict must not depend on earlier requests.
 func TestCatalogue(t *testing.T) {
 	f := newForge(t)
 	total := 0
@@ -205,7 +205,7 @@ func sendable(token string) bool {
 }
 
 // TestTooLarge checks that a token that is too large, or that has a million
-// dots, is refused without being copied.
+// dots, is refused without a copy of it.
 func TestTooLarge(t *testing.T) {
 	f := newForge(t)
 	v := f.validator(t, 0, new(testkit.Log))
@@ -224,9 +224,9 @@ func TestTooLarge(t *testing.T) {
 		"a good token, padded to 1 MiB":   good + strings.Repeat("A", 1<<20-len(good)),
 		"a good header and 1 MiB": good[:strings.IndexByte(good, '.')] +
 			strings.Repeat(".A", 1<<19-512),
-		"1 MiB of zero bytes":             strings.Repeat("\x00", 1<<20),
-		"1 MiB of white space":            strings.Repeat(" ", 1<<20),
-		"one byte too large, well signed": sized(f, 16<<10+1),
+		"1 MiB of zero bytes":                  strings.Repeat("\x00", 1<<20),
+		"1 MiB of white space":                 strings.Repeat(" ", 1<<20),
+		"one byte too large, correctly signed": sized(f, 16<<10+1),
 	} {
 		const runs = 50
 		var before, after runtime.MemStats

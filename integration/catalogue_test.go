@@ -619,8 +619,8 @@ func catalogue(f *forge) []class {
 			{"16 KiB of header", strings.Repeat("A", 16<<10-4) + ".A.A", malformed, ""},
 		}},
 
-		// What is unknown is accepted: Para grows. Only what is known must be
-		// as it is known to be.
+		// Unknown members and values are accepted, because Para adds some.
+		// Known members must have their known form.
 		{"unknown members and values are no attack", payload, []attack{
 			{"authType", f.inData("authType", `7`), badClaims, f.inData("authType", `"passkey"`)},
 			{"oAuthMethod", f.inData("oAuthMethod", `7`), badClaims,
@@ -637,8 +637,8 @@ func catalogue(f *forge) []class {
 	}
 }
 
-// symmetric is HMAC under something public: alg says HS256, and the "secret" is
-// in everybody's hands.
+// symmetric returns tokens with an HMAC whose secret is public: alg is HS256,
+// and the secret is a form of a public key, or another known value.
 func symmetric(f *forge) (attacks []attack) {
 	for name, secret := range f.publicForms() {
 		for alg, newHash := range hmacs {

@@ -101,7 +101,7 @@ func TestRefusals(t *testing.T) {
 				answer401(`Bearer error="invalid_token", error_description="unacceptable claims"`)},
 			{"payload", []paratest.TokenOption{paratest.With("SUB", 1)},
 				answer401(`Bearer error="invalid_token", error_description="malformed token"`)},
-			// A forger does not learn what else is wrong.
+			// The response does not describe the token's other faults.
 			{"expired and forged",
 				[]paratest.TokenOption{paratest.Expired(), paratest.BadSignature()}, forged},
 			{"another app and forged",
@@ -627,7 +627,7 @@ func TestRulesSeeVerifiedUsersOnly(t *testing.T) {
 		rule := middleware.Allow(func(_ context.Context, c *claims.Claims) error {
 			asked.Add(1)
 			if c == nil || c.UserID != paratest.UserID {
-				t.Errorf("asked about %v", c)
+				t.Errorf("the rule got %v", c)
 			}
 			return nil
 		})

@@ -160,19 +160,21 @@ func (c *Cache) Allows(algorithm string) bool { return slices.Contains(c.algorit
 //     that keys withdrawn in the meantime are not used. It returns the key if
 //     the refresh fails.
 //   - An unknown key ID starts a fetch, and Key waits for it. It returns
-//     [ErrUnknownKey] if the fetched set does not have the key, and at once
-//     within Config.Cooldown after such a fetch. While fetches fail, it returns
-//     an [*UnavailableError], because the key may be new.
+//     [ErrUnknownKey] if the fetched set does not have the key. Within
+//     Config.Cooldown after such a fetch, it returns ErrUnknownKey at once.
+//     While fetches fail, it returns an [*UnavailableError], because the key
+//     may be new.
 //   - Without usable keys, Key waits for the fetch that is due. Between
 //     fetches it returns an [*UnavailableError] at once.
 //
-// ctx bounds how long this caller waits. It does not cancel a fetch.
+// ctx bounds how long this caller waits. It does not cancel a fetch. If
+// Offline, Key does not wait.
 func (c *Cache) Key(ctx context.Context, id string) (Key, error) {
 	return c.KeyAt(ctx, id, c.now())
 }
 
 // KeyAt is [Cache.Key] for a caller that has just read the cache's clock. now
-// is that reading. After a wait, the cache reads the clock again.
+// is that reading. After a wait, KeyAt reads the clock again.
 func (c *Cache) KeyAt(ctx context.Context, id string, now time.Time) (Key, error) {
 	if key, ok := c.Fresh(id, now); ok {
 		return key, nil
@@ -266,6 +268,8 @@ func (c *Cache) unavailable() error {
 // Config.Initial after a failed fetch: see Status.Failures. Otherwise it
 // returns an [*UnavailableError]. The cache retries in the background; Warm
 // does not. Calling Warm is optional.
+//
+// ctx bounds how long Warm waits. It does not cancel the fetch.
 func (c *Cache) Warm(ctx context.Context) error {
 	c.mu.Lock()
 	if !c.cfg.Offline {

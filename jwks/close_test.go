@@ -21,7 +21,7 @@ import (
 
 // This file tests Close.
 
-// Close leaves no goroutine, timer or connection, whatever the cache was doing.
+// Close leaves no goroutine, timer or connection in any state of the cache.
 func TestCloseLeavesNothing(t *testing.T) {
 	silent := newSilentServer(t)
 	for name, use := range map[string]func(*testing.T, *lab) *jwks.Cache{
@@ -189,12 +189,12 @@ func TestClosedCache(t *testing.T) {
 		found(t, c, "a")
 		c.Close()
 		if next := c.Status().NextFetch; !next.IsZero() {
-			t.Errorf("a closed cache plans a fetch for %v", next)
+			t.Errorf("a closed cache has scheduled a fetch for %v", next)
 		}
 		before := readings.Load()
 		time.Sleep(time.Hour)
 		if n := readings.Load() - before; n != 0 {
-			t.Errorf("a closed cache looked at the clock %d times", n)
+			t.Errorf("a closed cache read the clock %d times", n)
 		}
 		for range 71 {
 			found(t, c, "a")
@@ -235,7 +235,7 @@ func TestCloseWhileLookingUp(t *testing.T) {
 		before := readings.Load()
 		time.Sleep(time.Hour)
 		if n := readings.Load() - before; n != 0 {
-			t.Errorf("a closed cache looked at the clock %d times", n)
+			t.Errorf("a closed cache read the clock %d times", n)
 		}
 		l.fetched(t, 1)
 	})
@@ -260,7 +260,7 @@ func TestTimerDuringFetch(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		l.fetched(t, 2)
 		if n := readings.Load() - before; n != 0 {
-			t.Errorf("the clock was looked at %d times", n)
+			t.Errorf("the clock was read %d times", n)
 		}
 	})
 }

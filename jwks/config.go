@@ -18,7 +18,8 @@ type Config struct {
 	// not below 1 minute. Default 5 minutes; from 1 second to 1 hour.
 	RefreshInterval time.Duration
 	// Cooldown is the minimum time between refreshes caused by unknown key IDs.
-	// Default 30 seconds; from 1 second to 10 minutes.
+	// A refresh that finds the key ends the cooldown. Default 30 seconds; from 1
+	// second to 10 minutes.
 	Cooldown time.Duration
 	// StaleLimit is how long keys are used while Para cannot be reached. After
 	// it, every look-up fails with [ErrUnavailable]. Default 72 hours; from
@@ -27,7 +28,7 @@ type Config struct {
 	// FetchTimeout bounds a fetch, from the connection to the last byte of the
 	// body. Default 5 seconds; from 10 milliseconds to 1 minute.
 	FetchTimeout time.Duration
-	// Initial is the key set to use until Para answers. StaleLimit counts from
+	// Initial is the key set to use until Para responds. StaleLimit counts from
 	// the fetch of a snapshot, and from New for a plain key set.
 	Initial Source
 	// Offline disables fetching. The cache then uses the keys of Initial, which
@@ -77,8 +78,9 @@ func WithClock(now func() time.Time) Option {
 }
 
 // WithLogger sets the logger for skipped keys, failed fetches and changes of
-// the key set. A slow logger delays only callers that wait for the logged
-// fetch. With nil, the cache uses slog.Default().
+// the key set. A slow logger delays New, Close and callers that wait for the
+// logged fetch. It delays no other look-up. With nil, the cache uses
+// slog.Default() as it was at the call of New.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *Cache) {
 		if l != nil {

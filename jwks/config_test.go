@@ -29,7 +29,7 @@ func TestEveryMistakeAtOnce(t *testing.T) {
 	for _, part := range []string{"not https", "RefreshInterval is 2h", "Cooldown is 1ms",
 		"StaleLimit is 744h", "FetchTimeout is 1h", `"HS256"`, `"none"`, "Initial"} {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("nothing about %s", part)
+			t.Errorf("the error does not name %s", part)
 		}
 	}
 	if n := strings.Count(err.Error(), "\n") + 1; n != 8 {
@@ -93,7 +93,7 @@ func TestNewDoesNothing(t *testing.T) {
 		}
 	}
 	if n := runtime.NumGoroutine(); n > idle {
-		t.Errorf("%d goroutines were begun", n-idle)
+		t.Errorf("%d goroutines were started", n-idle)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestConfigIsCopied(t *testing.T) {
 	algorithms[0] = "RS256"
 	clear(data)
 	if !c.Allows("ES256") || c.Allows("RS256") {
-		t.Error("Algorithms are the caller's")
+		t.Error("a change of the caller's slice changed the algorithms")
 	}
 	if err := c.Warm(t.Context()); err != nil {
 		t.Error(err)
@@ -178,7 +178,7 @@ func TestVerify(t *testing.T) {
 			}
 		}
 		if key.Verify([]byte(input+"x"), holder.Signature(input)) == nil {
-			t.Errorf("%s verifies what was not signed", holder.ID)
+			t.Errorf("%s verifies a text that was not signed", holder.ID)
 		}
 	}
 }

@@ -34,10 +34,10 @@ var (
 
 const environmentHint = "use prod, beta, sandbox or the URL of a key set"
 
-// ParseEnvironment parses a configured environment: prod, beta or sandbox in
-// any case, or the URL of another key set. The host of the URL becomes the
-// name. It returns an error for any other string, and for a URL that [New]
-// would refuse.
+// ParseEnvironment parses a configured environment: prod, beta or sandbox
+// (case-insensitive), or the URL of another key set. The host of the URL
+// becomes the name. It returns an error for any other string, and for a URL
+// that [New] would refuse.
 func ParseEnvironment(s string) (Environment, error) {
 	switch strings.ToLower(s) {
 	case "prod":

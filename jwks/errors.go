@@ -22,8 +22,9 @@ type UnavailableError struct {
 	// RetryAfter is the time until the next fetch, at least 1 second. It is 1
 	// second if that time is unknown.
 	RetryAfter time.Duration
-	// Cause is why the last fetch failed, or the cause of the caller's context
-	// if that ended first. It may be nil.
+	// Cause is the error of the last fetch. If the caller's context ended
+	// first, it is the cause of that context. If the cache is closed, it
+	// reports that. It may be nil.
 	Cause error
 }
 

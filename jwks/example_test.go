@@ -5,17 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"testing/fstest"
+	"time"
 
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// exampleSet is the response of a key server: a JWK Set (RFC 7517 §5) with the
-// key of the RFC's appendix A.1.
+// exampleSet is the response of a key server: a JWK Set with the EC key of
+// RFC 7517, appendix A.1.
 const exampleSet = `{"keys": [{"kid": "2026-01", "kty": "EC", "crv": "P-256", "use": "sig",
 	"x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
 	"y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`
@@ -59,6 +63,50 @@ func ExampleFromKeySet() {
 	key, err := keys.Key(context.Background(), "2026-01")
 	fmt.Println(key.ID(), err)
 	// Output: 2026-01 <nil>
+}
+
+// At the first start, there is no file. The program then starts without
+// Initial.
+func ExampleFromFile() {
+	folder := fstest.MapFS{} // a program uses os.DirFS("/var/lib/app")
+	cfg := jwks.Config{Initial: jwks.FromFile(folder, "para-keys.json")}
+	keys, err := jwks.New(jwks.Prod, cfg)
+	if errors.Is(err, fs.ErrNotExist) {
+		fmt.Println(err)
+		cfg.Initial = jwks.Source{}
+		keys, err = jwks.New(jwks.Prod, cfg)
+	}
+	if err != nil {
+		panic(err)
+	}
+	defer keys.Close()
+
+	fmt.Println(keys.Status().State)
+	// Output:
+	// jwks: Initial: open para-keys.json: file does not exist
+	// cold
+}
+
+// Warm fetches the keys at the start, so that the first request does not wait.
+// An error need not end the program: the cache retries.
+func ExampleCache_Warm() {
+	para := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, exampleSet)
+	}))
+	defer para.Close()
+	keys, err := jwks.New(jwks.Environment{Name: "mine", URL: para.URL}, jwks.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer keys.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := keys.Warm(ctx); err != nil {
+		log.Print(err)
+	}
+	fmt.Println(keys.Status().KeyIDs)
+	// Output: [2026-01]
 }
 
 // A snapshot lets the next start succeed while Para is down.

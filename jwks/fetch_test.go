@@ -67,8 +67,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// A response of 100 MiB is not read: the fetch ends at 256 KiB. The server can
-// write only that and the content of network buffers.
+// A response of 100 MiB is not read to its end: the fetch ends at 256 KiB. The
+// server can write only that and the content of network buffers.
 func TestTooLargeBody(t *testing.T) {
 	t.Run("over pipes, which buffer nothing", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestTooLargeBody(t *testing.T) {
 		c := l.cache(t, jwks.Config{})
 		_, err := c.Key(t.Context(), "a")
 		if !errors.Is(err, jwks.ErrUnavailable) || !strings.Contains(err.Error(), "larger") {
-			t.Errorf("%d KiB that become a MiB: %v", small.Len()>>10, err)
+			t.Errorf("%d KiB that are decompressed to a MiB: %v", small.Len()>>10, err)
 		}
 	})
 	t.Run("to the byte", func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestDrippingBody(t *testing.T) {
 	})
 }
 
-// The body is parsed whatever its Content-Type is.
+// The Content-Type of the body has no effect.
 func TestContentTypeIsIgnored(t *testing.T) {
 	for _, kind := range []string{"", "text/html", "application/octet-stream",
 		"application/jwk-set+json; charset=utf-8"} {
@@ -227,7 +227,7 @@ func TestDefaultClient(t *testing.T) {
 	found(t, (&lab{url: secure.URL, client: secure.Client()}).cache(t, jwks.Config{}), "a")
 }
 
-// Every response body is closed, whatever it contains, so that the caller's
+// Every response body is closed, also after an error, so that the caller's
 // transport leaks no connection.
 func TestBodiesAreClosed(t *testing.T) {
 	l := newLab(t)

@@ -83,7 +83,7 @@ func TestFreshnessWithShortInterval(t *testing.T) {
 // After 304 Not Modified the keys stay. Their freshness restarts with the
 // directives of that response.
 func TestNotModified(t *testing.T) {
-	for _, field := range []string{"ETag", "Last-Modified"} { // the latter is never asked with
+	for _, field := range []string{"ETag", "Last-Modified"} { // Last-Modified is not used
 		t.Run(field, func(t *testing.T) {
 			unchanged := conditional(field, `"v1"`, keys(keyA()))
 			l, now, c := clocked(t, unchanged, jwks.Config{StaleLimit: 6 * time.Minute})
@@ -91,7 +91,7 @@ func TestNotModified(t *testing.T) {
 			for range 10 {
 				l.refreshed(now, refresh, c, unchanged)
 				if found(t, c, "a") != key {
-					t.Fatal("the key is another one")
+					t.Fatal("the key has another identity")
 				}
 				settle(c)
 			}
@@ -184,6 +184,6 @@ func TestETagAfterAFailure(t *testing.T) {
 	}
 	l.fetched(t, 3)
 	if found(t, c, "a") != key {
-		t.Error("the key is another one")
+		t.Error("the key has another identity")
 	}
 }

@@ -162,9 +162,9 @@ func TestEmptySetsInARow(t *testing.T) {
 		refused(t, c, "a", jwks.ErrUnavailable)
 		took := time.Since(first)
 		if took < 3*time.Minute || took > 6*time.Minute {
-			t.Fatalf("an empty set was believed after %v", took)
+			t.Fatalf("an empty set took effect after %v", took)
 		}
-		t.Logf("an empty set: believed %v after its first fetch, at fetch %d of it",
+		t.Logf("an empty set took effect %v after its first fetch, at fetch %d of it",
 			took.Round(time.Second), l.fetches.Load()-1)
 	})
 }

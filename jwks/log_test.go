@@ -92,7 +92,7 @@ func TestConcurrentUse(t *testing.T) {
 					c.Warm(t.Context())
 				default:
 					if _, err := c.Key(t.Context(), "a"); err != nil {
-						t.Errorf("a key that was never withdrawn: %v", err)
+						t.Errorf("looking up a published key: %v", err)
 					}
 				}
 			}

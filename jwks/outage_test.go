@@ -138,7 +138,7 @@ func TestBackoff(t *testing.T) {
 			}
 		}
 		if !jittered {
-			t.Error("no jitter: a thousand servers would come back as one")
+			t.Error("no jitter: a thousand servers would retry at the same time")
 		}
 	})
 }
@@ -272,7 +272,7 @@ func TestStaleLimitIsExact(t *testing.T) {
 	}
 }
 
-// Para is down at the start, and then well.
+// Para is down at the start, and then recovers.
 func TestDownAtStart(t *testing.T) {
 	for name, answer := range outages {
 		wait := time.Duration(0)

@@ -24,7 +24,7 @@ const (
 type refresh struct {
 	done  chan struct{}
 	keyID string // the unknown key ID that caused it, if any
-	late  bool   // it is more than clockSlack overdue: the process was suspended
+	late  bool   // it started more than clockSlack late: the process was suspended
 }
 
 // startIfDue starts the scheduled fetch if it is due and none is in progress.
@@ -97,15 +97,16 @@ func (c *Cache) get(etag string) (answer, error) {
 	return get(ctx, c.client, c.env.URL, etag, c.algorithms)
 }
 
-// elapsed reports whether d has passed since then. It also does if the clock
-// was set back, because then the time that has passed is unknown.
+// elapsed reports whether d has passed since then. It returns true also if the
+// clock was set back by more than clockSlack, because the time that has passed
+// is then unknown.
 func elapsed(now, then int64, d time.Duration) bool {
 	since := now - then
 	return since >= int64(d) || since < -clockSlack
 }
 
-// finish stores the result of a fetch and schedules the next one. The result
-// is as old as the beginning of the fetch. The caller holds mu.
+// finish stores the result of a fetch and schedules the next one. The age of
+// the result counts from the beginning of the fetch. The caller holds mu.
 func (c *Cache) finish(r *refresh, began int64, a answer, err error) {
 	at := c.now().Round(0).UTC()
 	now := at.UnixNano()
@@ -153,9 +154,9 @@ func (c *Cache) failed(s *keySet, err error, at time.Time) {
 	if n := s.failures - 1; n < 9 {
 		backoff = min(minBackoff<<n, backoff)
 	}
-	// Jitter spreads the retries of many servers. It only lengthens the wait,
-	// and by no more than FetchTimeout, so that a key withdrawn during an
-	// outage is gone within RefreshInterval plus FetchTimeout after it.
+	// Jitter spreads the retries of many servers. It lengthens the wait by at
+	// most FetchTimeout. A key that is withdrawn during an outage is therefore
+	// removed within RefreshInterval plus FetchTimeout after the outage ends.
 	jitter := min(backoff/10, c.cfg.FetchTimeout)
 	c.nextAt = now + int64(backoff) + rand.Int64N(int64(jitter)+1)
 	if s.fetchedAt.After(at) {
@@ -224,7 +225,8 @@ func (c *Cache) replace(s *keySet, a answer) (changed bool) {
 	return changed
 }
 
-// notify has OnChange called. The caller holds mu.
+// notify starts the calls of OnChange, or has them repeated. The caller holds
+// mu.
 func (c *Cache) notify() {
 	switch {
 	case c.cfg.OnChange == nil || c.closed:
@@ -236,7 +238,8 @@ func (c *Cache) notify() {
 	}
 }
 
-// callOnChange calls OnChange until the set has not changed during a call.
+// callOnChange calls OnChange. It repeats the call if the set changed during
+// it.
 func (c *Cache) callOnChange() {
 	for again := true; again; {
 		// The caller of notify stores the set before it unlocks mu.

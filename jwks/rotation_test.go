@@ -13,8 +13,8 @@ import (
 	"github.com/parajwt/parajwt/jwks"
 )
 
-// In these tests Para adds, replaces and withdraws keys, and tokens have unknown
-// key IDs.
+// In these tests Para adds, replaces and withdraws keys, and tokens have
+// unknown key IDs.
 
 func TestNewKeyWhenIdle(t *testing.T) {
 	l, now, c := started(t, jwks.Config{})
@@ -111,7 +111,7 @@ func TestRefreshReplacesTheSet(t *testing.T) {
 
 	next(keyB(), keyA())
 	if found(t, c, "a") != a || found(t, c, "b") != b {
-		t.Error("keys that stayed are not the same any more")
+		t.Error("keys that stayed have another identity")
 	}
 	if n := len(log.With("key set changed")); n != 1 {
 		t.Errorf("%d changes logged, want the first set only", n)
@@ -120,12 +120,12 @@ func TestRefreshReplacesTheSet(t *testing.T) {
 	next(keyB().Named("a"), keyB())
 	replaced := found(t, c, "a")
 	if replaced == a {
-		t.Error("another key of the same kid counts as the same")
+		t.Error("another key with the same kid has the same identity")
 	}
 	const input = "header.payload"
 	if replaced.Verify([]byte(input), keyA().Signature(input)) == nil ||
 		replaced.Verify([]byte(input), keyB().Signature(input)) != nil {
-		t.Error("the key of before still verifies")
+		t.Error("the replaced key still verifies")
 	}
 	lines := log.With("key set changed")
 	if len(lines) != 2 || fmt.Sprint(lines[1]["kids"]) != "[a b]" ||
@@ -136,14 +136,14 @@ func TestRefreshReplacesTheSet(t *testing.T) {
 	next(keyB())
 	refused(t, c, "a", jwks.ErrUnknownKey)
 	if n := len(log.With("key set changed")); n != 3 {
-		t.Errorf("%d changes logged, want 3: a key is gone", n)
+		t.Errorf("%d changes logged, want 3: a key was withdrawn", n)
 	}
 	next(keyB().Named("a"), keyB())
 	if found(t, c, "a") == replaced {
-		t.Error("a key that was withdrawn and published again counts as the same")
+		t.Error("a key that was withdrawn and published again has the same identity")
 	}
 	if found(t, c, "b") != b {
-		t.Error("a key that stayed is not the same any more")
+		t.Error("a key that stayed has another identity")
 	}
 
 	next(testkit.RSA(0))
@@ -151,7 +151,7 @@ func TestRefreshReplacesTheSet(t *testing.T) {
 	l.refreshed(now, refresh, c,
 		body(testkit.Set(`{"kid":"rsa0","alg":"RS256",`+testkit.RSA(0).Members()+`}`)))
 	if found(t, c, "rsa0") != before {
-		t.Error("a key that now names its algorithm, the same, counts as another")
+		t.Error("a key whose JWK now names its algorithm has another identity")
 	}
 }
 
@@ -232,7 +232,7 @@ func TestUnknownKeyJoinsFetch(t *testing.T) {
 
 // One unknown key ID delays a real rotation by at most the cooldown. A fetch
 // that finds the key ends the cooldown, so consecutive rotations are found at
-// once. So does the first fetch of all.
+// once. So does the first fetch of the cache.
 func TestCooldown(t *testing.T) {
 	const cooldown = 10 * time.Second
 	l, now, c := started(t, jwks.Config{Cooldown: cooldown})

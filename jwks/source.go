@@ -39,9 +39,9 @@ type Source struct {
 func FromBytes(data []byte) Source { return Source{data: append([]byte{}, data...)} }
 
 // FromFile returns the key set of a snapshot in a file of fsys, such as
-// "para-keys.json" in os.DirFS("/var/lib/app"). It reads the file at once. The
-// error of [New] matches fs.ErrNotExist if the file does not exist. For a plain
-// key set, read the file and use [FromKeySet].
+// "para-keys.json" in os.DirFS("/var/lib/app"). It reads the file immediately.
+// The error of [New] matches fs.ErrNotExist if the file does not exist. For a
+// plain key set, read the file and use [FromKeySet].
 func FromFile(fsys fs.FS, name string) Source {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -74,7 +74,7 @@ type origin struct {
 	FetchedAt   time.Time `json:"fetchedAt"`
 }
 
-// read parses the source. A plain key set has no time.
+// read parses the source. from.FetchedAt is zero for a plain key set.
 func (s Source) read(
 	algorithms []string,
 ) (keys map[string]*jose.Key, skipped []jose.Skipped, from origin, err error) {

@@ -277,8 +277,8 @@ func TestSnapshotAge(t *testing.T) {
 	}
 }
 
-// A snapshot is refused by a cache for another environment or URL, whatever its
-// key IDs are.
+// A snapshot is refused by a cache for another environment or URL. Its key IDs
+// have no effect.
 func TestSnapshotOfAnotherEnvironment(t *testing.T) {
 	prod, err := offline(jwks.Prod, jwks.FromKeySet(jwks.Prod, []byte(testkit.SetOf(keyA()))))
 	if err != nil {

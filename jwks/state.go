@@ -30,10 +30,10 @@ const (
 	// used until Config.StaleLimit.
 	StateStale State = "stale"
 	// StateOverdue means that the keys are overdue although no fetch failed.
-	// The process was suspended past a refresh.
+	// The process was suspended past a refresh, or the cache is closed.
 	StateOverdue State = "overdue"
-	// StateUnavailable means that there are no keys, or that they are older
-	// than Config.StaleLimit.
+	// StateUnavailable means that there are no keys because fetches fail, or
+	// that the keys are older than Config.StaleLimit.
 	StateUnavailable State = "unavailable"
 	// StateOffline means that the keys of Config.Initial are used and nothing
 	// is fetched.
@@ -61,8 +61,8 @@ type keySet struct {
 	offline   bool
 	failures  int // fetches that failed in a row
 
-	// A known key is returned without a lock if the time is at least since and
-	// before until.
+	// A known key is returned without a lock from the time since until before
+	// the time until.
 	since, until int64
 	overdueAt    int64 // when the keys become overdue
 	staleAt      int64 // when the keys become unusable

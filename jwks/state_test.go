@@ -71,7 +71,7 @@ func TestStates(t *testing.T) {
 			{0, good, jwks.StateFresh}}},
 		"initial, retrying, stale": {initial, []step{{0, nil, jwks.StateInitial},
 			{0, bad, jwks.StateRetrying}, {promise, nil, jwks.StateStale}}},
-		"initial, unavailable": {initial, []step{ // nothing was promised yet
+		"initial, unavailable": {initial, []step{ // the keys of Initial are not overdue
 			{stale - 1, nil, jwks.StateInitial}, {1, nil, jwks.StateUnavailable}}},
 		"retrying, unavailable": {cold, []step{{0, good, jwks.StateFresh},
 			{refresh, empty, jwks.StateRetrying}, {90 * time.Second, empty, jwks.StateStale},
@@ -99,7 +99,7 @@ func TestStates(t *testing.T) {
 				inState(t, c, step.want)
 			}
 			if n := len(c.Status().KeyIDs); (n == 0) != (name == "retrying, unavailable") {
-				t.Errorf("%d keys are left", n)
+				t.Errorf("%d keys remain", n)
 			}
 		})
 	}

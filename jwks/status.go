@@ -3,10 +3,10 @@ package jwks
 import "time"
 
 // Status describes a [Cache], for a health endpoint or a metric. It marshals to
-// JSON.
+// JSON. Its times are in UTC.
 type Status struct {
-	Environment string `json:"environment"`
-	URL         string `json:"url"`
+	Environment string `json:"environment"` // its name
+	URL         string `json:"url"`         // of the key set
 
 	State State `json:"state"`
 	// Usable reports whether there are keys to verify tokens with. Use it for
@@ -16,10 +16,11 @@ type Status struct {
 	// for alerts: Usable becomes false at StaleAt.
 	Stale bool `json:"stale"`
 
-	KeyIDs  []string  `json:"kids"`
-	Skipped []Skipped `json:"skipped,omitempty"`
-	// FetchedAt is when the key set was fetched. For a plain key set in
-	// Config.Initial, it is the time of New. It is zero if nothing was fetched.
+	KeyIDs  []string  `json:"kids"`              // of the usable keys, sorted
+	Skipped []Skipped `json:"skipped,omitempty"` // in the order of the set
+	// FetchedAt is when the request for the key set was sent. For a plain key
+	// set in Config.Initial, it is the time of New. Without Initial, it is zero
+	// until the first fetch succeeds.
 	FetchedAt time.Time `json:"fetchedAt,omitzero"`
 	NextFetch time.Time `json:"nextFetch,omitzero"` // zero if no fetch is scheduled
 	// StaleAt is when the keys become unusable if no fetch succeeds. It is zero
@@ -27,7 +28,7 @@ type Status struct {
 	StaleAt time.Time `json:"staleAt,omitzero"`
 
 	Fetches   uint64    `json:"fetches"`             // since New
-	Failures  int       `json:"failures"`            // failed fetches in a row
+	Failures  int       `json:"failures"`            // number of failed fetches in a row
 	LastError string    `json:"lastError,omitempty"` // empty after a success
 	ErrorAt   time.Time `json:"errorAt,omitzero"`    // of the last failure, kept after a success
 }

@@ -69,17 +69,17 @@ func TestStatusStale(t *testing.T) {
 	now.Set(start.Add(refresh + timeout - 1))
 	settle(c)
 	if st := c.Status(); st.Failures != 1 || st.Stale {
-		t.Errorf("before its time: %+v", st)
+		t.Errorf("before the keys are overdue: %+v", st)
 	}
 	now.Set(start.Add(refresh + timeout))
 	if st := c.Status(); !st.Stale || !st.Usable {
-		t.Errorf("at its time: %+v", st)
+		t.Errorf("when the keys are overdue: %+v", st)
 	}
 	l.serves(keyA())
 	now.Advance(time.Minute)
 	settle(c)
 	if st := c.Status(); st.Stale || st.Failures != 0 || st.LastError != "" || st.ErrorAt.IsZero() {
-		t.Errorf("after it: %+v", st)
+		t.Errorf("after a success: %+v", st)
 	}
 	for _, at := range []time.Time{c.Status().FetchedAt, c.Status().NextFetch, c.Status().StaleAt,
 		c.Status().ErrorAt} {
@@ -149,7 +149,7 @@ func TestEveryLogLineIsDocumented(t *testing.T) {
 	}
 	for _, line := range log.With("") {
 		if line["environment"] != "lab" {
-			t.Errorf("of which environment? %+v", line)
+			t.Errorf("a line without the environment: %+v", line)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/parajwt/parajwt/claims"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
+	"github.com/parajwt/parajwt/session"
 )
 
 // In a test, New starts a Para, and Validator returns a validator for its
@@ -90,6 +91,33 @@ func ExamplePara_Token() {
 	// refused: audience
 	// refused: claims
 	// refused: signature
+}
+
+// Login makes a session that package session and Para's Node client can use.
+func ExamplePara_Login() {
+	para, err := paratest.Start(paratest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer para.Close()
+	client, err := session.New(session.Config{
+		Environment:  para.Environment(),
+		SecretAPIKey: session.NewSecret(para.SecretAPIKey()),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	login := para.Login(paratest.EmailUser())
+	who, err := client.VerifyToken(context.Background(), login.VerificationToken())
+	fmt.Println(who.Identifier, err)
+
+	login.Expire()
+	_, err = client.VerifyToken(context.Background(), login.VerificationToken())
+	fmt.Println(errors.Is(err, session.ErrSessionExpired))
+	// Output:
+	// email@example.com <nil>
+	// true
 }
 
 // A test of a handler without its guard needs neither a Para nor a token.

@@ -174,7 +174,9 @@ func (p *Para) publish(k key) string {
 	return k.id
 }
 
-// Withdraw removes keys from the published set.
+// Withdraw removes keys from the published set. Tokens are then signed with the
+// newest published key, or with the newest key if none is published. An unknown
+// ID has no effect.
 func (p *Para) Withdraw(keyIDs ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -238,7 +240,7 @@ func (p *Para) load() error {
 	}
 	var file keyFile
 	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields() // an unrelated file would be overwritten later
+	d.DisallowUnknownFields() // so that save never overwrites an unrelated file
 	if d.Decode(&file) != nil || file.APIKey == "" || file.SecretAPIKey == "" {
 		return errors.New("the content was not written by this program: name another file")
 	}

@@ -37,7 +37,7 @@ func TestParasAtTheSameTimeShareNoKey(t *testing.T) {
 	one, other := paratest.New(t, paratest.Config{}), paratest.New(t, paratest.Config{})
 	for _, n := range moduli(t, one) {
 		if slices.Contains(moduli(t, other), n) {
-			t.Error("two Paras have the same key")
+			t.Error("two Paras have the same key at the same time")
 		}
 	}
 	// The other environment's key is refused under this Para's key ID, too.
@@ -161,7 +161,7 @@ func TestKeyFileOfAnotherKindIsNotOverwritten(t *testing.T) {
 		para, err := paratest.Start(paratest.Config{KeyFile: file})
 		if err == nil {
 			para.Close()
-			t.Errorf("%s: it is accepted", name)
+			t.Errorf("%s: accepted", name)
 		} else if !strings.Contains(err.Error(), "key file "+file) ||
 			strings.Contains(err.Error(), "MII") {
 			t.Errorf("%s: %v", name, err)

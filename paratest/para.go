@@ -23,7 +23,8 @@ type Config struct {
 	// APIKeyID is the aud of the issued tokens. Default [APIKeyID].
 	APIKeyID string
 	// Addr is the TCP address to listen on. Its host must be a loopback
-	// address. Default "127.0.0.1:0", which selects a free port.
+	// address, unless AllowRemote. Default "127.0.0.1:0", which selects a free
+	// port.
 	Addr string
 	// AllowRemote permits an Addr without a host, such as ":8080" or
 	// "0.0.0.0:8080", which accepts connections from other machines. Any client
@@ -40,8 +41,7 @@ type Config struct {
 	KeyFile string
 	// SessionLength is the life of a session, counted from its login or its
 	// last extension. It is also the life of a token that POST /auth/jwt
-	// issues. Tokens of [Para.Token] always live for 30 minutes. Default 30
-	// minutes.
+	// issues. It does not apply to [Para.Token]. Default 30 minutes.
 	SessionLength time.Duration
 	// Now is the clock of tokens and sessions. [Para.Advance] adds to it. It
 	// must be safe for concurrent use by multiple goroutines. Default time.Now.
@@ -93,7 +93,7 @@ func New(tb testing.TB, cfg Config) *Para {
 //
 // Start returns an error if Config.Addr, AllowedOrigins or KeyFile is invalid
 // or cannot be used. Generating an RSA key takes about 0.1 seconds, so Start
-// reuses the keys of closed Paras under new IDs.
+// reuses the keys of closed Paras of the same process under new IDs.
 func Start(cfg Config) (*Para, error) {
 	if cfg.Environment == "" {
 		cfg.Environment = "paratest"
@@ -161,8 +161,8 @@ func (p *Para) listen() (net.Listener, error) {
 			return nil, fmt.Errorf("paratest: %s has a host that is not a loopback address: "+
 				"leave out the host, as in :8080", p.cfg.Addr)
 		}
-		return nil, fmt.Errorf("paratest: %s is not a loopback address: "+
-			"other machines could get tokens for any user", p.cfg.Addr)
+		return nil, fmt.Errorf("paratest: %s is not a loopback address, so other machines "+
+			"could get tokens for any user: use 127.0.0.1, or allow remote clients", p.cfg.Addr)
 	}
 	return listener, nil
 }
@@ -201,13 +201,15 @@ func (p *Para) now() time.Time { return p.cfg.Now().Add(time.Duration(p.advanced
 // everything else that uses [Para.Now].
 func (p *Para) Advance(d time.Duration) { p.advanced.Add(int64(d)) }
 
-// Slow delays every response by d.
+// Slow delays every response by d, until [Para.Recover].
 func (p *Para) Slow(d time.Duration) { p.mu.Lock(); defer p.mu.Unlock(); p.delay = d }
 
-// Fail makes every response an empty one with this status.
+// Fail makes the server respond to every request with this status and an empty
+// body, until [Para.Recover].
 func (p *Para) Fail(status int) { p.mu.Lock(); defer p.mu.Unlock(); p.status = status }
 
-// Down makes the server close every connection without a response.
+// Down makes the server close every connection without a response, until
+// [Para.Recover].
 func (p *Para) Down() { p.mu.Lock(); defer p.mu.Unlock(); p.down = true }
 
 // Recover ends the effects of Slow, Fail and Down.
@@ -254,7 +256,7 @@ func (p *Para) faults(mux *http.ServeMux) http.Handler {
 }
 
 // cors lets the pages of Config.AllowedOrigins call every endpoint (Fetch
-// Standard §3.2).
+// Standard, "CORS protocol").
 func (p *Para) cors(next http.Handler) http.Handler {
 	if len(p.cfg.AllowedOrigins) == 0 {
 		return next

@@ -171,7 +171,7 @@ func TestWithdrawAll(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	para.Withdraw(para.KeyIDs()...)
 	if ids := para.KeyIDs(); len(ids) != 0 {
-		t.Fatalf("keys %q are left", ids)
+		t.Fatalf("keys %q remain", ids)
 	}
 	v := para.Validator(t, patient)
 	expect(t, v, para.Token(paratest.EmailUser()), middleware.ErrKeysUnavailable)
@@ -449,7 +449,7 @@ func TestNewClosesAfterTheTest(t *testing.T) {
 	})
 	if res, err := http.Get(url); err == nil {
 		res.Body.Close()
-		t.Error("the Para is open after its test")
+		t.Error("the Para still responds after its test")
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/parajwt/parajwt/claims"
 )
 
-// PartnerID is the app's ID in the answers to /touch and /partners. It is not
+// PartnerID is the app's ID in the responses to /touch and /partners. It is not
 // the API key ID.
 const PartnerID = "7f0c1f6e-2f5b-4a52-9d0c-3f8a1d6b0c11"
 
@@ -105,8 +105,8 @@ func ConnectionOnly() LoginOption {
 	return func(s *Session) { s.mode, s.user.Wallets = connectionOnly, nil }
 }
 
-// Login logs a user in. The session ends after Config.SessionLength, unless it
-// is extended. Login copies the user.
+// Login logs a user in. The session ends after Config.SessionLength. A request
+// for a token or to keep the session alive extends it. Login copies the user.
 func (p *Para) Login(user *claims.Claims, opts ...LoginOption) *Session {
 	s := &Session{
 		para: p, user: *user, id: rand.Text(), lookup: rand.Text(), cookie: p.newCookie(),
@@ -177,6 +177,7 @@ func (s *Session) loggedIn() bool {
 func (s *Session) VerificationToken() string { return s.lookup }
 
 // VerifyExternalWallet marks the external wallet with this address as verified.
+// It has an effect on a login with [Verification] only.
 func (s *Session) VerifyExternalWallet(address string) {
 	s.para.mu.Lock()
 	defer s.para.mu.Unlock()

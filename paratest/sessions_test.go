@@ -108,11 +108,11 @@ func TestTheSecretKeysEndpoints(t *testing.T) {
 		case status == 200 && tc.path == "/sessions/verify":
 			if answer["authType"] != "email" || answer["identifier"] != "email@example.com" ||
 				answer["oAuthMethod"] != "google" || len(answer) != 3 {
-				t.Errorf("it says %v", answer)
+				t.Errorf("%s: the response is %v", tc.name, answer)
 			}
 		case status == 200:
 			if answer["walletId"] != paratest.EmailUser().Wallets[0].ID || len(answer) != 1 {
-				t.Errorf("it says %v", answer)
+				t.Errorf("%s: the response is %v", tc.name, answer)
 			}
 		}
 	}

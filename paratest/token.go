@@ -109,8 +109,9 @@ func (p *Para) signWith(d *draft, k key) {
 
 // Token returns a token for a user, in the form of Para's issueJwt. It is
 // issued now for [Para.APIKeyID], expires after 30 minutes, and is signed with
-// the current key. Options apply in order. Token ignores the user's time and
-// key fields. It panics if an option's value has no JSON encoding.
+// the current key. Options change that, and apply in order. Token ignores the
+// user's time and key fields. It panics if an option's value has no JSON
+// encoding.
 func (p *Para) Token(user *claims.Claims, opts ...TokenOption) string {
 	now := p.now()
 	d := draft{

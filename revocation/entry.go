@@ -17,10 +17,10 @@ type Kind uint8
 
 // The kinds of entries. Any other value is malformed.
 const (
-	KindUser    Kind = 1 + iota // tokens of one user issued at or before Entry.At
-	KindToken                   // one token
-	KindAll                     // tokens of every user issued before Entry.At
-	KindBlock                   // every token of one user, until a later KindUnblock
+	KindUser    Kind = 1 + iota // refuses tokens of one user issued at or before Entry.At
+	KindToken                   // refuses one token
+	KindAll                     // refuses tokens of every user issued before Entry.At
+	KindBlock                   // refuses every token of one user, until a later KindUnblock
 	KindUnblock                 // ends a KindBlock
 )
 

@@ -13,8 +13,9 @@ import (
 
 // Errors of a [List].
 var (
-	// ErrNotReady means that the store was never read to its end. The list may
-	// miss any revocation, so every token must be refused.
+	// ErrNotReady means that the store was never read to its end, and there was
+	// no Initial. The list may miss any revocation, so every token must be
+	// refused.
 	ErrNotReady = errors.New("revocation: the store was not read yet")
 	// ErrStale means that the last read to the end of the store's log was more
 	// than MaxStaleness ago.
@@ -194,7 +195,8 @@ func (l *List) mayList(user *claims.Claims) bool {
 	return ofTokens != nil && ofTokens.has(filterHash(user.TokenID))
 }
 
-// listed looks up what a filter may have.
+// listed reports whether the user or the token is on the list. It looks them up
+// in the tables.
 func (l *List) listed(user *claims.Claims) bool {
 	if user.UserID != "" {
 		id := identify(user.UserID)
@@ -229,9 +231,10 @@ func (l *List) RevokeUser(ctx context.Context, userID string) error {
 }
 
 // RevokeToken refuses the token that user was read from, and no other token. It
-// implements "log out on this device". The entry is kept until the token
-// expires. The errors are those of [List.RevokeUser], and one for claims that
-// are nil or have no TokenID.
+// implements "log out on this device". The list keeps the entry until 5 minutes
+// after the token expires. RevokeToken waits for the store like
+// [List.RevokeUser]. The error matches [ErrFull] or [ErrNotYetShared], or
+// reports claims that are nil or have no TokenID.
 func (l *List) RevokeToken(ctx context.Context, user *claims.Claims) error {
 	if user == nil {
 		return errNoClaims
@@ -248,9 +251,9 @@ func (l *List) RevokeToken(ctx context.Context, user *claims.Claims) error {
 
 // RevokeIssuedBefore refuses every token, of every user, that was issued before
 // t. A call with an earlier t than that of a previous call has no effect.
-// Config.Limit does not apply. The error matches [ErrNotYetShared], or reports
-// a t that is more than an hour in the future or not after the beginning of
-// 1970.
+// Config.Limit does not apply. RevokeIssuedBefore waits for the store like
+// [List.RevokeUser]. The error matches [ErrNotYetShared], or reports a t that
+// is more than an hour in the future or not after the beginning of 1970.
 func (l *List) RevokeIssuedBefore(ctx context.Context, t time.Time) error {
 	at := t.UnixMilli()
 	if t.Nanosecond()%1e6 != 0 {
@@ -264,8 +267,8 @@ func (l *List) RevokeIssuedBefore(ctx context.Context, t time.Time) error {
 }
 
 // BlockUser refuses every token of this user, including tokens issued later,
-// until [List.UnblockUser]. It implements a ban. The errors are those of
-// [List.RevokeUser].
+// until [List.UnblockUser]. It implements a ban. It waits for the store like
+// [List.RevokeUser], and returns the same errors.
 func (l *List) BlockUser(ctx context.Context, userID string) error {
 	if userID == "" {
 		return errNoUserID
@@ -275,8 +278,9 @@ func (l *List) BlockUser(ctx context.Context, userID string) error {
 
 // UnblockUser ends the block of a user. It does not undo [List.RevokeUser] or
 // another revocation. If several servers block and unblock a user, the latest
-// call by the store's clock counts. The error matches [ErrNotYetShared], or
-// reports an empty user ID.
+// call by the store's clock counts. Config.Limit does not apply. UnblockUser
+// waits for the store like [List.RevokeUser]. The error matches
+// [ErrNotYetShared], or reports an empty user ID.
 func (l *List) UnblockUser(ctx context.Context, userID string) error {
 	if userID == "" {
 		return errNoUserID
@@ -408,8 +412,8 @@ func (l *List) entries() int {
 }
 
 // sweep removes the entries that have expired by this clock and by the store's.
-// It does nothing if the last sweep was less than every ago. The caller holds
-// mu.
+// It does nothing if less time than every has passed since the last sweep. The
+// caller holds mu.
 func (l *List) sweep(now time.Time, every time.Duration) {
 	if since := now.Sub(l.swept); since >= 0 && since < every {
 		return

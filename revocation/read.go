@@ -47,9 +47,9 @@ func (l *List) read() {
 
 // Warm waits until the store was read to its end for the first time. It returns
 // nil at once if Status.Usable is true: without a Store, or with a snapshot in
-// Initial that is fresh enough. The error matches [ErrNotReady] and names the
-// last error of the store. It also matches the cause of ctx if that ended, and
-// otherwise reports that the list is closed.
+// Initial that can be used. Otherwise ctx bounds the wait. The error matches
+// [ErrNotReady] and has the last error of the store. It also matches the cause
+// of ctx if that ended, and otherwise reports that the list is closed.
 func (l *List) Warm(ctx context.Context) error {
 	if l.cfg.Store == nil || l.Status().Usable {
 		return nil

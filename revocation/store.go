@@ -9,9 +9,9 @@ import (
 // Packages redisstore and pgstore implement it. Package storetest checks an
 // implementation. Most programs do not call its methods directly.
 //
-// A Store must be safe for concurrent use by multiple goroutines. It may
-// delete an [Entry] once its Expires has passed by the store's own clock, and a
-// KindBlock entry once a KindUnblock entry with a later At follows it.
+// A Store must be safe for concurrent use by multiple goroutines. It may delete
+// an [Entry] whose Expires has passed by the store's own clock. It may also
+// delete a KindBlock entry that a KindUnblock entry with a later At follows.
 type Store interface {
 	// Append adds entries in order. When it returns nil, the entries are as
 	// durable as the store makes them, and every later Read returns them. It
@@ -19,12 +19,12 @@ type Store interface {
 	// harmless.
 	Append(ctx context.Context, entries []Entry) error
 	// Read returns the entries after a cursor, oldest first. The cursor "" is
-	// the beginning of the log. Read waits for an entry, for at most wait, if
-	// there is none. It may return early.
+	// the beginning of the log. If there is no entry, Read waits for one, for
+	// at most wait. It may return early.
 	Read(ctx context.Context, after Cursor, wait time.Duration) (Batch, error)
 }
 
-// Cursor is a position in a Store's log. Only the Store that returned it can
+// Cursor is a position in a Store's log. Only a Store of the same log can
 // interpret it.
 type Cursor string
 

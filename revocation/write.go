@@ -20,7 +20,8 @@ type ref struct {
 	again bool // the store has lost it; see missing
 }
 
-// enqueue puts s into the queue, unless it is there. The caller holds mu.
+// enqueue puts s into the queue, unless the queue already has it. The caller
+// holds mu.
 func (l *List) enqueue(table uint8, s *slot, again bool) {
 	if s.state.Load()&flagQueued != 0 {
 		return // the writer reads the state of the slot later
@@ -214,9 +215,10 @@ func (l *List) finish(refs []ref, err error) {
 // changes are lost unless a [List.Snapshot] was kept.
 //
 // [List.Revoked] continues to work. With a Store, it returns [ErrStale] after
-// MaxStaleness. Close leaves no goroutine, unless a client of the store ignores
-// its context for longer than Timeout plus a second. It may be called more than
-// once.
+// MaxStaleness, and a change after Close stays in this process: its error
+// matches ErrNotYetShared. Close leaves no goroutine, unless a client of the
+// store ignores its context for longer than Timeout plus a second. It may be
+// called more than once.
 func (l *List) Close() error {
 	if l.cfg.Store == nil {
 		return nil

@@ -14,7 +14,8 @@
 //   - The proxy removes these fields from the requests of clients, including
 //     names with underscores instead of hyphens.
 //   - The application refuses a request without X-Para-User-Id. The value "-"
-//     means that the request is anonymous.
+//     means that there is no user ID: the request is anonymous, or its user
+//     comes from a verification token.
 package forwardauth
 
 import (
@@ -38,14 +39,14 @@ const (
 // carry fields of [claims.Claims]. All characters except unreserved ones are
 // percent-encoded (RFC 3986 §2.1). The value "-" means no value; a literal "-"
 // is "%2D". A value of more than 512 bytes is replaced by "-", except
-// X-Para-Wallets. All values have at most 3 KiB together.
+// X-Para-Wallets. Together, the values have at most 3 KiB.
 //
 //   - X-Para-User-Id: UserID. It is "-" for a user of a verification token.
 //   - X-Para-Auth-Type: AuthType.
 //   - X-Para-Identifier: Identifier.
 //   - X-Para-Wallets: the Wallets with an address, as
 //     TYPE:address,TYPE:address. The list ends before the first wallet that
-//     does not fit into 3 KiB.
+//     does not fit into the 3 KiB.
 //   - X-Para-Token-Id: TokenID, for audit logs. It is not a credential.
 //   - X-Para-Expires: ExpiresAt, in seconds since 1970.
 func Fields() []string {
@@ -107,7 +108,7 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.Header()[name] = values
 		}
 		w.WriteHeader(status)
-		w.Write(body) // an error means that the proxy is gone
+		w.Write(body) // an error means that the proxy closed the connection
 		return
 	}
 	user, ok := claims.FromContext(verified.Context())
@@ -144,7 +145,7 @@ func values(user *claims.Claims) [6]string {
 	return v
 }
 
-// wallets returns whole entries of at most size bytes.
+// wallets returns the value of X-Para-Wallets, of at most size bytes.
 func wallets(of []claims.Wallet, size int) string {
 	var b strings.Builder
 	for _, w := range of {
@@ -152,7 +153,7 @@ func wallets(of []claims.Wallet, size int) string {
 			continue
 		}
 		entry := "," + encode(string(w.Type)) + ":" + encode(w.Address)
-		if b.Len()+len(entry) > size+1 { // the first comma goes
+		if b.Len()+len(entry) > size+1 { // the first comma is removed
 			break
 		}
 		b.WriteString(entry)

@@ -66,7 +66,7 @@ func TestUser(t *testing.T) {
 	e.GET("/required", whoami, paraecho.Require(v))
 	token := para.Token(paratest.EmailUser())
 	for _, test := range []struct{ path, token, want string }{
-		{"/open", token, "anonymous"}, // no guard read it
+		{"/open", token, "anonymous"}, // no guard verified the token
 		{"/optional", "", "anonymous"},
 		{"/optional", token, "email"},
 		{"/required", token, "email"},
@@ -183,7 +183,7 @@ func TestOuterMiddleware(t *testing.T) {
 	e.GET("/", func(echo.Context) error { called = true; return nil })
 	get(e, "/", "")
 	if !errors.Is(seen, middleware.ErrNoToken) || called {
-		t.Errorf("saw %v, handler called: %t", seen, called)
+		t.Errorf("outer middleware got %v, handler called: %t", seen, called)
 	}
 }
 

@@ -2,6 +2,9 @@
 // each request carries a verified Para user. A handler gets the user with
 // [User] or with claims.FromContext(c.Request().Context()).
 //
+// A misconfigured guard, such as one with a nil Validator or an Allow without
+// rules, refuses every request with 500 and logs the reason.
+//
 // The middleware is safe for concurrent use by multiple goroutines.
 package paraecho5
 
@@ -41,8 +44,8 @@ func Optional(v *middleware.Validator, opts ...middleware.Option) echo.Middlewar
 
 // Allow returns middleware for a route behind Require or Optional. It passes
 // requests whose user passes all rules, without verifying the token again. It
-// refuses other requests in the way of the outer guard: with 401 if there is no
-// user, 403 if a rule refuses the user, and 503 if a rule returns an error that
+// refuses other requests as the outer guard does: with 401 if there is no user,
+// 403 if a rule refuses the user, and 503 if a rule returns an error that
 // matches [middleware.ErrRuleUnavailable].
 func Allow(rules ...middleware.Rule) echo.MiddlewareFunc {
 	return guard(middleware.Authorize(rules...))
@@ -108,8 +111,9 @@ func (e *refusal) MarshalJSON() ([]byte, error) {
 // LogValue returns the fields of the [*middleware.Error].
 func (e *refusal) LogValue() slog.Value { return slog.AnyValue(e.public) }
 
-// User returns the verified user of a request, or false if the request is
-// anonymous. It ignores values that were stored with echo.Context.Set.
+// User returns the verified user of a request, or nil and false if the request
+// is anonymous or no guard verified it. It is short for [claims.FromContext].
+// It ignores values that were stored with echo.Context.Set.
 func User(c *echo.Context) (*claims.Claims, bool) {
 	return claims.FromContext(c.Request().Context())
 }

@@ -2,6 +2,9 @@
 // request carries a verified Para user. A handler gets the user with [User] or
 // with claims.FromContext(c.Request.Context()).
 //
+// A misconfigured guard, such as one with a nil Validator or an Allow without
+// rules, refuses every request with 500 and logs the reason.
+//
 // The middleware is safe for concurrent use by multiple goroutines.
 package paragin
 
@@ -32,8 +35,8 @@ func Optional(v *middleware.Validator, opts ...middleware.Option) gin.HandlerFun
 
 // Allow returns middleware for a route behind Require or Optional. It passes
 // requests whose user passes all rules, without verifying the token again. It
-// refuses other requests in the way of the outer guard: with 401 if there is no
-// user, 403 if a rule refuses the user, and 503 if a rule returns an error that
+// refuses other requests as the outer guard does: with 401 if there is no user,
+// 403 if a rule refuses the user, and 503 if a rule returns an error that
 // matches [middleware.ErrRuleUnavailable].
 func Allow(rules ...middleware.Rule) gin.HandlerFunc {
 	return guard(middleware.Authorize(rules...))
@@ -53,6 +56,7 @@ func guard(g *middleware.Guard) gin.HandlerFunc {
 	}
 }
 
-// User returns the verified user of a request, or false if the request is
-// anonymous. It ignores values that were stored with gin.Context.Set.
+// User returns the verified user of a request, or nil and false if the request
+// is anonymous or no guard verified it. It is short for [claims.FromContext].
+// It ignores values that were stored with gin.Context.Set.
 func User(c *gin.Context) (*claims.Claims, bool) { return claims.FromContext(c.Request.Context()) }

@@ -72,7 +72,7 @@ func TestUser(t *testing.T) {
 	r.GET("/required", paragin.Require(v), whoami)
 	token := para.Token(paratest.EmailUser())
 	for _, test := range []struct{ path, token, want string }{
-		{"/open", token, "anonymous"}, // no guard read it
+		{"/open", token, "anonymous"}, // no guard verified the token
 		{"/optional", "", "anonymous"},
 		{"/optional", token, "email"},
 		{"/required", token, "email"},
@@ -101,7 +101,7 @@ func TestErrors(t *testing.T) {
 			before := c.Request
 			c.Next()
 			if c.IsAborted() && c.Request != before {
-				t.Error("outer middleware sees another request after a refusal")
+				t.Error("the request of outer middleware changed after a refusal")
 			}
 			errs, aborted, status = c.Errors, c.IsAborted(), c.Writer.Status()
 		})
@@ -129,7 +129,7 @@ func TestErrors(t *testing.T) {
 			}
 			var refusal *middleware.Error
 			if !errors.As(errs[0], &refusal) || refusal.Code != test.code {
-				t.Errorf("%T is no *middleware.Error of %v", errs[0].Err, test.code)
+				t.Errorf("%T wraps no *middleware.Error of %v", errs[0].Err, test.code)
 			}
 			if called != 0 {
 				t.Errorf("%v: a later handler was called", test.code)
@@ -226,9 +226,9 @@ func TestUnknownRoutes(t *testing.T) {
 	r := gin.New()
 	r.Use(paragin.Require(v))
 	if w := get(r, "/none", ""); w.Code != http.StatusUnauthorized {
-		t.Errorf("nobody: %d", w.Code)
+		t.Errorf("without a token: %d", w.Code)
 	}
 	if w := get(r, "/none", para.Token(paratest.EmailUser())); w.Code != http.StatusNotFound {
-		t.Errorf("somebody: %d", w.Code)
+		t.Errorf("with a token: %d", w.Code)
 	}
 }

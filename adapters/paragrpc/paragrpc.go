@@ -106,7 +106,7 @@ func (s *serverStream) Context() context.Context { return s.ctx }
 // check calls the guard with the metadata as header fields. It returns the
 // context to pass on.
 func check(ctx context.Context, g *middleware.Guard, method string) (context.Context, error) {
-	md, _ := metadata.FromIncomingContext(ctx) // a copy
+	md, _ := metadata.FromIncomingContext(ctx) // returns a copy
 	r := &http.Request{
 		Method: http.MethodPost, Proto: "HTTP/2.0", ProtoMajor: 2,
 		URL: &url.URL{Path: method}, Header: make(http.Header, len(md)), Body: http.NoBody,

@@ -289,7 +289,7 @@ func TestAuthorizationMetadata(t *testing.T) {
 	}
 }
 
-// A token source sees the metadata as header fields, and the method as the
+// A token source gets the metadata as header fields, and the method as the
 // path.
 func TestTokenSources(t *testing.T) {
 	para, v := setUp(t)
@@ -475,8 +475,8 @@ func except(v *middleware.Validator, methods ...string) []grpc.ServerOption {
 	}
 }
 
-// Except opens the methods that it names, and no other method of their
-// services.
+// Except does not guard the methods that it names, and guards every other
+// method of their services.
 func TestExcept(t *testing.T) {
 	para, v := setUp(t)
 	token := para.Token(paratest.EmailUser())
@@ -514,8 +514,7 @@ func TestExcept(t *testing.T) {
 		t.Errorf("reflection: %v, %v", answer, err)
 	}
 
-	// A service must not get a bad token through an open method: the call has
-	// no user.
+	// A bad token in a call of an open method gives the call no user.
 	open := serve(t, except(v, pb.TestService_UnaryCall_FullMethodName,
 		pb.TestService_FullDuplexCall_FullMethodName)...)
 	open.passes(t, "anonymous", bearer(token)...)
@@ -537,7 +536,7 @@ func TestChain(t *testing.T) {
 	s.refuses(t, codes.Unauthenticated, unsigned, "x-token", phone)
 }
 
-// Interceptors around the guard see why it refused, and clients do not.
+// Interceptors around the guard get the reason of a refusal. Clients do not.
 func TestOuterInterceptor(t *testing.T) {
 	para, v := setUp(t)
 	var seen error
@@ -553,7 +552,7 @@ func TestOuterInterceptor(t *testing.T) {
 	var refusal *middleware.Error
 	if !errors.As(seen, &refusal) || refusal.KeyID != "canary" ||
 		!errors.Is(seen, middleware.ErrUnknownKey) {
-		t.Errorf("the interceptor saw %v", seen)
+		t.Errorf("the outer interceptor got %v", seen)
 	}
 	if public := errors.Unwrap(seen); public.Error() != "Unauthorized" {
 		t.Errorf("an interceptor may print %v", public)
@@ -572,7 +571,7 @@ func TestError(t *testing.T) {
 	if err := paragrpc.Error(nil); err != nil {
 		t.Errorf("nil: %v", err)
 	}
-	var none *middleware.Error // as of Guard.CheckToken
+	var none *middleware.Error // a result of Guard.CheckToken
 	if err := paragrpc.Error(none); err != nil {
 		t.Errorf("a nil *middleware.Error: %v", err)
 	}

@@ -52,6 +52,30 @@ func ExampleRequire() {
 	// 401 Bearer
 }
 
+func ExampleUser() {
+	me := func(w http.ResponseWriter, r *http.Request) {
+		user, ok := parahttp.User(r)
+		if !ok {
+			http.Error(w, "log in first", http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprintln(w, "Hello", user.Identifier)
+	}
+
+	// In a test, WithUser replaces the guard.
+	anonymous := httptest.NewRequest("GET", "/me", nil)
+	for _, r := range []*http.Request{
+		paratest.WithUser(anonymous, paratest.EmailUser()), anonymous,
+	} {
+		w := httptest.NewRecorder()
+		me(w, r)
+		fmt.Print(w.Code, " ", w.Body)
+	}
+	// Output:
+	// 200 Hello email@example.com
+	// 401 log in first
+}
+
 func ExampleOptional() {
 	// paratest emulates Para on loopback. See the example of Require.
 	para, err := paratest.Start(paratest.Config{})

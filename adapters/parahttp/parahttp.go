@@ -4,6 +4,9 @@
 //
 // The middleware fits every router that uses http.Handler, such as chi and
 // gorilla/mux. It is safe for concurrent use by multiple goroutines.
+//
+// A misconfigured guard, such as one with a nil Validator or an Allow without
+// rules, refuses every request with 500 and logs the reason.
 package parahttp
 
 import (
@@ -16,7 +19,7 @@ import (
 // Require returns middleware that passes requests with a verified Para user to
 // the handler. It responds to every other request as [middleware.Guard.Refuse]
 // describes. Put CORS middleware outside of it, because preflight requests have
-// no token (Fetch Standard §3.2.2).
+// no token (Fetch Standard, "CORS-preflight fetch").
 func Require(v *middleware.Validator, opts ...middleware.Option) func(http.Handler) http.Handler {
 	return guard(middleware.Require(v, opts...))
 }
@@ -31,8 +34,8 @@ func Optional(v *middleware.Validator, opts ...middleware.Option) func(http.Hand
 
 // Allow returns middleware for a route behind Require or Optional. It passes
 // requests whose user passes all rules, without verifying the token again. It
-// refuses other requests in the way of the outer guard: with 401 if there is no
-// user, 403 if a rule refuses the user, and 503 if a rule returns an error that
+// refuses other requests as the outer guard does: with 401 if there is no user,
+// 403 if a rule refuses the user, and 503 if a rule returns an error that
 // matches [middleware.ErrRuleUnavailable].
 func Allow(rules ...middleware.Rule) func(http.Handler) http.Handler {
 	return guard(middleware.Authorize(rules...))
@@ -51,6 +54,6 @@ func guard(g *middleware.Guard) func(http.Handler) http.Handler {
 	}
 }
 
-// User returns the verified user of a request, or false if the request is
-// anonymous.
+// User returns the verified user of a request, or nil and false if the request
+// is anonymous or no guard verified it. It is short for [claims.FromContext].
 func User(r *http.Request) (*claims.Claims, bool) { return claims.FromContext(r.Context()) }

@@ -84,8 +84,8 @@ func (r *recorder) WriteHeader(status int) {
 }
 
 // serve listens until ctx ends, and lets the requests in progress finish. It
-// starts without Para's keys and without Redis. Tokens are refused with 503
-// until they answer.
+// starts without Para's keys and without Redis. Until Para and Redis respond,
+// tokens are refused with 503.
 func (g *gateway) serve(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -123,8 +123,8 @@ func (g *gateway) serve(ctx context.Context) error {
 	return server.Shutdown(limit)
 }
 
-// listen opens the listener. A socket file that a killed process left behind is
-// replaced.
+// listen opens the listener. It replaces a socket file that a killed process
+// left.
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	network, address := splitListen(address)
 	var config net.ListenConfig

@@ -257,13 +257,13 @@ func TestServe(t *testing.T) {
 					break
 				}
 				if time.Now().After(deadline) {
-					t.Fatal("it does not recover")
+					t.Fatal("it did not recover")
 				}
 			}
 			if status, body := get("/healthz"); status != 200 {
 				t.Errorf("%d %s", status, body)
 			}
-			// A second gateway does not take the socket of one that runs.
+			// A second gateway does not replace the socket of a running one.
 			if network == "unix" {
 				other := runNow(t, env)
 				if other.status != exitFailed || !strings.Contains(other.stderr, "in use") {
@@ -277,7 +277,7 @@ func TestServe(t *testing.T) {
 			}
 			if network == "unix" {
 				if _, err := os.Stat(address); err == nil {
-					t.Error("the socket file is left")
+					t.Error("the socket file remains")
 				}
 			}
 		})

@@ -28,7 +28,7 @@ import (
 // Exit statuses.
 const (
 	exitOK     = 0
-	exitFailed = 1 // it cannot listen, or the server stopped
+	exitFailed = 1 // it could not listen, or requests or changes were left at the end
 	exitUsage  = 2
 )
 

@@ -19,9 +19,9 @@ import (
 const help = `usage: parajwt-gateway --env ENV --api-key-id UUID [flags]
        parajwt-gateway --print-config PROXY
 
-Verifies Para users for a reverse proxy. /auth, and every path below it, responds
-with 200 and the user in X-Para-* header fields, or with 400, 401, 403 or 503.
-/healthz responds with 200 if tokens can be verified, else with 503.
+Verifies Para users for a reverse proxy. /auth, and every path below it,
+responds with 200 and the user in X-Para-* header fields, or with 400, 401, 403
+or 503. /healthz responds with 200 if tokens can be verified, else with 503.
 
 Each setting has an environment variable. A flag takes precedence over it.
 
@@ -32,8 +32,8 @@ Each setting has an environment variable. A flag takes precedence over it.
                      (PARA_API_KEY_ID)
   --listen ADDR      HOST:PORT or unix:/path, default 127.0.0.1:8090
                      (PARA_LISTEN)
-  --optional         respond with 200 without a token, too; every field is then
-                     "-" (PARA_OPTIONAL)
+  --optional         respond with 200 also to a request without a token; every
+                     field is then "-" (PARA_OPTIONAL)
   --redis URL        follow the revocation list in redis://HOST:PORT/DB
                      (PARA_REDIS)
   --redis-key KEY    key of the list, default para:revocations
@@ -146,7 +146,8 @@ func parse(args []string, getenv func(string) string) (settings, error) {
 				"rediss://… for TLS, or unix://PATH"))
 			break
 		}
-		// The list needs no more commands than redisstore documents.
+		// Without these settings, go-redis sends commands that the access rule
+		// of redisstore does not permit.
 		s.redis.DisableIdentity = true
 		s.redis.MaintNotificationsConfig = &maintnotifications.Config{
 			Mode: maintnotifications.ModeDisabled,

@@ -69,8 +69,8 @@ func misused(std streams, command string, mistakes ...string) int {
 	return exitUsage
 }
 
-// complain writes to standard error. It hides tokens and keys, which may have
-// been typed as the value of a flag or as the name of a file.
+// complain writes to standard error. It hides tokens and keys, because a user
+// may have typed them as the value of a flag or as the name of a file.
 func complain(std streams, command string, lines ...string) {
 	who := strings.TrimSpace("parajwt " + command)
 	for _, line := range lines {

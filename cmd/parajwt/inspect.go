@@ -18,7 +18,7 @@ Shows what a token claims: the user, the wallets, the app, the lifetime, and
 the key that it names. It works offline and VERIFIES NOTHING: anyone can write
 such a token. To verify a token, use parajwt verify.
 
-TEXT has the token in it: alone, in a header, a curl command, a cookie or JSON,
+TEXT contains the token: alone, in a header, a curl command, a cookie or JSON,
 or wrapped over lines. Without TEXT, or with "-", standard input is read. The
 token and its signature are never printed.
 
@@ -40,7 +40,7 @@ Flags
 
 Exit status
   0  it has the form of a Para token
-  1  every validator refuses it, even with a valid signature: see the checks
+  1  a check refuses it, so a validator with default settings does, too
   2  wrong usage
 
 JSON
@@ -55,7 +55,7 @@ JSON
   wallets           [{id, type, address, publicKey}], attested by Para
   connectedWallets  [{id, type, address, publicKey, provider}], ownership
                     unproven
-  audience          API key IDs; configure the one of your app
+  audience          the API key IDs of aud; configure the one of your app
   issuedAt, expiresAt, notBefore, lifetimeSeconds, expired
   environments      environments whose --known key set has the kid
   otherHeader, otherClaims, otherData

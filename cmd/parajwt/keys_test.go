@@ -181,7 +181,7 @@ func TestKeysSaves(t *testing.T) {
 		}
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), ".parajwt-*")); len(left) > 0 {
-		t.Errorf("left behind: %q", left)
+		t.Errorf("files remain: %q", left)
 	}
 	var r keysReport
 	call(t, "", "keys", "--env", para.URL(), "--save", file, "--json").decode(t, &r)

@@ -21,9 +21,9 @@ import (
 const serveHelp = `usage: parajwt serve [flags]
 
 Runs a local Para emulator until Ctrl-C: a key set, the session endpoints that
-Para's SDK and package session call, and a page that issues tokens for every
-kind of user, good and bad ones. It issues tokens to every client, so it
-listens on loopback only.
+Para's SDK and package session call, and a page that issues good and bad tokens
+for every kind of user. It issues tokens to every client, so it listens on
+loopback only.
 
   parajwt serve
 
@@ -70,7 +70,7 @@ Flags
   --keys FILE      keep the signing keys and API keys in FILE, so that they are
                    the same after a restart; FILE is created if it is missing
   --allow-remote   listen on all addresses (default :8080), for containers.
-                   Every client that reaches it gets a token for any user.
+                   Every client that connects can get a token for any user.
                    Validators accept http:// for loopback only: publish the
                    port to 127.0.0.1, or share the network of the container.
   --cors ORIGIN    let pages of this origin call the server, such as

@@ -40,7 +40,7 @@ func newScreen(w io.Writer) screen {
 	return s
 }
 
-// isTerminal reports whether r is a terminal, where somebody types.
+// isTerminal reports whether r is a terminal, where a person types.
 func isTerminal(r io.Reader) bool {
 	f, ok := r.(*os.File)
 	if !ok {

@@ -13,8 +13,8 @@ import (
 )
 
 // printable returns a string from a token or a server in a form that is safe on
-// a terminal. A string with other than visible characters and spaces is quoted
-// and escaped.
+// a terminal. It quotes and escapes a string that is empty, has an invisible
+// character, or has a space at its beginning or end.
 func printable(s string) string {
 	const most = 500
 	cut := ""

@@ -206,7 +206,7 @@ func (r *reading) refuse(name, why, do string) {
 }
 
 // object decodes a JSON object leniently and keeps its text in raw. It returns
-// nil if the text is no JSON object.
+// nil if the text is not a JSON object.
 func object(text string, raw *json.RawMessage) (m members) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()

@@ -23,7 +23,7 @@ Verifies a token with the library that your server uses. Shows the checks in
 order. For the first check that refuses the token, shows why and what to do.
 Later checks are not reached.
 
-TEXT has the token in it: alone, in a header, a curl command, a cookie or JSON,
+TEXT contains the token: alone, in a header, a curl command, a cookie or JSON,
 or wrapped over lines. Without TEXT, or with "-", standard input is read. The
 token and its signature are never printed.
 
@@ -31,8 +31,8 @@ token and its signature are never printed.
   parajwt verify --env prod --api-key-id ID1 --api-key-id ID2 < token.txt
   parajwt verify --env http://127.0.0.1:8080 --api-key-id ID < token.txt
 
-The last command verifies a token of "parajwt serve". On a machine that cannot reach
-Para, use keys that were saved elsewhere:
+The last command verifies a token of "parajwt serve". On a machine that cannot
+reach Para, use keys that were saved elsewhere:
 
   parajwt keys --env beta --save beta.json
   parajwt verify --env beta --keys beta.json --api-key-id ID < token.txt
@@ -49,9 +49,9 @@ Flags
                    network
   --known FILE     a saved key set of another environment, to find the
                    environment of an unknown key; may be repeated
-  --max-age D      refuse tokens issued longer ago than D, such as 1h
+  --max-age D      refuse tokens that were issued more than D ago, such as 1h
                    (MaxTokenAge)
-  --leeway D       allowed clock difference: 30s by default, at most 5m, 0 for
+  --leeway D       allowed clock difference: 30s by default, at most 5m; 0 means
                    none
   --json           print one JSON object
 
@@ -64,7 +64,8 @@ Exit status
 JSON
   accepted          true or false
   takenFrom, note   where the token was in TEXT, and what is wrong there
-  code              of the library's error, such as "expired"; absent if accepted
+  code              of the library's error, such as "expired"; absent if
+                    accepted
   checks            [{check, verdict, why, do}] in order; verdict is "ok",
                     "refused", "not reached" or, without keys, "unknown"
   environment, url, apiKeyIds, keysFetchedAt
@@ -173,8 +174,8 @@ func environment(flag string) (jwks.Environment, error) {
 	return jwks.ParseEnvironment(name)
 }
 
-// apiKeyIDs returns the IDs as Para writes them. It refuses keys, and warns of
-// an ID that is not a UUID. It does not print the ID, which may be a secret.
+// apiKeyIDs returns the IDs as Para writes them. It refuses keys. It warns if
+// an ID is not a UUID, without printing the ID, which may be a secret.
 func apiKeyIDs(std streams, command, from string, ids []string) ([]string, error) {
 	var normal []string
 	for _, id := range ids {
@@ -189,8 +190,8 @@ func apiKeyIDs(std streams, command, from string, ids []string) ([]string, error
 	return normal, nil
 }
 
-// leewayOf returns the leeway for middleware.Config, where a negative value
-// means none.
+// leewayOf returns the value of middleware.Config.Leeway, where a negative
+// value means no leeway.
 func leewayOf(fs *flag.FlagSet, d time.Duration) (time.Duration, error) {
 	switch {
 	case d < 0:

@@ -306,7 +306,7 @@ func TestVerifyRefusesALongLife(t *testing.T) {
 	call(t, life(most+time.Second), args...).has(t, exitRefused, "claims REFUSED")
 }
 
-// For every error, exactly one check has failed.
+// For every error, exactly one check is marked as failed.
 func TestEveryErrorHasItsCheck(t *testing.T) {
 	for _, test := range []struct {
 		code middleware.Code

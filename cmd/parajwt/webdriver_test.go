@@ -47,7 +47,7 @@ func newBrowser(t *testing.T) *browser {
 	t.Cleanup(func() {
 		driver.Process.Kill()
 		driver.Wait()
-		os.RemoveAll(dir) // best effort: a browser may still be writing
+		os.RemoveAll(dir) // may fail, because a browser may still be writing
 	})
 	var port string
 	lines := bufio.NewScanner(out)

@@ -2,11 +2,11 @@
 
 WSGI gives header fields the names of CGI: X-Para-User-Id and X_Para_User_Id are
 both HTTP_X_PARA_USER_ID (PEP 3333). It refuses a request without a user, and
-answers what it got.
+responds with the method, the path and the fields of the request.
 
     python3 application.py [PORT]
 
-Without a port it takes a free one. It prints the port.
+Without a port it selects a free one. It prints the port.
 """
 
 import json

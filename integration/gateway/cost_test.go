@@ -24,13 +24,14 @@ const (
 	duration = 3 * time.Second
 )
 
-// BenchmarkCost prints the table of docs/gateway.md: requests through each proxy
-// with and without the check, and the CPU time that each process spends on one.
-// Every figure is the median of 5 rounds, which take turns. It needs wrk.
+// BenchmarkCost prints the table of docs/gateway.md: the rate of requests
+// through each proxy with and without the check, and the CPU time of each
+// process per request. Every figure is the median of 5 rounds. Within a round,
+// each row is measured once. The benchmark requires wrk.
 func BenchmarkCost(b *testing.B) {
 	para := paratest.New(b, paratest.Config{})
 	gateway, gatewayProcess, _ := startGateway(b, para)
-	// The application costs little, so that the proxies are measured.
+	// The application costs little, so the figures are those of the proxies.
 	application := httptest.NewServer(http.HandlerFunc(
 		func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
 	b.Cleanup(application.Close)
@@ -75,7 +76,7 @@ func BenchmarkCost(b *testing.B) {
 	}
 }
 
-// withoutCheck takes the check out of a configuration.
+// withoutCheck removes the check from a configuration.
 func withoutCheck(config string) string {
 	for _, pattern := range []string{
 		`(?m)^\s*auth_request /parajwt-auth;\n`,                // nginx
@@ -107,8 +108,8 @@ func wrk(b *testing.B, url, token string) (requests, perSecond float64) {
 	return requests, perSecond
 }
 
-// cpu returns the CPU time of a process and its children, such as the workers of
-// nginx, from proc_pid_stat(5).
+// cpu returns the CPU time of a process and its children, such as the workers
+// of nginx, from proc_pid_stat(5).
 func cpu(b *testing.B, pid int) time.Duration {
 	b.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

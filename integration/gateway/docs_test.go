@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestPages: the page of each proxy shows what the gateway prints.
+// TestPages checks that the page of each proxy has the configuration that the
+// gateway prints.
 func TestPages(t *testing.T) {
 	for page, files := range map[string][]string{
 		"nginx":         {"nginx.conf"},
@@ -20,7 +21,7 @@ func TestPages(t *testing.T) {
 		for _, file := range files {
 			config := read(t, "../../cmd/parajwt-gateway/config/"+file)
 			if !strings.Contains(text, "\n"+config+"```\n") {
-				t.Errorf("docs/gateway/%s.md does not show %s as it is", page, file)
+				t.Errorf("docs/gateway/%s.md does not have %s unchanged", page, file)
 			}
 		}
 		if !strings.Contains(read(t, "../../docs/gateway.md"), "(gateway/"+page+".md)") {

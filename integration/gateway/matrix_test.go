@@ -24,7 +24,8 @@ import (
 	"github.com/parajwt/parajwt/revocation/redisstore"
 )
 
-// answer is what a client gets. The application is empty if it was not reached.
+// answer is a response to a client. application is zero if the application was
+// not reached.
 type answer struct {
 	status      int
 	header      http.Header
@@ -36,11 +37,11 @@ type answer struct {
 	}
 }
 
-// user returns the user that the application got, "" if it was not reached.
+// user returns the user that the application got, or "" if it was not reached.
 func (a answer) user() string { return a.application.Fields["HTTP_X_PARA_USER_ID"] }
 
-// request is one request to a proxy. The names of header fields are sent as they
-// are.
+// request is one request to a proxy. The names of header fields are sent
+// unchanged.
 type request struct {
 	method, path string
 	token        string
@@ -242,14 +243,14 @@ func TestMatrix(t *testing.T) {
 				t.Errorf("%d %s", a.status, a.body)
 			}
 		})
-		t.Run("what else a request says", func(t *testing.T) {
+		t.Run("other parts of a request have no effect", func(t *testing.T) {
 			a := send(t, addr, request{method: "OPTIONS", path: "/public", header: map[string][]string{
 				"X-Forwarded-Uri": {"/auth"}, "X-Forwarded-Method": {"OPTIONS"},
 				"X-Original-Url": {"/healthz"},
 			}})
 			refused(t, a, 401, "Bearer")
 		})
-		t.Run("the gateway is gone", func(t *testing.T) {
+		t.Run("the gateway has stopped", func(t *testing.T) {
 			stopGateway()
 			a := send(t, addr, request{token: good, header: forged()})
 			if a.user() != "" || a.status != 503 && a.status != 502 {
@@ -262,7 +263,7 @@ func TestMatrix(t *testing.T) {
 	})
 }
 
-// refused checks a refusal as the adapters give it.
+// refused fails the test unless the response is the adapters' refusal.
 func refused(t *testing.T, a answer, status int, challenge string) {
 	t.Helper()
 	if a.status != status || a.user() != "" || a.header.Get("X-Application") != "" {
@@ -324,7 +325,8 @@ func TestOptional(t *testing.T) {
 	})
 }
 
-// TestRevoked: another server revokes a user in Redis.
+// TestRevoked checks that a user whom another server revoked in Redis is
+// refused.
 func TestRevoked(t *testing.T) {
 	url := startRedis(t)
 	options, err := redis.ParseURL(url)
@@ -365,8 +367,9 @@ func TestRevoked(t *testing.T) {
 	})
 }
 
-// TestStrangerOnGatewayPort: a server that answers 200 to everything lets nobody
-// in, because the application refuses a request without X-Para-User-Id.
+// TestStrangerOnGatewayPort checks that another server on the gateway's port,
+// which responds with 200 to every request, admits no request: the application
+// refuses a request without X-Para-User-Id.
 func TestStrangerOnGatewayPort(t *testing.T) {
 	forAll(t, func(t *testing.T, p proxy) {
 		para := paratest.New(t, paratest.Config{})
@@ -382,8 +385,8 @@ func TestStrangerOnGatewayPort(t *testing.T) {
 	})
 }
 
-// TestLuaFails: HAProxy continues with a request if a Lua action fails, and the
-// configuration then refuses it.
+// TestLuaFails checks that the configuration refuses a request if the Lua
+// action fails. HAProxy itself continues with such a request.
 func TestLuaFails(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	gateway, _, _ := startGateway(t, para)
@@ -402,7 +405,7 @@ func TestLuaFails(t *testing.T) {
 	}
 }
 
-// startRedis starts a Redis that keeps nothing, and returns its URL.
+// startRedis starts a Redis without persistence, and returns its URL.
 func startRedis(t *testing.T) (url string) {
 	t.Helper()
 	addr := freeAddress(t)
@@ -415,12 +418,12 @@ func startRedis(t *testing.T) (url string) {
 	return "redis://" + addr
 }
 
-// eventually waits for something that another process does.
+// eventually waits until another process has caused a condition.
 func eventually(t *testing.T, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !done(); {
 		if time.Now().After(deadline) {
-			t.Fatal("it does not happen")
+			t.Fatal("the condition did not become true")
 		}
 	}
 }

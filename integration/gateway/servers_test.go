@@ -1,8 +1,8 @@
 //go:build servers
 
-// Package gateway_test runs parajwt-gateway behind nginx, Caddy and HAProxy, with
-// the configurations that it prints, before an application in Python. The four
-// must be installed.
+// Package gateway_test runs parajwt-gateway with nginx, Caddy and HAProxy, each
+// with the configuration that the gateway prints. Behind the proxy is an
+// application in Python. The three proxies and Python must be installed.
 package gateway_test
 
 import (
@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// proxy is how a proxy is started with its printed configuration.
+// proxy describes how to start a proxy with its printed configuration.
 type proxy struct {
 	name  string
 	files map[string]string // of --print-config → file name
@@ -63,8 +63,8 @@ var proxies = []proxy{
 		func(string) []string { return []string{"haproxy", "-db", "-f", "haproxy.cfg"} }},
 }
 
-// start runs a program until stop is called, or the test ends. Its output goes
-// to output.
+// start runs a program until stop is called, or the test ends. It copies the
+// program's output to output.
 func start(
 	tb testing.TB, dir string, output io.Writer, args ...string,
 ) (process *os.Process, stop func()) {
@@ -150,9 +150,9 @@ func startApplication(tb testing.TB) (addr string) {
 	return "127.0.0.1:" + port
 }
 
-// startProxy starts a proxy with its printed configuration, whose addresses are
-// replaced, and returns its address. Without a gateway, the check is taken out by
-// edit.
+// startProxy starts a proxy with its printed configuration, in which it
+// replaces the addresses, and returns the proxy's address. edit changes the
+// configuration further, for example to remove the check.
 func startProxy(
 	tb testing.TB, p proxy, gateway, application string, edit func(config string) string,
 ) (addr string, process *os.Process) {
@@ -190,9 +190,9 @@ func startProxy(
 	}
 }
 
-// freeAddress returns an address on which a program can listen. Its port is none
-// of those that the system gives to outgoing connections, which could take it
-// before the program does.
+// freeAddress returns an address on which a program can listen. Its port is
+// outside the range for outgoing connections, one of which could otherwise get
+// the port before the program does.
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
 	for range 100 {

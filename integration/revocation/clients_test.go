@@ -1,6 +1,6 @@
 // Package revocation_test runs the stores of package revocation on Redis and
 // PostgreSQL. Without a build tag it uses a small Redis in the test's process.
-// With the tag servers it starts real servers, and breaks them.
+// With the tag servers it starts real servers, and causes faults in them.
 package revocation_test
 
 import (
@@ -20,8 +20,9 @@ import (
 	"github.com/parajwt/parajwt/revocation/storetest"
 )
 
-// goRedis returns a client as most programs have it: with the default timeouts,
-// of which the one for reading is 3 seconds, and ignoring contexts.
+// goRedis returns a client with the settings of most programs: the default
+// timeouts, of which the read timeout is 3 seconds. The client does not apply
+// the deadline of a context.
 func goRedis(protocol int) func(t testing.TB, addr string) redisstore.Do {
 	return func(t testing.TB, addr string) redisstore.Do {
 		rdb := goredis.NewClient(&goredis.Options{Addr: addr, Protocol: protocol})

@@ -46,7 +46,7 @@ func TestPostgres(t *testing.T) {
 	var tables atomic.Int64
 	storetest.Run(t, func(t *testing.T) revocation.Store {
 		table := fmt.Sprint("Test_", tables.Add(1))
-		for range 2 { // Schema may run again
+		for range 2 { // the statement has no effect the second time
 			if _, err := db.Exec(pgstore.Schema(table)); err != nil {
 				t.Fatal(err)
 			}
@@ -69,7 +69,8 @@ func TestPostgres(t *testing.T) {
 			('user', 'old', 1, 2), ('block', 'a', 1, 0), ('unblock', 'a', 2, 3),
 			('block', 'b', 1, 0), ('user', 'new', 1, 9e15)`)
 		rows := func() (kinds string) {
-			// A new Store each time, because one sweeps once a minute.
+			// Each round has a new Store, because a Store sweeps at most once a
+			// minute.
 			_, err := newPostgresStore(t, db, "swept").Read(t.Context(), "", 0)
 			if err != nil {
 				t.Fatal(err)
@@ -128,7 +129,7 @@ func TestPostgres(t *testing.T) {
 	})
 }
 
-func TestPostgresSaysWhatToDo(t *testing.T) {
+func TestPostgresErrorsHaveAdvice(t *testing.T) {
 	server := newPostgres(t)
 	server.exec(`CREATE TABLE other (id int)`)
 	server.exec(pgstore.Schema("good"))
@@ -141,8 +142,10 @@ func TestPostgresSaysWhatToDo(t *testing.T) {
 	for name, test := range map[string]struct{ dsn, table, want string }{
 		"a missing table": {dsn, "missing", "create it with pgstore.Schema"},
 		"another table":   {dsn, "other", "use another name"},
-		"no permission":   {strings.Replace(dsn, "postgres@", "reader@", 1), "good", "needs SELECT, INSERT"},
-		"no database":     {strings.Replace(dsn, "/postgres?", "/none?", 1), "good", "database does not exist"},
+		"no permission": {strings.Replace(dsn, "postgres@", "reader@", 1), "good",
+			"needs SELECT, INSERT"},
+		"no database": {strings.Replace(dsn, "/postgres?", "/none?", 1), "good",
+			"database does not exist"},
 		"a read-only transaction": {dsn + "&default_transaction_read_only=on", "good",
 			"connect to the primary"},
 	} {
@@ -164,7 +167,7 @@ func TestPostgresSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestRedisSaysWhatToDo(t *testing.T) {
+func TestRedisErrorsHaveAdvice(t *testing.T) {
 	server := newRedis(t)
 	server.redis("SET", "string", "x")
 	server.redis("ACL", "SETUSER", "good", "on", ">secret", "~log", "+xadd", "+xrange", "+xread",
@@ -173,7 +176,9 @@ func TestRedisSaysWhatToDo(t *testing.T) {
 	plain := goRedis(3)(t, server.addr())
 	as := func(name, password string) redisstore.Do {
 		rdb := newGoRedis(t, server.addr(), name, password)
-		return func(ctx context.Context, args ...any) (any, error) { return rdb.Do(ctx, args...).Result() }
+		return func(ctx context.Context, args ...any) (any, error) {
+			return rdb.Do(ctx, args...).Result()
+		}
 	}
 	e := []revocation.Entry{{Kind: revocation.KindAll, At: time.Now(), Expires: time.Now()}}
 	for name, test := range map[string]struct {
@@ -192,7 +197,7 @@ func TestRedisSaysWhatToDo(t *testing.T) {
 			t.Errorf("%s: got %v, want an error with %q", name, err, test.want)
 		}
 	}
-	// The documented access rule is enough, for deletions too.
+	// The documented access rule suffices, also for deletions.
 	store := redisstore.New(as("good", "secret"), "log")
 	old := revocation.Entry{Kind: revocation.KindAll, At: time.Unix(1, 0), Expires: time.Unix(2, 0)}
 	for _, entry := range []revocation.Entry{old, e[0]} {

@@ -27,7 +27,8 @@ import (
 	"github.com/parajwt/parajwt/revocation/redisstore"
 )
 
-// long is set by PARAJWT_FAULTS=long: outages then last as long as real ones.
+// long is true if PARAJWT_FAULTS is long. Outages then last as long as real
+// ones.
 var long = os.Getenv("PARAJWT_FAULTS") == "long"
 
 func duration(short, full time.Duration) time.Duration {
@@ -59,22 +60,22 @@ func newGoRedis(t testing.TB, addr, name, password string) *goredis.Client {
 	return rdb
 }
 
-// backend is a kind of server that the faults happen to.
+// backend is a kind of server, with functions that cause its faults.
 type backend struct {
 	name  string
 	start func(t testing.TB, args ...string) *process
-	// store connects as one server of the fleet does: with connections that
-	// nobody else has, through a port.
+	// store returns a Store as one server of the fleet has it: with connections
+	// that no other server shares, through a port.
 	store func(t testing.TB, p *process, port string) revocation.Store
-	// prepare makes the log after a start with empty data.
+	// prepare creates the log after a start with empty data.
 	prepare func(p *process)
-	// empty removes the data of a server that does not run.
+	// empty removes the data of a stopped server.
 	empty func(p *process)
-	// truncate deletes the log of a server that runs.
+	// truncate deletes the log of a running server.
 	truncate func(p *process)
 	// remove deletes entries in the middle of the log.
 	remove func(p *process)
-	// refuse makes the server refuse writes, and accept ends that.
+	// refuse makes the server refuse writes. accept makes it accept them again.
 	refuse map[string]struct{ refuse, accept func(p *process) }
 }
 
@@ -121,7 +122,8 @@ var postgresBackend = backend{
 	},
 	truncate: func(p *process) { p.exec("TRUNCATE " + table) },
 	remove: func(p *process) {
-		p.exec("DELETE FROM " + table + " WHERE seq IN (SELECT seq FROM " + table + " ORDER BY seq LIMIT 20)")
+		p.exec("DELETE FROM " + table + " WHERE seq IN (SELECT seq FROM " + table +
+			" ORDER BY seq LIMIT 20)")
 	},
 	refuse: map[string]struct{ refuse, accept func(p *process) }{
 		"read-only": {
@@ -161,8 +163,8 @@ func token(userID string) *claims.Claims {
 		IssuedAt: beginning}
 }
 
-// load revokes users on random lists until stop is called. Calls of RevokeUser may
-// then still wait for the store.
+// load revokes users on random lists until stop is called. Calls of RevokeUser
+// may then still wait for the store.
 func (f *fleet) load() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var work, calls sync.WaitGroup
@@ -176,7 +178,7 @@ func (f *fleet) load() (stop func()) {
 				if err != nil && !errors.Is(err, revocation.ErrNotYetShared) {
 					f.t.Error(err)
 				}
-				// In force at once on the server that revoked.
+				// The server that revokes refuses the token at once.
 				if out, err := l.Revoked(context.Background(), token(id), time.Now()); !out {
 					f.t.Errorf("accepted by its own server: %v", err)
 				}
@@ -188,8 +190,9 @@ func (f *fleet) load() (stop func()) {
 	return func() { cancel(); work.Wait() }
 }
 
-// converge waits until every list knows every revocation and answers, and
-// reports how long after a time that was. What is not known by then is lost.
+// converge waits until every list has every revocation and is not stale. It
+// logs the time since an instant. A revocation that a list does not have after
+// 40 seconds is lost.
 func (f *fleet) converge(what string, since time.Time) {
 	f.t.Helper()
 	took := make([]time.Duration, len(f.lists))
@@ -219,12 +222,13 @@ func (f *fleet) converge(what string, since time.Time) {
 	for _, l := range f.lists {
 		gaps += l.Status().Gaps
 	}
-	f.t.Logf("RESULT %s: %d revocations, %d lost, all servers know after %v (first %v), %d gaps noticed",
+	f.t.Logf("RESULT %s: %d revocations, %d lost, "+
+		"on all servers after %v (on the first after %v), %d gaps noticed",
 		what, len(f.revoked), lost, took[len(took)-1].Round(time.Millisecond),
 		took[0].Round(time.Millisecond), gaps)
 }
 
-// complete checks that a list which starts now reads everything from the store.
+// complete checks that a new list reads every revocation from the store.
 func (f *fleet) complete(store revocation.Store) {
 	f.t.Helper()
 	missing := 0
@@ -244,7 +248,9 @@ func (f *fleet) complete(store revocation.Store) {
 	f.t.Errorf("the store lacks %d of %d revocations", missing, len(f.revoked))
 }
 
-func newFleet(t testing.TB, b backend, p *process, port string, n int, cfg revocation.Config) *fleet {
+func newFleet(
+	t testing.TB, b backend, p *process, port string, n int, cfg revocation.Config,
+) *fleet {
 	f := &fleet{t: t}
 	for range n {
 		cfg.Store = b.store(t, p, port)
@@ -308,7 +314,9 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func runFault(t *testing.T, b backend, cfg revocation.Config, fault func(backend, *process, *proxy)) {
+func runFault(
+	t *testing.T, b backend, cfg revocation.Config, fault func(backend, *process, *proxy),
+) {
 	p := b.start(t)
 	b.prepare(p)
 	x := newProxy(t, p.addr())
@@ -326,7 +334,8 @@ func runFault(t *testing.T, b backend, cfg revocation.Config, fault func(backend
 	f.complete(b.store(t, p, p.port))
 }
 
-// TestPropagation measures how long the last of many servers takes to know.
+// TestPropagation measures the time until the last of many servers refuses a
+// revoked user.
 func TestPropagation(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -377,7 +386,7 @@ func TestPropagation(t *testing.T) {
 							break
 						}
 						if time.Since(start) > 20*time.Second {
-							t.Fatalf("a server does not know: %+v", l.Status())
+							t.Fatalf("a server does not refuse the user: %+v", l.Status())
 						}
 						time.Sleep(100 * time.Microsecond)
 					}
@@ -385,7 +394,8 @@ func TestPropagation(t *testing.T) {
 				times[i] = time.Since(start)
 			}
 			slices.Sort(times)
-			t.Logf("RESULT %s: the last of %d servers knows after p50 %v, p99 %v", test.name, test.lists,
+			t.Logf("RESULT %s: the last of %d servers refuses the user after p50 %v, p99 %v",
+				test.name, test.lists,
 				times[len(times)/2].Round(10*time.Microsecond),
 				times[len(times)*99/100].Round(10*time.Microsecond))
 		})
@@ -412,7 +422,8 @@ func TestManyServers(t *testing.T) {
 	}
 }
 
-// TestClocks revokes on servers whose clocks are 10 seconds and an hour off.
+// TestClocks revokes on servers whose clocks differ from the store's by 10
+// seconds and an hour.
 func TestClocks(t *testing.T) {
 	t.Parallel()
 	for _, b := range backends {
@@ -449,7 +460,7 @@ func TestClocks(t *testing.T) {
 				}
 				// A later call on another server counts.
 				other := lists[(i+1)%len(lists)]
-				eventually(t, "the other server knows of the block", func() bool {
+				eventually(t, "the other server has the block", func() bool {
 					out, _ := other.Revoked(ctx, token("banned by "+id), clocks[(i+1)%len(lists)]())
 					return out
 				})
@@ -461,7 +472,8 @@ func TestClocks(t *testing.T) {
 						out, _ := l.Revoked(ctx, c, clocks[j]())
 						return out
 					}
-					eventually(t, fmt.Sprintf("server %d knows what server %d revoked", j, i), func() bool {
+					what := fmt.Sprintf("server %d has the revocations of server %d", j, i)
+					eventually(t, what, func() bool {
 						return is(&claims.Claims{UserID: id, IssuedAt: before}) &&
 							is(&claims.Claims{TokenID: id}) && !is(token("banned by "+id)) &&
 							!is(token("not banned by "+id)) &&
@@ -489,24 +501,24 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-// maxAhead is how far a RevokeUser may be in the future, for a clock that is
-// ahead of the store's.
+// maxAhead is how far in the future the time of a RevokeUser may be, for a
+// clock that is ahead of the store's.
 const maxAhead = 31 * time.Second
 
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("never: " + what)
+			t.Fatal("not within 20 s: " + what)
 		}
 	}
 }
 
 const childArg = "server-in-a-child-process"
 
-// child is a server of the fleet in its own process. It answers the question how
-// many of n users it knows. From start to end it looks whether it ever accepts
-// the last of them after it stood still for longer than MaxStaleness.
+// child is a server of the fleet in a separate process. It reads a number n,
+// and prints how many of the first n users are on its list. It also counts how
+// often it accepts the last user after a suspension of more than MaxStaleness.
 func child() {
 	fail := func(err error) {
 		fmt.Println("error", err)
@@ -514,7 +526,8 @@ func child() {
 	}
 	rdb := goredis.NewClient(&goredis.Options{Addr: os.Args[2]})
 	const maxStaleness = 5 * time.Second
-	l, err := revocation.New(revocation.Config{Logger: slog.New(slog.DiscardHandler), MaxStaleness: maxStaleness,
+	l, err := revocation.New(revocation.Config{
+		Logger: slog.New(slog.DiscardHandler), MaxStaleness: maxStaleness,
 		Store: redisstore.New(func(ctx context.Context, args ...any) (any, error) {
 			return rdb.Do(ctx, args...).Result()
 		}, table)})
@@ -528,17 +541,17 @@ func child() {
 	accepted, frozen := 0, time.Duration(0)
 	go func() {
 		last := time.Now()
-		stood := false
+		suspended := false
 		for {
 			now := time.Now()
 			if d := now.Sub(last); d > maxStaleness {
-				stood = true
+				suspended = true
 				frozen = d
 			}
 			last = now
 			out, err := l.Revoked(context.Background(), token("user last"), now)
 			mu.Lock()
-			if stood && !out && err == nil {
+			if suspended && !out && err == nil {
 				accepted++
 			}
 			mu.Unlock()
@@ -550,7 +563,8 @@ func child() {
 		n, _ := strconv.Atoi(in.Text())
 		known := 0
 		for i := range n {
-			if out, _ := l.Revoked(context.Background(), token(fmt.Sprint("user ", i)), time.Now()); out {
+			user := token(fmt.Sprint("user ", i))
+			if out, _ := l.Revoked(context.Background(), user, time.Now()); out {
 				known++
 			}
 		}
@@ -560,7 +574,8 @@ func child() {
 	}
 }
 
-// TestFrozenServer stops a server of the fleet while 200,000 revocations arrive.
+// TestFrozenServer suspends a server of the fleet while 200,000 revocations are
+// written.
 func TestFrozenServer(t *testing.T) {
 	t.Parallel()
 	const users = 200_000
@@ -574,7 +589,7 @@ func TestFrozenServer(t *testing.T) {
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	answers := bufio.NewScanner(out)
 	if !answers.Scan() || answers.Text() != "ready" {
-		t.Fatal("the child says ", answers.Text())
+		t.Fatal("the child printed ", answers.Text())
 	}
 	writer := newList(t, revocation.Config{Store: redisBackend.store(t, p, p.port)})
 
@@ -611,15 +626,17 @@ func TestFrozenServer(t *testing.T) {
 		answer := strings.Fields(answers.Text())
 		known, _ := strconv.Atoi(answer[0])
 		if answer[1] != "0" {
-			t.Fatalf("accepted a revoked user %s times after standing still for %s", answer[1], answer[2])
+			t.Fatalf("accepted a revoked user %s times after a suspension of %s",
+				answer[1], answer[2])
 		}
 		if known == users {
-			t.Logf("RESULT frozen for %s: %d revocations, written in %v, 0 lost, known %v after it went on",
-				answer[2], users, wrote.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
+			t.Logf("RESULT suspended for %s: %d revocations, written in %v, 0 lost, "+
+				"on the list %v after the suspension", answer[2], users,
+				wrote.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
 			return
 		}
 		if time.Since(start) > 30*time.Second {
-			t.Fatalf("knows %d of %d", known, users)
+			t.Fatalf("%d of %d are on the list", known, users)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -18,7 +18,8 @@ import (
 	"github.com/parajwt/parajwt/revocation/pgstore"
 )
 
-// listen calls Wake for each notification, as the documentation of pgstore shows.
+// listen calls Wake for each notification, as the documentation of pgstore
+// shows.
 func listen(t testing.TB, p *process, store *pgstore.Store) {
 	ctx, cancel := context.WithCancel(context.Background())
 	conn, err := pgx.Connect(ctx, p.dsn(p.port))
@@ -41,8 +42,8 @@ func listen(t testing.TB, p *process, store *pgstore.Store) {
 	t.Cleanup(func() { cancel(); <-done; conn.Close(context.Background()) })
 }
 
-// TestMillion measures a list of 1,000,000 users: the store's memory, the time to
-// read them and the heap. Only the number of entries can fail.
+// TestMillion measures a list of 1,000,000 users: the store's memory, the time
+// to read them and the heap. It fails only if the number of entries is wrong.
 func TestMillion(t *testing.T) {
 	if !long {
 		return
@@ -62,7 +63,8 @@ func TestMillion(t *testing.T) {
 			for i := range entries {
 				limit <- struct{}{}
 				go func() {
-					if err := writer.RevokeUser(context.Background(), fmt.Sprint("user ", i)); err != nil {
+					id := fmt.Sprint("user ", i)
+					if err := writer.RevokeUser(context.Background(), id); err != nil {
 						t.Error(err)
 					}
 					<-limit
@@ -97,9 +99,9 @@ func TestMillion(t *testing.T) {
 			if n := l.Status().Entries; n != entries {
 				t.Errorf("%d entries", n)
 			}
-			t.Logf("RESULT %s: 1,000,000 entries written in %v, %s in the store, read in %v, heap %.1f MiB",
-				b.name, wrote.Round(time.Millisecond), memory, read.Round(time.Millisecond),
-				float64(after-before)/(1<<20))
+			t.Logf("RESULT %s: 1,000,000 entries written in %v, %s in the store, "+
+				"read in %v, heap %.1f MiB", b.name, wrote.Round(time.Millisecond), memory,
+				read.Round(time.Millisecond), float64(after-before)/(1<<20))
 			runtime.KeepAlive(l)
 		})
 	}

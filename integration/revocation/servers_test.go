@@ -22,7 +22,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// process is a server that a test started, in a directory that only it uses.
+// process is a server that a test started, in a separate directory.
 type process struct {
 	t    testing.TB
 	dir  string
@@ -30,11 +30,11 @@ type process struct {
 	path string
 	args []string
 	attr syscall.SysProcAttr
-	up   func() error // nil when the server answers
+	up   func() error // returns nil if the server responds
 	cmd  *exec.Cmd
 }
 
-// freePort returns a port that was free a moment ago.
+// freePort returns a port on which no process listened during the call.
 func freePort(t testing.TB) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -53,7 +53,8 @@ func (p *process) start() {
 		p.cmd.Dir = p.dir
 		attr := p.attr
 		p.cmd.SysProcAttr = &attr
-		log, err := os.OpenFile(filepath.Join(p.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+		log, err := os.OpenFile(filepath.Join(p.dir, "log"),
+			os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 		if err != nil {
 			p.t.Fatal(err)
 		}
@@ -70,7 +71,7 @@ func (p *process) start() {
 				return
 			}
 			select {
-			case <-ended: // such as when memory of the one before is still in use
+			case <-ended: // for example because the killed server's memory is still in use
 				time.Sleep(200 * time.Millisecond)
 			case <-time.After(25 * time.Millisecond):
 				continue
@@ -79,7 +80,7 @@ func (p *process) start() {
 		}
 	}
 	out, _ := os.ReadFile(filepath.Join(p.dir, "log"))
-	p.t.Fatalf("%s does not answer: %v\n%s", p.path, last, out)
+	p.t.Fatalf("%s does not respond: %v\n%s", p.path, last, out)
 }
 
 // signal sends a signal to the server and its child processes.
@@ -113,7 +114,7 @@ func (p *process) kill() {
 	}
 }
 
-// newRedis starts a Redis server with the settings that redisstore asks for.
+// newRedis starts a Redis server with the settings that redisstore requires.
 func newRedis(t testing.TB, args ...string) *process {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -149,7 +150,8 @@ func (p *process) redis(args ...any) any {
 	return reply
 }
 
-// cluster is an empty database cluster, made once and copied.
+// cluster returns the directory of an empty database cluster, which is created
+// once. Each server gets a copy.
 var cluster = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "parajwt-postgres-")
 	if err != nil {
@@ -186,8 +188,9 @@ func postgresPath(name string) string {
 	return paths[len(paths)-1]
 }
 
-// asPostgres makes dir the user postgres's if this is root, as which PostgreSQL
-// refuses to run.
+// asPostgres makes the user postgres the owner of dir, and returns the
+// attributes to run as that user, if this process runs as root. PostgreSQL
+// refuses to run as root.
 func asPostgres(dir string) (attr syscall.SysProcAttr) {
 	if os.Getuid() != 0 {
 		return attr
@@ -250,13 +253,13 @@ func (p *process) exec(query string) {
 	}
 }
 
-// proxy forwards connections, until it hangs: then it accepts them, and nothing
-// passes.
+// proxy forwards connections. While it hangs, it accepts connections and
+// forwards no data.
 type proxy struct {
 	port string
 	to   string
 	mu   sync.Mutex
-	free chan struct{} // closed while data passes
+	free chan struct{} // closed while data is forwarded
 }
 
 func newProxy(t testing.TB, to string) *proxy {

@@ -48,8 +48,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// worstHeaders returns headers of the maximum size that take the parser the
-// longest, each for another reason.
+// worstHeaders returns headers of the maximum size that take the longest to
+// parse, each for another reason.
 func worstHeaders() map[string]string {
 	size := maxHeader * 3 / 4
 	fill := func(prefix, suffix string, item func(i int) string) string {
@@ -96,7 +96,7 @@ func worstHeaders() map[string]string {
 	}
 }
 
-// The goal is 10 µs for each of these.
+// The goal is at most 10 µs for each of these.
 func BenchmarkParseHeader(b *testing.B) {
 	for name, text := range worstHeaders() {
 		b.Run(name, func(b *testing.B) {

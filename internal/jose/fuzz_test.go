@@ -142,12 +142,12 @@ func FuzzParseHeader(f *testing.F) {
 		case err == nil && got != want:
 			t.Fatalf("%q is %+v, want %+v", text, got, want)
 		case err != nil && !errors.Is(err, ErrHeader) && !errors.Is(err, ErrAlgorithm):
-			t.Fatalf("%q: an error of no kind: %v", text, err)
+			t.Fatalf("%q: an error that wraps no sentinel: %v", text, err)
 		}
 		// encoding/json decodes half of a surrogate pair as U+FFFD. ParseHeader
 		// refuses it.
 		if err != nil && slow == nil && !strings.Contains(fmt.Sprint(members(text)), "\ufffd") {
-			t.Fatalf("%q is refused for nothing: %v", text, err)
+			t.Fatalf("%q is refused without a reason: %v", text, err)
 		}
 	})
 }
@@ -178,7 +178,7 @@ func FuzzToken(f *testing.F) {
 			const before = "before"
 			decoded, err := AppendDecoded([]byte(before), part)
 			if !bytes.HasPrefix(decoded, []byte(before)) {
-				t.Fatalf("%q overwrites what was there: %q", part, decoded)
+				t.Fatalf("%q overwrites the prefix: %q", part, decoded)
 			}
 			decoded = decoded[len(before):]
 			if err != nil {
@@ -189,7 +189,7 @@ func FuzzToken(f *testing.F) {
 				// from line breaks and unused bits.
 				if plain, err := base64.RawURLEncoding.DecodeString(part); err == nil &&
 					b64(plain) == part {
-					t.Fatalf("%q is refused for nothing", part)
+					t.Fatalf("%q is refused without a reason", part)
 				}
 				continue
 			}
@@ -396,7 +396,7 @@ func FuzzParseSet(f *testing.F) {
 		}
 		for id, k := range keys {
 			if id != k.ID {
-				t.Fatalf("the key under %q calls itself %q", id, k.ID)
+				t.Fatalf("the key under %q has the ID %q", id, k.ID)
 			}
 			if err := recheck(k, allowed); err != nil {
 				t.Fatalf("a key that must not be used: %v", err)

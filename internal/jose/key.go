@@ -42,7 +42,7 @@ type Key struct {
 	ID        string
 	Algorithm string
 	Public    crypto.PublicKey // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
-	JSON      string           // the JWK as it was in the set
+	JSON      string           // the JWK, unchanged from the set
 	// Thumbprint is the SHA-256 JWK Thumbprint in base64url (RFC 7638).
 	Thumbprint string
 
@@ -70,10 +70,10 @@ type Skipped struct {
 
 // ParseSet parses a JWK Set (RFC 7517 §5). It returns the keys that can verify
 // tokens with one of the allowed algorithms, by key ID. It skips every other
-// key, so that one bad key never loses a good one. Usable keys that share a
-// key ID are all skipped, because a token cannot identify one of them.
-// It returns an error if set is not a key set. A set without usable keys is
-// not an error.
+// key, so that a bad key does not affect the good ones. Usable keys that share
+// a key ID are all skipped, because a token cannot identify one of them. It
+// returns an error if set is not a key set, or has more than 100 keys. A set
+// without usable keys is not an error.
 func ParseSet(set string, allowed []string) (keys map[string]*Key, skipped []Skipped, err error) {
 	var raws []string
 	found := false
@@ -174,8 +174,8 @@ func parseMembers(raw string) (m jwkMembers, err error) {
 	return m, d.End()
 }
 
-// parseKey parses one key of a set. It returns the key ID with an error too,
-// if the key has one.
+// parseKey parses one key of a set. It returns the key ID, if there is one,
+// also with an error.
 func parseKey(raw string, allowed []string) (key *Key, id string, err error) {
 	m, err := parseMembers(raw)
 	switch {
@@ -364,9 +364,9 @@ func text(raw string) (string, error) {
 func encode(number []byte) string { return base64.RawURLEncoding.EncodeToString(number) }
 
 // isSmallOrder reports whether public is one of the 14 encodings of points
-// whose order divides 8. Anyone can sign for these keys. The signature of the
-// neutral element and zero is valid for about every eighth message, and each of
-// these keys accepts it for at least one of these 16.
+// whose order divides 8. Anyone can make valid signatures for these keys. The
+// signature of the neutral element and zero is valid for about every eighth
+// message, and each of these keys accepts it for at least one of these 16.
 func isSmallOrder(public ed25519.PublicKey) bool {
 	neutral := append([]byte{1}, make([]byte, ed25519.SignatureSize-1)...)
 	for message := range byte(16) {

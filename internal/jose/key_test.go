@@ -27,10 +27,10 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
-// These keys sign in the tests. Each is made once per process.
+// These keys sign in the tests. Each is generated once per process.
 var (
 	rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
-		for { // one of 2048 bits above whose modulus there is room: see TestVerifyRSANotReduced
+		for { // a modulus with room above it: see TestVerifyRSANotReduced
 			if key := must(rsa.GenerateKey(rand.Reader, 2048)); key.N.Bytes()[0] < 0xe0 {
 				return key
 			}
@@ -118,7 +118,7 @@ func parseOne(t *testing.T, key fields, allowed ...string) *Key {
 	}
 	for id, k := range keys {
 		if id != k.ID {
-			t.Errorf("the key under %q calls itself %q", id, k.ID)
+			t.Errorf("the key under %q has the ID %q", id, k.ID)
 		}
 		return k
 	}
@@ -441,8 +441,8 @@ func TestParseSetSkips(t *testing.T) {
 		{"invalid UTF-8 in kid", `{"kid":"` + "\xc3\x28" + `",` + r.with("kid", nil).String()[1:],
 			all, "", anything},
 	}
-	// A key with a private member is skipped, whatever the value of the member
-	// and the type of the key.
+	// A key with a private member is skipped. The value of the member and the
+	// type of the key have no effect.
 	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth"} {
 		for _, key := range []fields{r, p256, ed} {
 			tests = append(tests, row{fmt.Sprintf("%s with %s", key["kty"], name),

@@ -54,8 +54,7 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// Splitting takes constant space, whatever a client sends. A dot costs no
-// allocation.
+// Splitting takes constant space for any input. A dot costs no allocation.
 func TestSplitAllocatesNothing(t *testing.T) {
 	const million = 1_000_000
 	for name, token := range map[string]string{
@@ -132,7 +131,7 @@ func TestAppendDecoded(t *testing.T) {
 				t.Errorf("got %q, %v, want ErrBase64", got, err)
 			}
 			if string(got) != "before" {
-				t.Errorf("what was there has become %q", got)
+				t.Errorf("the prefix has become %q", got)
 			}
 		})
 	}
@@ -298,9 +297,9 @@ func TestParseHeader(t *testing.T) {
 		{"a comment", `{"alg":"RS256","kid":"k"/**/}`, Header{}},
 	}
 
-	// Members that change how the token is read are refused whatever their
-	// value. Their names are refused in any case, because other readers may
-	// ignore case.
+	// Members that change how the token is read are refused with any value.
+	// Their names are refused in any case, because other readers may ignore
+	// case.
 	values := []string{`[]`, `null`, `["exp"]`, `["b64"]`, `""`, `"JWT"`, `"DEF"`, `true`, `false`,
 		`0`, `{}`}
 	for _, name := range []string{"crit", "b64", "zip", "enc", "cty"} {

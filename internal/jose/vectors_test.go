@@ -109,7 +109,7 @@ func TestVectors(t *testing.T) {
 				mac := hmac.New(sha256.New, decode(t, set.Keys[0].K))
 				mac.Write([]byte(token.SigningInput))
 				if !hmac.Equal(mac.Sum(nil), signature) {
-					t.Error("the HMAC is another")
+					t.Error("the HMAC differs")
 				}
 			default:
 				t.Errorf("unknown verdict %q", v.Verdict)

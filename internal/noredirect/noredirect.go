@@ -6,9 +6,9 @@ package noredirect
 import "net/http"
 
 // Client returns a copy of a client that follows no redirects and keeps no
-// cookies. A redirect is an answer like any other. The copy shares from's
-// transport. If from is nil or has no transport, the copy uses transport, and
-// owned is true.
+// cookies. The copy returns a redirect like any other response. It shares the
+// transport of from. If from is nil or has no transport, the copy uses
+// transport, and owned is true.
 func Client(from *http.Client, transport http.RoundTripper) (client *http.Client, owned bool) {
 	client = &http.Client{}
 	if from != nil {

@@ -104,12 +104,12 @@ func CheckID(s string) error {
 	return nil
 }
 
-// CheckKey returns an error if s is not fit to be a header, is of another kind
-// than want, which is Secret or Public, or its prefix names another environment
-// than environment. An empty environment matches every one. The error is a
-// predicate, such as "is a webhook secret: set the secret API key (sk_…)". It
-// does not contain s. Keys of an unknown kind are accepted, and beta_… and the
-// like as either kind.
+// CheckKey returns an error if s cannot be the value of a header field, if it
+// is of another kind than want, which is Secret or Public, or if its prefix
+// names another environment than environment. An empty environment matches
+// every prefix. The error is a predicate, such as "is a webhook secret: set the
+// secret API key (sk_…)". It does not contain s. CheckKey accepts a key of an
+// unknown kind, and accepts beta_… and similar keys as either kind.
 func CheckKey(s string, want Kind, environment string) error {
 	other, right := "pk_", Secret.String()+" (sk_…)"
 	if want == Public {
@@ -119,7 +119,7 @@ func CheckKey(s string, want Kind, environment string) error {
 	invisible := func(r rune) bool { return r <= ' ' || r > '~' }
 	switch {
 	case len(s) > 1<<10 || strings.ContainsFunc(s, invisible):
-		return errors.New("has white space or other characters in it that no API key has")
+		return errors.New("has white space or other characters that no API key has")
 	case kind == Webhook || strings.HasPrefix(strings.ToLower(s), other):
 		return fmt.Errorf("is a %s: set the %s", kind, right)
 	case of != "" && environment != "" && of != environment:

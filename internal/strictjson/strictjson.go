@@ -1,6 +1,6 @@
 // Package strictjson decodes JSON and refuses ambiguous texts.
 //
-// encoding/json matches names in any case, keeps the last of two equal names
+// encoding/json ignores the case of names, keeps the last of two equal names
 // and replaces invalid UTF-8. With each of these, two readers of one signed
 // text can see different values (RFC 8725 §2.4 and §3.7). This decoder refuses
 // such texts. It reads a text once. The strings that it returns are substrings
@@ -50,8 +50,8 @@ type Decoder struct {
 func New(text string) *Decoder { return &Decoder{text: text} }
 
 // RefuseFoldedNames makes names of one object count as duplicates if they
-// differ only in case. Use it for texts that another reader matches in any
-// case.
+// differ only in case. Use it for texts that another reader decodes without
+// regard to case.
 func (d *Decoder) RefuseFoldedNames() { d.fold = true }
 
 // LimitNames refuses objects of more than n names, to bound memory and time.

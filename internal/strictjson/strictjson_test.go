@@ -91,7 +91,7 @@ func refuses(t *testing.T, text string) (reason string) {
 		case !errors.As(err, &e):
 			t.Errorf("%s accepts %.80q", how, text)
 		case !e.Syntax:
-			t.Errorf("%s of %.80q: %v is not marked as a mistake of syntax", how, text, e)
+			t.Errorf("%s of %.80q: %v is not marked as a syntax error", how, text, e)
 		case e.Offset < 0 || e.Offset > len(text):
 			t.Errorf("%s of %.80q: offset %d lies outside", how, text, e.Offset)
 		case strings.Contains(e.Error(), canary):
@@ -299,7 +299,7 @@ func TestRefuseCaseVariant(t *testing.T) {
 		err := read(`{"` + name + `":"` + canary + `"}`)
 		var e *Error
 		if !errors.As(err, &e) || !e.Syntax {
-			t.Errorf("%q: got %v, want a mistake of syntax", name, err)
+			t.Errorf("%q: got %v, want a syntax error", name, err)
 		} else if !slices.ContainsFunc(names, func(known string) bool {
 			return e.Reason == "name differs from "+known+" only in case"
 		}) {
@@ -413,7 +413,7 @@ func TestRawChecksSyntax(t *testing.T) {
 		}
 		var e *Error
 		if err := d.End(); !errors.As(err, &e) || !e.Syntax {
-			t.Errorf("%q: got %v, want a mistake of syntax", raw, err)
+			t.Errorf("%q: got %v, want a syntax error", raw, err)
 		}
 	}
 }
@@ -617,7 +617,7 @@ func TestAnotherTypeIsNoMistakeOfSyntax(t *testing.T) {
 					t.Errorf("%s: %v", what, err)
 				}
 			case !errors.As(err, &e) || e.Syntax || e.Reason != "not "+wanted:
-				t.Errorf("%s for %s: got %v, want %q, not of syntax", what, wanted, err,
+				t.Errorf("%s for %s: got %v, want %q, not a syntax error", what, wanted, err,
 					"not "+wanted)
 			case strings.Contains(err.Error(), canary):
 				t.Errorf("the error quotes the text: %v", err)
@@ -638,7 +638,7 @@ func TestAValueThatIsNoJSONHasNoTypeToBeWrong(t *testing.T) {
 			for _, err := range []error{alone.End(), inside.End()} {
 				var e *Error
 				if !errors.As(err, &e) || !e.Syntax {
-					t.Errorf("%.20q for %s: got %v, want a mistake of syntax", text, wanted, err)
+					t.Errorf("%.20q for %s: got %v, want a syntax error", text, wanted, err)
 				}
 			}
 		}
@@ -687,14 +687,14 @@ func TestFailRecordsAMistakeOfMeaning(t *testing.T) {
 	for range d.Array {
 		n++
 		_ = d.String()
-		d.Fail("not to my taste")
+		d.Fail("not accepted here")
 	}
 	var e *Error
-	if err := d.End(); !errors.As(err, &e) || e.Reason != "not to my taste" || e.Syntax ||
+	if err := d.End(); !errors.As(err, &e) || e.Reason != "not accepted here" || e.Syntax ||
 		e.Offset != 9 || n != 1 {
 		t.Errorf("got %#v after %d elements", err, n)
 	}
-	if got, want := e.Error(), "not to my taste at byte 9"; got != want {
+	if got, want := e.Error(), "not accepted here at byte 9"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

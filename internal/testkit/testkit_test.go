@@ -11,7 +11,7 @@ import (
 	"github.com/parajwt/parajwt/internal/testkit"
 )
 
-// A leak check that finds nothing would make the tests that use it worthless.
+// A leak check that finds nothing would make the tests that use it pass always.
 func TestLeaksFindsEveryForm(t *testing.T) {
 	const secret = "canary"
 	for name, text := range map[string]string{

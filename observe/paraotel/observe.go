@@ -1,5 +1,5 @@
 // Package paraotel exports parajwt's verdicts and the status of its caches as
-// OpenTelemetry metrics. It requires only the API of OpenTelemetry. The program
+// OpenTelemetry metrics. It imports only the API of OpenTelemetry. The program
 // chooses the SDK and the exporter.
 //
 // [Observe] counts verdicts. [WatchKeys] and [WatchRevocations] export the
@@ -42,7 +42,7 @@ const maxSets = 1024
 
 // Observe returns a function for middleware.Config.Observe, which counts events
 // in the counter parajwt.verdicts. Several validators may use the same
-// function. Each event has three attributes:
+// function. The counter has three attributes:
 //
 //   - parajwt.code is "accepted", or the [middleware.Code] of the refusal.
 //   - parajwt.cached is true if the token cache had the token.

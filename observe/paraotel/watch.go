@@ -16,6 +16,7 @@ import (
 // WatchKeys exports the status of a key set as metrics. It calls status once
 // for each collection. status is the Status method of a [middleware.Validator]
 // or a [jwks.Cache]. Every metric has the attribute parajwt.environment.
+// parajwt.keys.state also has the attribute parajwt.keys.state, a [jwks.State].
 //
 // parajwt.keys.age has no point while [jwks.Status.FetchedAt] is zero.
 // parajwt.keys.remaining has no point while [jwks.Status.StaleAt] is zero. Both
@@ -128,7 +129,8 @@ func WatchRevocations(
 }
 
 // until returns the seconds from one time to another by the wall clock, at
-// least 0. The monotonic clock stops while a machine is suspended.
+// least 0. It does not use the monotonic clock, which stops while a machine is
+// suspended.
 func until(to, from time.Time) float64 {
 	return max(0, to.Round(0).Sub(from.Round(0)).Seconds())
 }

@@ -63,8 +63,8 @@ type Store struct {
 // "myschema.revocations". It does not use the database: a missing table or a
 // wrong password is an error of Read and Append. It returns an error if db is
 // nil or the name is invalid. Names consist of ASCII letters, digits and
-// underscores, do not begin with a digit, and are case-sensitive. Schema and
-// table have at most 63 characters together.
+// underscores, do not begin with a digit, and are case-sensitive. A name with
+// its schema has at most 63 characters.
 func New(db *sql.DB, table string) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("pgstore: db is nil")
@@ -178,7 +178,7 @@ func (s *Store) append(ctx context.Context, entries []revocation.Entry) error {
 // cursor. It reports a gap if that row is missing, because the table was
 // truncated, replaced or restored. A Read from the beginning also deletes
 // lifted blocks and rows that expired more than an hour ago, at most once a
-// minute. Read ignores errors of this deletion.
+// minute. It keeps the last row. Read ignores errors of this deletion.
 func (s *Store) Read(ctx context.Context, after revocation.Cursor, wait time.Duration) (
 	revocation.Batch, error) {
 	if after == "" {
@@ -317,8 +317,8 @@ DELETE FROM `+s.table+` WHERE seq IN (
 	LIMIT $2)`, keepExpired.Milliseconds(), deleteCount)
 }
 
-// explain adds advice to a known error of the server (PostgreSQL documentation,
-// appendix A).
+// explain adds advice to a known error of the server. The codes are those of
+// the PostgreSQL documentation, appendix A.
 func (s *Store) explain(what string, err error) error {
 	if err == nil {
 		return nil

@@ -15,8 +15,9 @@
 // 1,000,000 entries need less than 80 MB.
 //
 // Each field "e" of a message has one entry in the text form of
-// [revocation.Entry]. The store deletes messages an hour after their entries
-// expired by the server's clock. It keeps the last message.
+// [revocation.Entry]. A read of the whole log also deletes lifted blocks, and
+// messages whose entries expired more than an hour ago by the server's clock.
+// It keeps the last message.
 package redisstore
 
 import (
@@ -139,7 +140,8 @@ func alone(e revocation.Entry) bool {
 
 // Read implements [revocation.Store]. It waits with XREAD, for at most a second
 // per command. It reads with XRANGE, starting at the message of the cursor. It
-// reports a gap if that message is missing or has changed.
+// reports a gap if that message is missing or has changed. Read ignores errors
+// of XDEL.
 func (s *Store) Read(ctx context.Context, after revocation.Cursor, wait time.Duration) (
 	revocation.Batch, error) {
 	if s.do == nil || s.key == "" {
@@ -245,7 +247,7 @@ func decode(message any) []revocation.Entry {
 
 // cursorOf returns the position of a message: its ID and a checksum of its
 // fields. The ID alone is ambiguous: after FLUSHALL, a message of the same
-// millisecond has the ID of a deleted one.
+// millisecond can have the ID of a deleted one.
 func cursorOf(message any) revocation.Cursor {
 	h := fnv.New32a()
 	if pair, ok := message.([]any); ok && len(pair) == 2 {
@@ -431,7 +433,7 @@ func (w *walk) obsoleteBlocks() (remove []string) {
 	return remove
 }
 
-var errConfig = errors.New("redisstore: New got a nil Do or an empty key")
+var errConfig = errors.New("redisstore: New needs a Do and a key")
 
 // isNil reports whether err is the error of go-redis or rueidis for a nil
 // reply.

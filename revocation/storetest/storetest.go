@@ -14,17 +14,20 @@ import (
 )
 
 // Run tests an implementation of [revocation.Store]. Each call of open returns
-// a store with a new, empty log. The clock of the store's server must differ
-// from this machine's by less than a minute. Run takes some seconds, because it
-// waits for reads.
+// a store with a new, empty log. A test may open several stores, and uses them
+// at the same time, so each needs a key or table that no other store uses. open
+// may call Cleanup of its t to remove the log.
+//
+// The clock of the store's server must differ from this machine's by less than
+// a minute. Run takes some seconds, because it waits for reads.
 func Run(t *testing.T, open func(t *testing.T) revocation.Store) {
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, func(*testing.T) revocation.Store)
 	}{
 		{"an empty log", emptyLog},
-		{"entries come back as they were appended", roundTrip},
-		{"reading again returns the same", rereading},
+		{"entries are returned as they were appended", roundTrip},
+		{"reading again returns the same entries", rereading},
 		{"many entries", manyEntries},
 		{"nothing to append", appendNothing},
 		{"a malformed entry is not appended", malformed},
@@ -229,7 +232,7 @@ func wakesReader(t *testing.T, open func(*testing.T) revocation.Store) {
 					return
 				}
 			}
-			read <- fmt.Errorf("a read of a log with a new entry returned none")
+			read <- fmt.Errorf("a read of a log with a new entry returned no entry")
 		}()
 		time.Sleep(20 * time.Millisecond) // so that the read waits; harmless if it does not
 		add(t, s, user(n))

@@ -37,9 +37,9 @@ func main() {
 	e2e.ServeIfAsked() // this program also runs the measured servers
 
 	quick := flag.Bool("quick", false,
-		"run less than a minute: shorter passes, no parallel callers, less Zipf traffic")
+		"run for less than a minute: shorter passes, no parallel callers,\nless Zipf traffic")
 	printOnly := flag.Bool("print", false,
-		"print the targets and the measured figures, and write no file")
+		"print the targets and the measured figures; write no file")
 	passes := flag.Int("passes", 0, "number of passes (default 10; quick 12)")
 	rowTime := flag.Duration("time", 0,
 		"duration of each row in a pass (default 250ms; quick 10ms)")

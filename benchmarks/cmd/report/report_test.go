@@ -65,8 +65,8 @@ func TestRun(t *testing.T) {
 func TestParse(t *testing.T) {
 	var r revocations
 	err := r.parse(`=== RUN   TestPropagation/Redis_50
-    faults_test.go:387: RESULT Redis: the last of 50 servers knows after p50 4.18ms, p99 10.27ms
-    faults_test.go:387: RESULT PostgreSQL with NOTIFY: the last of 1 servers knows after p50 900µs, p99 2.7ms
+    faults_test.go:387: RESULT Redis: the last of 50 servers refuses the user after p50 4.18ms, p99 10.27ms
+    faults_test.go:387: RESULT PostgreSQL with NOTIFY: the last of 1 servers refuses the user after p50 900µs, p99 2.7ms
     scale_test.go:99: RESULT Redis: 1,000,000 entries written in 13.004s, 62.8 MB in the store, read in 2.071s, heap 44.1 MiB
     scale_test.go:99: RESULT PostgreSQL: 1,000,000 entries written in 13.004s, - in the store, read in 2.719s, heap 44.1 MiB
 `)

@@ -123,13 +123,13 @@ func (r *revocations) fleet() error {
 
 var (
 	spreadLine = regexp.MustCompile(
-		`RESULT (.+): the last of (\d+) servers knows after p50 (\S+), p99 (\S+)`)
+		`RESULT (.+): the last of (\d+) servers refuses the user after p50 (\S+), p99 (\S+)`)
 	millionLine = regexp.MustCompile(
 		`RESULT (.+): 1,000,000 entries written in \S+, (\S+)(?: MB)? in the store, ` +
 			`read in (\S+), heap (\S+) MiB`)
 )
 
-// parse parses the lines of integration/revocation with RESULT.
+// parse parses the RESULT lines that integration/revocation prints.
 func (r *revocations) parse(out string) error {
 	var errs []error
 	duration := func(s string) time.Duration {
@@ -232,7 +232,7 @@ func (r revocations) targets(most func(what, format string, here, limit float64)
 	}
 }
 
-// panel returns the panel of the chart.
+// panel returns the panel of results.svg.
 func (r revocations) panel() panel {
 	chart := panel{
 		title: "Revocation: time that the check adds to a repeat token",

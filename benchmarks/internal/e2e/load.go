@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Load is the load on one server. The tokens take turns, over keep-alive
+// Load is the load on one server. It sends the tokens in turn, over keep-alive
 // connections that each have one request in flight.
 type Load struct {
 	Tokens      []string

@@ -25,7 +25,7 @@ var everyPeer = []string{golangjwt, gojose, gooidc, auth0V2, jwxV2, clerkV2, aut
 
 // lenient lists tokens that Para would never issue, and the libraries that
 // accept them. All but the forged one are signed with Para's key. The table of
-// docs/migrate.md shows the same.
+// docs/migrate.md has the same rows.
 var lenient = []struct {
 	name     string
 	part     int // 0: change is applied to the header, 1: to the payload, 2: to the token

@@ -14,7 +14,7 @@ import (
 
 // Ours returns parajwt, with its default cache of verified tokens or without a
 // cache. The other libraries have no such cache. They are compared with parajwt
-// without a cache, which verifies every token anew.
+// without a cache, which verifies every token again.
 func Ours(cache bool) Library {
 	size, name := -1, "parajwt, every token new"
 	if cache {

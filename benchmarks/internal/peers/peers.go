@@ -1,6 +1,6 @@
-// Package peers holds one adapter for each library, set up as its documentation
-// says. All adapters do the same work: they check signature, exp and aud, and
-// decode the claims into types.
+// Package peers holds one adapter for each library, set up as documented for
+// that library. All adapters do the same work: they check signature, exp and
+// aud, and decode the claims into types.
 package peers
 
 import (

@@ -93,7 +93,7 @@ func (s *Suite) Zipf(t Traffic) (HitRatios, error) {
 
 	// The text of a token is made when it is needed. Only the signatures of
 	// requested tokens are kept. A hit is recognised by the returned pointer: a
-	// cached token returns the same claims as before.
+	// cached token returns the same claims again.
 	signatures := make([]string, t.Tokens)
 	users := make([]weak.Pointer[claims.Claims], t.Tokens)
 	private := s.fixture.Key(fixture.ES256).Private

@@ -25,10 +25,10 @@ import (
 // ErrNoRedis means that the rows which need a Redis server are missing.
 var ErrNoRedis = errors.New("redis-server is not installed")
 
-// Revocations are [Suite.Repeat] with Config.Revoked: a list with each number
-// of entries, and a GET for each request with two Redis clients. No user is
-// revoked. With an error that is [ErrNoRedis], the rows of the lists are
-// complete. stop ends the server, and closes what the rows use.
+// Revocations returns the rows of [Suite.Repeat] with Config.Revoked: a list
+// with each number of entries, and a GET for each request with two Redis
+// clients. No user is revoked. If the error is [ErrNoRedis], the rows of the
+// lists are complete. stop ends the server, and closes the lists and clients.
 func (s *Suite) Revocations(entries ...int) (rows []Row, stop func(), err error) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	var stops []func()
@@ -99,7 +99,7 @@ func (s *Suite) Revocations(entries ...int) (rows []Row, stop func(), err error)
 	return rows, stop, nil
 }
 
-// hook is a Config.Revoked.
+// hook is the type of Config.Revoked.
 type hook func(context.Context, *claims.Claims, time.Time) (bool, error)
 
 // repeatWith is [Suite.Repeat] with Config.Revoked.
@@ -145,7 +145,7 @@ func filled(ctx context.Context, n int) (*revocation.List, error) {
 	_, lines, _ := bytes.Cut(snapshot, []byte("\n"))
 	list, err := revocation.New(revocation.Config{
 		Store:  &log{lines: lines, entries: n},
-		Resync: 24 * time.Hour, // log keeps nothing
+		Resync: 24 * time.Hour, // log stores no entries
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -172,7 +172,7 @@ type log struct {
 }
 
 func (l *log) Append(context.Context, []revocation.Entry) error {
-	return errors.New("this store is for reading")
+	return errors.New("this store is read-only")
 }
 
 func (l *log) Read(ctx context.Context, _ revocation.Cursor, wait time.Duration) (

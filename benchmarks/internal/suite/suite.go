@@ -21,8 +21,8 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// Live is the number of tokens that take turns, so that no library gets the
-// same token twice in a row. It is a power of two.
+// Live is the number of tokens that are used in turn, so that no library gets
+// the same token twice in a row. It is a power of two.
 const Live = 1024
 
 // Op does the work once, for the ith token. It is safe for concurrent use by
@@ -154,8 +154,7 @@ func (s *Suite) Raw(alg string) Row {
 	return row
 }
 
-// FirstSight returns one row per library, parajwt first. Every token is
-// verified anew.
+// FirstSight returns one row per library, parajwt first. No token is cached.
 func (s *Suite) FirstSight(alg string) ([]Row, error) {
 	var rows []Row
 	for _, lib := range peers.All() {
@@ -213,7 +212,8 @@ func (s *Suite) Refusals() ([]Row, error) {
 	spec := func(i int) fixture.Spec {
 		return fixture.Spec{Alg: fixture.RS256, UserID: fixture.UserID(i)}
 	}
-	// The signature is arbitrary, because no token gets that far.
+	// The signature is arbitrary, because each token is refused before the
+	// signature check.
 	signature := good[0][strings.LastIndexByte(good[0], '.'):]
 	kinds := []struct {
 		name  string

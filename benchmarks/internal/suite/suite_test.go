@@ -99,7 +99,7 @@ func BenchmarkRepeat(b *testing.B) {
 	}
 }
 
-// Each row accepts every token, and the hooks see what they should look up.
+// Each row accepts every token, and each hook gets the user to look up.
 func TestRevocations(t *testing.T) {
 	rows, stop, err := suiteOf(t).Revocations(0, 1000)
 	if err != nil && !errors.Is(err, ErrNoRedis) {
@@ -116,7 +116,8 @@ func TestRevocations(t *testing.T) {
 	}
 }
 
-// BenchmarkRevocation is to be compared with BenchmarkRepeat's validator.
+// BenchmarkRevocation measures rows to compare with BenchmarkRepeat's
+// validator.
 func BenchmarkRevocation(b *testing.B) {
 	rows, stop, err := suiteOf(b).Revocations(0, 1000, 1_000_000)
 	if err != nil && !errors.Is(err, ErrNoRedis) {
