@@ -22,17 +22,14 @@ func NewContext(ctx context.Context, user *Claims) context.Context {
 }
 
 // FromContext returns the verified user of a request. It returns nil and false
-// if the request is anonymous, which [middleware.Optional] allows, or if no
-// adapter guards the handler.
+// if the request is anonymous, or if no adapter guards the handler. Optional of
+// package [github.com/parajwt/parajwt/middleware] passes anonymous requests.
 //
 // The user is a copy; see [Claims]. The copy is allocated only if it escapes
 // from the handler.
 //
 // Only [NewContext] and the guards of package middleware store a user in a
 // context: the key is not exported.
-//
-// [middleware.Optional]:
-// https://pkg.go.dev/github.com/parajwt/parajwt/middleware#Optional
 func FromContext(ctx context.Context) (*Claims, bool) {
 	user := new(Claims)
 	if !copyFrom(ctx, user) {

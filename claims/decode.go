@@ -52,7 +52,8 @@ var (
 //   - each known claim has its type (RFC 7519 §4.1 and Para's "Session
 //     Management");
 //   - sub, data.userId and aud are present, and sub equals data.userId;
-//   - exp, iat and nbf are times from 1970 to 9999 (RFC 7519 §2);
+//   - exp, iat and nbf are after the start of 1970 and before the year 10000
+//     (RFC 7519 §2);
 //   - exp and iat are present, and iat is not after exp.
 //
 // null counts as absent for optional members of data and for members of

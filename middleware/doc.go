@@ -29,9 +29,10 @@
 //
 // Most programs use an existing adapter and can skip this section.
 //
-// An adapter passes requests to a [Guard], and responses back. [Guard.Check]
-// returns the request to pass on, whose context has the user, or an [*Error].
-// [Guard.Refuse] writes the response to a refused request.
+// An adapter connects a router to a [Guard]. [Guard.Check] returns the request
+// to pass on, whose context has the user, or an [*Error]. [Guard.Refuse] writes
+// the response to a refused request. The example of Guard is an adapter for
+// net/http.
 //
 // Some frameworks write error responses themselves. Their adapters first call
 // [Guard.Override]. If it reports that there is no OnRefusal, they take status,

@@ -51,8 +51,9 @@ const (
 	// ErrRuleUnavailable means that a rule could not look something up. A rule
 	// returns an error that wraps it. 503.
 	ErrRuleUnavailable Code = "rule_unavailable"
-	// ErrKeysUnavailable means that the token could not be verified, because
-	// there are no keys or because the caller's context ended first. 503.
+	// ErrKeysUnavailable means that the token's key could not be looked up: no
+	// usable keys are loaded, the key ID is unknown while Para cannot be
+	// reached, or the caller's context ended first. 503.
 	ErrKeysUnavailable Code = "keys_unavailable"
 	// ErrRevocationUnknown means that Config.Revoked returned an error. 503.
 	ErrRevocationUnknown Code = "revocation_unknown"
@@ -117,8 +118,8 @@ func (c Code) words() string {
 // example because the request has no token or the keys are unavailable.
 type Check string
 
-// The checks, in their order. The base64url of a part is checked when the part
-// is decoded.
+// The checks, in their order. Malformed base64url is CheckForm in the header
+// and the signature of a token, and CheckClaims in its payload.
 const (
 	CheckForm       Check = "form"       // size, parts, base64url, header field of the request
 	CheckHeader     Check = "header"     // the token's header
@@ -132,7 +133,8 @@ const (
 )
 
 // Error is the error type of every refusal. Of the token it contains at most
-// kid, alg and aud. The error of a rule is in Cause.
+// kid, alg, aud, and durations such as its age. The error of a rule is in
+// Cause.
 type Error struct {
 	// Code is one of the constants above. errors.Is matches it.
 	Code Code

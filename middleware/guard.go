@@ -33,8 +33,8 @@ func TokenFrom(sources ...TokenSource) Option {
 
 func isNil(source TokenSource) bool { return source == nil }
 
-// Allow adds rules, all of which a user must pass. Behind Optional, they apply
-// to requests with a token only. No rules, or a nil rule, is a
+// Allow adds rules, all of which a user must pass. They do not apply to the
+// anonymous requests that [Optional] passes. No rules, or a nil rule, is a
 // misconfiguration. To add rules to a route behind a guard, use the Allow
 // function of the adapter.
 func Allow(rules ...Rule) Option {
@@ -64,10 +64,10 @@ func OnRefusal(answer func(w http.ResponseWriter, r *http.Request, err *Error)) 
 
 // ExpiredIsAnonymous makes [Optional] pass a request as anonymous if the only
 // fault of its token is its age (exp or MaxTokenAge). Use it for public pages,
-// so that a returning visitor sees them instead of 401. All other checks still
-// apply: a revoked token is refused with 401, and an unknown revocation with
-// 503. Config.Observe receives the code expired. On [Require] it is a
-// misconfiguration.
+// so that a returning visitor sees them instead of 401. All other checks of the
+// token still apply: a revoked token is refused with 401, and an unknown
+// revocation with 503. Config.Observe receives the code expired. On [Require]
+// it is a misconfiguration.
 func ExpiredIsAnonymous() Option {
 	return func(g *Guard) {
 		g.expiredPasses = true
@@ -136,9 +136,11 @@ func Optional(v *Validator, opts ...Option) *Guard { return newGuard(v, true, op
 
 // Authorize returns a guard that verifies no token. It passes requests whose
 // user was verified by an outer guard and passes all rules. A request without a
-// user is refused with [ErrNoToken]. The outer guard's OnRefusal, Logger and
-// Observe apply, or the defaults if there is no outer guard. No rules, or a nil
-// rule, is a misconfiguration.
+// user is refused with [ErrNoToken]. No rules, or a nil rule, is a
+// misconfiguration.
+//
+// The OnRefusal, Logger and Observe of the guard that verified the user apply.
+// If the request has no user, the defaults apply, also behind [Optional].
 func Authorize(rules ...Rule) *Guard {
 	g := &Guard{authorize: true, rules: slices.Clone(rules)}
 	if err := checkRules("Allow", rules); err != nil {

@@ -159,9 +159,14 @@ func TestAuthorize(t *testing.T) {
 }
 
 // TestAuthorizeWithoutAUser checks that a request without a user gets the
-// default response.
+// default response and causes no event, also behind Optional.
 func TestAuthorizeWithoutAUser(t *testing.T) {
-	v := newValidator(t, middleware.Config{})
+	v := newValidator(t, middleware.Config{
+		Observe: func(_ context.Context, e middleware.Event) { t.Errorf("reported %v", e) },
+		OnRefusal: func(http.ResponseWriter, *http.Request, *middleware.Error) {
+			t.Error("OnRefusal of the outer guard was called")
+		},
+	})
 	anonymous, refusal := middleware.Optional(v).Check(request(""))
 	if refusal != nil {
 		t.Fatal(refusal)

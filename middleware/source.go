@@ -154,8 +154,8 @@ const (
 // server selects "para.jwt" or one of the app's protocols. The guard removes
 // the token from the field, so that no handler selects it.
 //
-// Browsers let any site open a WebSocket to any server (RFC 6455 §10.2). Unlike
-// a cookie, another site cannot send the token.
+// Browsers let any site open a WebSocket to any server (RFC 6455 §10.2). They
+// add cookies to that request, but not this token.
 func FromWebSocketProtocol() TokenSource {
 	return func(r *http.Request) (string, error) {
 		values := r.Header[webSocketProtocols]

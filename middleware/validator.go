@@ -71,8 +71,9 @@ func New(cfg Config) (*Validator, error) {
 // its key is still in the key set. The cache compares the whole token. Times
 // and revocation are checked each time.
 //
-// Validate waits for a fetch of Para's keys only if the key is missing, or if
-// the process was suspended past a refresh. It waits at most until ctx ends.
+// Validate waits for a fetch of Para's keys only if the key is missing or
+// stale, or if the process was suspended past a refresh. It waits at most until
+// ctx ends.
 //
 // The error has the code [ErrNoToken] if token is "". Otherwise it has
 // [ErrMalformed], [ErrAlgorithm], [ErrUnknownKey], [ErrSignature],
@@ -365,7 +366,8 @@ func (v *Validator) untimely(user *claims.Claims, now time.Time) *Error {
 // minute, and close the connection if it returns an error.
 //
 // Recheck uses the claims that Para signed, and ignores later changes of user.
-// The error is an [*Error] with a code of [Validator.Validate]. The code is
+// It waits for a fetch of Para's keys in the cases in which Validate does. The
+// error is an [*Error] with a code of [Validator.Validate]. The code is
 // [ErrMisconfigured] if user is nil, was made by hand, comes from a
 // verification token, or was verified in another environment.
 func (v *Validator) Recheck(ctx context.Context, user *claims.Claims) error {
@@ -396,8 +398,8 @@ func (v *Validator) Recheck(ctx context.Context, user *claims.Claims) error {
 	return nil
 }
 
-// Warm fetches Para's keys now, so that the first request does not wait for
-// them. It waits at most until ctx ends. It returns nil if usable keys are
+// Warm fetches Para's keys if a fetch is due, so that the first request does
+// not wait for them. It waits at most until ctx ends. It returns nil if usable keys are
 // loaded, including those of Keys.Initial. Otherwise it returns an [*Error]
 // with [ErrKeysUnavailable]. The program need not exit after an error, because
 // fetching continues in the background.

@@ -104,7 +104,8 @@ func (e *Error) Unwrap() error { return e.Cause }
 
 // Refused reports whether the login is invalid. Respond with 401 if it returns
 // true. Otherwise the login could not be verified: respond with 503. Package
-// middleware calls Refused.
+// middleware calls Refused. Do not use it for an error of
+// [Client.VerifyWallet], which is not about a login.
 func (e *Error) Refused() bool {
 	switch e.Code {
 	case ErrSessionExpired, ErrOtherUser, ErrNotAToken, ErrNotLoggedIn,

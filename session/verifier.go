@@ -19,7 +19,7 @@ type TokenVerifierConfig struct {
 	// TTL is how long an accepted token is accepted without another call to
 	// Para. It counts from the start of the call. It also bounds how long the
 	// token of an ended session is accepted. Default 30 seconds; from 1 second
-	// to 5 minutes. A negative value makes a call for every request.
+	// to 5 minutes. With a negative value, no accepted token is cached.
 	TTL time.Duration
 	// Grace is how much longer than TTL an accepted token is accepted while
 	// Para cannot verify it, so that users stay logged in during an outage. A
@@ -36,9 +36,9 @@ const refusedFor = 5 * time.Second
 
 // TokenVerifier verifies the verification tokens of Para sessions for package
 // middleware. It caches Para's verdicts, so that not every request of a client
-// needs a call to Para. The cache has the SHA-256 of tokens.
-// [Client.TokenVerifier] returns one. A TokenVerifier is safe for concurrent
-// use by multiple goroutines.
+// needs a call to Para. The cache has the SHA-256 hashes of tokens, not the
+// tokens. [Client.TokenVerifier] returns one. A TokenVerifier is safe for
+// concurrent use by multiple goroutines.
 type TokenVerifier struct {
 	printed
 	client     *Client

@@ -43,9 +43,9 @@ func Optional(v *middleware.Validator, opts ...middleware.Option) echo.Middlewar
 
 // Allow returns middleware for a route behind Require or Optional. It passes
 // requests whose user passes all rules, without verifying the token again. It
-// refuses other requests as the outer guard does: with 401 if there is no user,
-// 403 if a rule refuses the user, and 503 if a rule returns an error that
-// matches [middleware.ErrRuleUnavailable].
+// refuses other requests as [middleware.Authorize] does: with 401 if there is
+// no user, 403 if a rule refuses the user, and 503 if a rule returns an error
+// that matches [middleware.ErrRuleUnavailable].
 func Allow(rules ...middleware.Rule) echo.MiddlewareFunc {
 	return guard(middleware.Authorize(rules...))
 }
