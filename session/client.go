@@ -207,7 +207,7 @@ func (c *Client) verifyToken(ctx context.Context, token string, g *gate) (Identi
 	doc, err := c.askSecretly(ctx, "verificationToken", token, call{
 		path: "/sessions/verify", gate: g,
 		fields: append(of(required, "authType identifier"), field{name: "oAuthMethod"}),
-		says:   map[int]Code{http.StatusForbidden: ErrSessionExpired},
+		codes:  map[int]Code{http.StatusForbidden: ErrSessionExpired},
 	})
 	return Identity{
 		AuthType:    claims.AuthType(doc.get("authType").text),
@@ -233,7 +233,7 @@ func (c *Client) VerifyWallet(ctx context.Context, address string) (walletID str
 	}
 	doc, err := c.askSecretly(ctx, "address", address, call{
 		path: "/wallets/verify", gate: c.strangers, fields: of(required, "walletId"),
-		says: map[int]Code{http.StatusNotFound: ErrWalletNotFound},
+		codes: map[int]Code{http.StatusNotFound: ErrWalletNotFound},
 	})
 	return doc.get("walletId").text, err
 }

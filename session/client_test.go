@@ -134,7 +134,7 @@ func TestEnvironmentWithoutNameUsesTheHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := fmt.Sprint(c); got != "Para session client for para.example.com" {
-		t.Error(got)
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -170,11 +170,11 @@ func TestVerifyTokenOfEndedSessions(t *testing.T) {
 		t.Errorf("error is %+v", *e)
 	}
 	if _, err := c.VerifyToken(t.Context(), old.VerificationToken()); err != nil {
-		t.Error(err)
+		t.Errorf("a session that has not ended: %v", err)
 	}
 	clock.Advance(29 * time.Minute)
 	if err := importSession(t, c, good.Exported()).KeepAlive(t.Context()); err != nil {
-		t.Error(err)
+		t.Errorf("KeepAlive: %v", err)
 	}
 	clock.Advance(time.Minute)
 	_, err = c.VerifyToken(t.Context(), old.VerificationToken())

@@ -35,7 +35,7 @@ func para() (*paratest.Para, *session.Client) {
 func ExampleNew() {
 	client, err := session.New(session.Config{
 		Environment: jwks.Beta,
-		// for VerifyToken, VerifyWallet and TokenVerifier; from the program's secrets
+		// for VerifyToken, VerifyWallet and TokenVerifier
 		SecretAPIKey: session.NewSecret("beta_0123456789abcdef"),
 		// for imported sessions
 		APIKey: "beta_fedcba9876543210",

@@ -133,22 +133,22 @@ func (s *Session) Mode() Mode { return s.mode }
 
 // UserID returns the user ID in the export, or "" in [ModeConnectionOnly]. It
 // is unverified until [Session.IsActive] returns true.
-func (s *Session) UserID() string { return s.says("userId") }
+func (s *Session) UserID() string { return s.userText("userId") }
 
 // AuthType returns how the user logged in, as the export states it. It is
 // unverified. For a verified value, use [Session.IssueJWT] or
 // [Client.VerifyToken].
 func (s *Session) AuthType() claims.AuthType {
-	return claims.AuthType(s.says("authInfo", "authType"))
+	return claims.AuthType(s.userText("authInfo", "authType"))
 }
 
 // Identifier returns the identifier in the export, such as an email address. It
 // is unverified; see [Session.AuthType].
-func (s *Session) Identifier() string { return s.says("authInfo", "identifier") }
+func (s *Session) Identifier() string { return s.userText("authInfo", "identifier") }
 
-// says returns a text of the export about the user, or "" if no user is logged
+// userText returns a text of the export about the user, or "" if no user is logged
 // in.
-func (s *Session) says(names ...string) string {
+func (s *Session) userText(names ...string) string {
 	if s.mode == ModeConnectionOnly {
 		return ""
 	}
@@ -377,7 +377,7 @@ func (s *Session) IssueJWT(ctx context.Context) (JWT, error) {
 // log users out, so askAsUser then calls /touch, whose response distinguishes
 // them.
 func (s *Session) askAsUser(ctx context.Context, k call) (answer, error) {
-	k.says = map[int]Code{
+	k.codes = map[int]Code{
 		http.StatusUnauthorized: ErrSessionExpired, http.StatusForbidden: ErrSessionExpired,
 	}
 	a, err := s.ask(ctx, k)

@@ -54,9 +54,9 @@ type call struct {
 	key    string // an API key
 	cookie string // the session cookie, or ""
 	body   []byte // JSON, or nil
-	// says maps statuses other than 200 to codes. A 401 or 403 without a code
+	// codes maps statuses other than 200 to codes. A 401 or 403 without a code
 	// is ErrUnauthorizedKey.
-	says   map[int]Code
+	codes  map[int]Code
 	fields []field             // of a response with status 200; nil if its body is ignored
 	check  func(answer) *Error // refuses a response with status 200; nil accepts it
 	// single marks a call that is repeated only after 429, which means that
@@ -196,7 +196,7 @@ func (c *Client) once(ctx context.Context, k call, limit time.Duration) (answer,
 	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	body := string(raw)
 	a.status, a.cookie = res.StatusCode, res.Header.Get(cookieHeader)
-	code := k.says[a.status]
+	code := k.codes[a.status]
 	refused := a.status == http.StatusUnauthorized || a.status == http.StatusForbidden
 	switch {
 	case a.status == http.StatusTooManyRequests, a.status == http.StatusRequestTimeout,

@@ -118,13 +118,13 @@ func TestErrorsNameTheRequestWithoutItsURL(t *testing.T) {
 		err := importSession(t, c, export(t)).KeepAlive(t.Context())
 		if got := err.Error(); got != "session: Para is unavailable: "+
 			"POST /users/{userId}/session/keep-alive: connection reset by peer" {
-			t.Error(got)
+			t.Errorf("got %q", got)
 		}
 		c, _ = fake(t, says(503, "", "Retry-After", "30"))
 		_, err = c.VerifyToken(t.Context(), "vt")
 		if got := err.Error(); got != "session: Para is unavailable: "+
 			"POST /sessions/verify answered 503, retry after 30s" {
-			t.Error(got)
+			t.Errorf("got %q", got)
 		}
 	})
 }
@@ -255,7 +255,7 @@ func TestCallsEndWithTheContext(t *testing.T) {
 		cancel2()
 		_, err = c.VerifyToken(ended, "vt")
 		if is(t, err, session.ErrUnavailable); !errors.Is(err, context.Canceled) {
-			t.Error(err)
+			t.Errorf("the cause is not the context's: %v", err)
 		}
 	})
 }

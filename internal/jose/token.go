@@ -62,7 +62,7 @@ type Header struct {
 	KeyID     string
 }
 
-// headerNames are the registered names of JOSE headers.
+// headerNames are the names that ParseHeader reads, refuses or ignores by name.
 var headerNames = []string{"alg", "kid", "typ", "cty", "crit", "b64", "zip", "enc",
 	"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256"}
 
@@ -73,8 +73,9 @@ var headerNames = []string{"alg", "kid", "typ", "cty", "crit", "b64", "zip", "en
 // other than JWT's (RFC 8725 §3.11). It ignores keys and links to keys (jwk,
 // jku, x5u, x5c).
 //
-// Errors wrap ErrHeader. If alg is missing or empty, the error is ErrAlgorithm.
-// If only kid is missing or empty, the algorithm is returned with the error.
+// The error is ErrAlgorithm if alg is missing or empty. Every other error wraps
+// ErrHeader. If only kid is missing or empty, the algorithm is returned with
+// the error.
 func ParseHeader(text string) (Header, error) {
 	var h Header
 	d := strictjson.New(text)

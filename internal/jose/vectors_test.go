@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// vector is a published example. Those of testdata/vectors.json are the RFCs'
-// own, character by character, but for two things: private members of keys are
-// left out, and a key without a kid was given one.
+// vector is a published example. Those of testdata/vectors.json are copied from
+// the RFCs, with two changes: private members of keys are left out, and a key
+// without a kid was given one.
 type vector struct {
 	Name   string          `json:"name"`
 	Source string          `json:"source"`

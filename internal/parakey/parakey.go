@@ -104,12 +104,13 @@ func CheckID(s string) error {
 	return nil
 }
 
-// CheckKey returns an error if s cannot be the value of a header field, if it
-// is of another kind than want, which is Secret or Public, or if its prefix
-// names another environment than environment. An empty environment matches
-// every prefix. The error is a predicate, such as "is a webhook secret: set the
-// secret API key (sk_…)". It does not contain s. CheckKey accepts a key of an
-// unknown kind, and accepts beta_… and similar keys as either kind.
+// CheckKey returns an error if s cannot be the value of a header field, if its
+// prefix is that of another kind than want, which is Secret or Public, or if
+// its prefix names another environment than environment. An empty environment
+// matches every prefix. The error is a predicate, such as "is a webhook secret:
+// set the secret API key (sk_…)". It does not contain s. CheckKey accepts a
+// value without a known prefix, and accepts beta_… and similar keys as either
+// kind.
 func CheckKey(s string, want Kind, environment string) error {
 	other, right := "pk_", Secret.String()+" (sk_…)"
 	if want == Public {

@@ -81,7 +81,7 @@ func TestCheckIDRefusesKeysWithoutRepeatingThem(t *testing.T) {
 	}
 }
 
-func TestCheckKeyRefusesWhatIsNoKeyHere(t *testing.T) {
+func TestCheckKey(t *testing.T) {
 	const key = "0123456789abcdef0123456789abcdef"
 	for _, c := range []struct {
 		value       string

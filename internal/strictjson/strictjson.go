@@ -24,7 +24,7 @@ const MaxDepth = 16
 type Error struct {
 	Offset int    // in bytes from the start
 	Reason string // a few words
-	Syntax bool   // false if the value is well-formed, but of another type than requested
+	Syntax bool   // false for a well-formed value of a wrong type, and for an error of Fail
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s at byte %d", e.Reason, e.Offset) }
@@ -99,7 +99,8 @@ func (d *Decoder) space() {
 }
 
 // Peek returns the first byte of the next value: '{', '[', '"', 't', 'f', 'n',
-// or '0' for every number. It returns 0 if there is no value.
+// or '0' for every number. It returns 0 at the end of the text and after an
+// error. Any other byte begins no value.
 func (d *Decoder) Peek() byte {
 	if d.err != nil {
 		return 0

@@ -135,7 +135,7 @@ func nest(kind string, n int, text string) string {
 	return b.String()
 }
 
-func TestATextHasOneMeaningOrNone(t *testing.T) {
+func TestAmbiguousTextsAreRefused(t *testing.T) {
 	// Each refused text has an accepted text that differs only in the fault.
 	tests := []struct {
 		name     string
@@ -308,7 +308,7 @@ func TestRefuseCaseVariant(t *testing.T) {
 	}
 }
 
-func TestFoldedNamesCountAsDuplicatesWhenAskedFor(t *testing.T) {
+func TestRefuseFoldedNames(t *testing.T) {
 	folded := func(text string) error {
 		d := New(text)
 		d.RefuseFoldedNames()
@@ -348,7 +348,7 @@ func TestFoldedNamesCountAsDuplicatesWhenAskedFor(t *testing.T) {
 	}
 }
 
-func TestRawKeepsAValueThatAStrictReaderWouldRefuse(t *testing.T) {
+func TestRawAcceptsAmbiguousValues(t *testing.T) {
 	// Each value is refused outside Raw. Raw reads it without affecting the
 	// values around it.
 	for _, raw := range []string{
@@ -437,7 +437,7 @@ func TestRawIsStrictAgainAfterwards(t *testing.T) {
 	}
 }
 
-func TestRawTakesAnyDepth(t *testing.T) {
+func TestRawAcceptsAnyDepth(t *testing.T) {
 	for _, kind := range []string{"arrays", "objects", "both"} {
 		raw := nest(kind, 100_000, `0`)
 		d := New(`[{"a":[` + raw + `,{"b":` + raw + `}]},1]`)
@@ -462,7 +462,7 @@ func TestRawTakesAnyDepth(t *testing.T) {
 	}
 }
 
-func TestAValueThatTheBodyDoesNotReadIsSkipped(t *testing.T) {
+func TestUnreadValueIsSkipped(t *testing.T) {
 	var names []string
 	d := New(`{"a":{"x":[1,{}]},"b":["y"],"c":"z","d":-1.5,"e":true,"f":false,"g":null,"h":"read"}`)
 	for name := range d.Object {
@@ -486,7 +486,7 @@ func TestAValueThatTheBodyDoesNotReadIsSkipped(t *testing.T) {
 	}
 }
 
-func TestWhatIsSkippedIsCheckedLikeTheRest(t *testing.T) {
+func TestSkippedValueIsChecked(t *testing.T) {
 	for _, skipped := range []string{`{"x":1,"x":2}`, `[{"x":1,"\u0078":2}]`, "\"\xff\"",
 		`"\ud800"`, `01`, `[1,]`, `tru`, nest("arrays", 16, ``)} {
 		for _, text := range []string{`{"a":` + skipped + `}`, `[` + skipped + `]`} {
@@ -505,7 +505,7 @@ func TestWhatIsSkippedIsCheckedLikeTheRest(t *testing.T) {
 	}
 }
 
-func TestALoopThatIsLeftIsRefused(t *testing.T) {
+func TestBreakFails(t *testing.T) {
 	const object, array = `{"a":1,"b":2}`, `[1,2]`
 	first := func(d *Decoder) string {
 		for name := range d.Object {
@@ -596,7 +596,7 @@ var readers = map[string]func(*Decoder){
 	"a number": func(d *Decoder) { d.Number() },
 }
 
-func TestAnotherTypeIsNoMistakeOfSyntax(t *testing.T) {
+func TestWrongTypeIsNotASyntaxError(t *testing.T) {
 	for what, text := range map[string]string{
 		"an object": `{"canary":["canary"]}`,
 		"an array":  `["canary",{}]`,
@@ -626,7 +626,7 @@ func TestAnotherTypeIsNoMistakeOfSyntax(t *testing.T) {
 	}
 }
 
-func TestAValueThatIsNoJSONHasNoTypeToBeWrong(t *testing.T) {
+func TestSyntaxErrorPrecedesWrongType(t *testing.T) {
 	for _, text := range []string{``, ` `, "\x00", `nope`, `tru`, `-`, `1.`, `"`, `"\ud800"`, `[`,
 		`{"a":1,"a":2}`, `[1,]`, nest("arrays", 17, ``)} {
 		for wanted, read := range readers {
@@ -645,43 +645,43 @@ func TestAValueThatIsNoJSONHasNoTypeToBeWrong(t *testing.T) {
 	}
 }
 
-func TestTheFirstMistakeEndsTheReading(t *testing.T) {
+func TestFirstErrorEndsDecoding(t *testing.T) {
 	d := New(`["canary",1,null,{"a":1},[1]]`)
 	for range d.Array {
 		d.Number() // of a string
 		if d.Peek() != 0 || d.String() != "" || d.Number() != "" || d.Null() || d.Raw() != "" {
-			t.Error("a value after a mistake")
+			t.Error("a value after an error")
 		}
 		for range d.Object {
-			t.Error("a member after a mistake")
+			t.Error("a member after an error")
 		}
 		for range d.Array {
-			t.Error("an element after a mistake")
+			t.Error("an element after an error")
 		}
 		d.Skip()
 		d.RefuseCaseVariant("SUB", []string{"sub"})
-		d.Fail("a later mistake")
+		d.Fail("a later error")
 	}
 	var e *Error
 	if err := d.End(); !errors.As(err, &e) || e.Reason != "not a number" || e.Syntax ||
 		d.Err() != err {
-		t.Errorf("got %v, want the first mistake", err)
+		t.Errorf("got %v, want the first error", err)
 	}
 
 	for _, text := range []string{`"a\qb"`, `"a\ud800b"`, `"a\u00"`, "\"a\xff\"", "\"\\n\xff\"",
 		"\"a\x00b\"", `"ab`, `"a\nb`} {
 		if got := New(text).String(); got != "" {
-			t.Errorf("%q: got %q of a string that is none", text, got)
+			t.Errorf("%q: got %q of a malformed string", text, got)
 		}
 	}
 	for _, text := range []string{`-`, `1.`, `1e`, `1.5e+`} {
 		if got := New(text).Number(); got != "" {
-			t.Errorf("%q: got %q of a number that is none", text, got)
+			t.Errorf("%q: got %q of a malformed number", text, got)
 		}
 	}
 }
 
-func TestFailRecordsAMistakeOfMeaning(t *testing.T) {
+func TestFail(t *testing.T) {
 	d := New(`["canary",2]`)
 	n := 0
 	for range d.Array {
@@ -699,15 +699,15 @@ func TestFailRecordsAMistakeOfMeaning(t *testing.T) {
 	}
 }
 
-func TestErrIsNilWithoutAMistake(t *testing.T) {
+func TestErrIsNilWithoutAnError(t *testing.T) {
 	d := New(`1`)
 	d.Skip()
 	if d.Err() != nil || d.End() != nil {
-		t.Error("an error that is not nil without a mistake")
+		t.Error("got an error for valid JSON")
 	}
 }
 
-func TestNullReadsNullAndNothingElse(t *testing.T) {
+func TestNullReadsOnlyNull(t *testing.T) {
 	d := New(`[null,"null",0,nul]`)
 	var got []string
 	for range d.Array {
@@ -719,7 +719,7 @@ func TestNullReadsNullAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestPeekTellsWhatComesNext(t *testing.T) {
+func TestPeek(t *testing.T) {
 	for text, want := range map[string]byte{
 		`{}`: '{', ` []`: '[', "\n\"a\"": '"', `true`: 't', `false`: 'f', `null`: 'n',
 		`0`: '0', `7`: '0', `9`: '0', `-1`: '0', ``: 0, ` `: 0, `]`: ']', `+1`: '+',
@@ -730,7 +730,7 @@ func TestPeekTellsWhatComesNext(t *testing.T) {
 	}
 }
 
-func TestStringsAndNumbersAreTakenFromTheText(t *testing.T) {
+func TestStringsAndNumbers(t *testing.T) {
 	for text, want := range map[string]string{
 		`""`:                                "",
 		`"plain"`:                           "plain",
@@ -755,7 +755,7 @@ func TestStringsAndNumbersAreTakenFromTheText(t *testing.T) {
 	}
 }
 
-func TestReadingAllocatesTheDecoderAndWhatIsEscaped(t *testing.T) {
+func TestOnlyTheDecoderAndEscapedStringsAllocate(t *testing.T) {
 	payload := `{"sub":"user","aud":["app"],"exp":2e9,"data":{` +
 		`"wallets":[{"id":"1","é":"€"},{"id":"2"}],"more":[true,false,null,-1.5]}}`
 	for _, test := range []struct {
@@ -779,7 +779,7 @@ func TestReadingAllocatesTheDecoderAndWhatIsEscaped(t *testing.T) {
 	}
 }
 
-func TestNamesAreCountedWhenAskedFor(t *testing.T) {
+func TestLimitNames(t *testing.T) {
 	for _, limit := range []int{1, 39, 40, 41, 79, 80, 81, 200} {
 		for n, want := range map[int]string{limit: "", limit + 1: "too many names"} {
 			for _, text := range []string{many(n), `{"x":` + many(n) + `}`,

@@ -1,7 +1,6 @@
 // Package userctx holds the context key of the verified user and its value.
-// Packages claims and middleware share them, and no other module can import
-// them: no other package can store a value that claims.FromContext takes for a
-// verified user.
+// Packages claims and middleware share them. Other modules cannot import them,
+// and store a user only with claims.NewContext.
 package userctx
 
 // Key is the context key. Its value is a *User[claims.Claims, claims.Wallet].
