@@ -102,7 +102,7 @@ func TestRefusalTexts(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := v.Validate(t.Context(), test.token)
-			tells(t, err, test.want, test.signed, 0)
+			checkRefusal(t, err, test.want, test.signed, 0)
 		})
 	}
 	t.Run("payload is not base64url", func(t *testing.T) {
@@ -113,22 +113,22 @@ func TestRefusalTexts(t *testing.T) {
 		})
 		padded := s.SignInput(b64.EncodeToString([]byte(s.Header())) + ".e30=")
 		_, err := v.Validate(t.Context(), padded)
-		tells(t, err, `parajwt: malformed token (kid "K"): not unpadded canonical base64url`, true,
+		checkRefusal(t, err, `parajwt: malformed token (kid "K"): not unpadded canonical base64url`, true,
 			0)
 	})
 	t.Run("revoked", func(t *testing.T) {
 		revoked = true
 		_, err := revoking.Validate(t.Context(), token())
-		tells(t, err, `parajwt: token revoked (kid "K")`, true, 0)
+		checkRefusal(t, err, `parajwt: token revoked (kid "K")`, true, 0)
 	})
 	t.Run("revocation unknown", func(t *testing.T) {
 		broken = errors.New("the store is down")
 		_, err := revoking.Validate(t.Context(), token())
-		tells(t, err, `parajwt: revocation unknown (kid "K"): the store is down`, true, time.Second)
+		checkRefusal(t, err, `parajwt: revocation unknown (kid "K"): the store is down`, true, time.Second)
 	})
 	t.Run("keys unavailable", func(t *testing.T) {
 		_, err := keyless.Validate(t.Context(), token())
-		tells(t, err,
+		checkRefusal(t, err,
 			`parajwt: keys unavailable (kid "K"): jwks: keys are unavailable: `+
 				`key set's server answered 404`, false, time.Second)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -137,7 +137,7 @@ func TestRefusalTexts(t *testing.T) {
 			Environment: jwks.Environment{Name: "hanging", URL: hanging.URL},
 		})
 		_, err = waiting.Validate(ctx, token())
-		tells(t, err,
+		checkRefusal(t, err,
 			`parajwt: keys unavailable (kid "K"): jwks: keys are unavailable: context canceled`,
 			false, time.Second)
 	})
@@ -246,7 +246,7 @@ func TestRefusalTexts(t *testing.T) {
 			if r != nil {
 				t.Fatal("passed on")
 			}
-			tells(t, err, test.want, test.signed, test.wait)
+			checkRefusal(t, err, test.want, test.signed, test.wait)
 		})
 	}
 }
@@ -276,8 +276,8 @@ func TestSourcesReturnNoTokenWithAnError(t *testing.T) {
 	}
 }
 
-// tells compares the text and fields of an error. wait is rounded to seconds.
-func tells(t *testing.T, err error, want string, signed bool, wait time.Duration) {
+// checkRefusal compares the text and fields of an error. wait is rounded to seconds.
+func checkRefusal(t *testing.T, err error, want string, signed bool, wait time.Duration) {
 	t.Helper()
 	var refusal *middleware.Error
 	if !errors.As(err, &refusal) {

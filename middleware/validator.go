@@ -399,10 +399,10 @@ func (v *Validator) Recheck(ctx context.Context, user *claims.Claims) error {
 }
 
 // Warm fetches Para's keys if a fetch is due, so that the first request does
-// not wait for them. It waits at most until ctx ends. It returns nil if usable keys are
-// loaded, including those of Keys.Initial. Otherwise it returns an [*Error]
-// with [ErrKeysUnavailable]. The program need not exit after an error, because
-// fetching continues in the background.
+// not wait for them. It waits at most until ctx ends. It returns nil if usable
+// keys are loaded, including those of Keys.Initial. Otherwise it returns an
+// [*Error] with [ErrKeysUnavailable]. The program need not exit after an error,
+// because fetching continues in the background.
 func (v *Validator) Warm(ctx context.Context) error {
 	if err := v.keys.Warm(ctx); err != nil {
 		return unavailable("", err)

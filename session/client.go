@@ -44,8 +44,8 @@ type Config struct {
 	// redirects and keeps no cookies. Default: a client with Go's TLS settings
 	// and the proxy of the environment variables.
 	HTTPClient *http.Client
-	// Now is the clock for remembered tokens and for Retry-After. It must be
-	// safe for concurrent use by multiple goroutines. Default time.Now.
+	// Now is the clock for cached tokens and for Retry-After. It must be safe
+	// for concurrent use by multiple goroutines. Default time.Now.
 	Now func() time.Time
 	// Logger receives retries, dropped key shares and uses of
 	// [TokenVerifierConfig].Grace. Default slog.Default().

@@ -33,11 +33,12 @@
 //
 // # Errors
 //
-// Errors are [*Error], and errors.Is matches their [Code]. [ErrSessionExpired]
-// means that the user must log in again. [ErrUnavailable] means that the login
-// could not be verified: keep it and try again later. An outage, a proxy's page
-// or a refused API key is not reported as an expired session if Para's response
-// distinguishes them (docs/para-api.md).
+// Errors are of type [*Error], except those of a configuration. errors.Is
+// matches their [Code]. [ErrSessionExpired] means that the user must log in
+// again. [ErrUnavailable] means that the login could not be verified: keep it
+// and try again later. An outage, a proxy's page or a refused API key is not
+// reported as an expired session if Para's response distinguishes them
+// (docs/para-api.md).
 //
 // # Secrets
 //

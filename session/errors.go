@@ -60,8 +60,9 @@ const (
 	ErrSessionEnvironment Code = "session of another environment"
 )
 
-// Error is the type of every error that this package's calls return. It never
-// contains an API key, a token, a cookie, or the body of a request or response.
+// Error is the type of every error of this package, except those of [New] and
+// [Client.TokenVerifier]. It never contains an API key, a token, a cookie, or
+// the body of a request or response.
 type Error struct {
 	Code   Code   // a constant of this package; errors.Is matches it
 	Method string // of the request, such as POST; "" without a request

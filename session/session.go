@@ -146,8 +146,8 @@ func (s *Session) AuthType() claims.AuthType {
 // is unverified; see [Session.AuthType].
 func (s *Session) Identifier() string { return s.userText("authInfo", "identifier") }
 
-// userText returns a text of the export about the user, or "" if no user is logged
-// in.
+// userText returns a text of the export about the user, or "" if no user is
+// logged in.
 func (s *Session) userText(names ...string) string {
 	if s.mode == ModeConnectionOnly {
 		return ""

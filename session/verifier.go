@@ -23,7 +23,8 @@ type TokenVerifierConfig struct {
 	TTL time.Duration
 	// Grace is how much longer than TTL an accepted token is accepted while
 	// Para cannot verify it, so that users stay logged in during an outage. A
-	// refused API key counts as an outage. Default 0; at most 1 hour.
+	// refused API key counts as an outage. Default 0; at most 1 hour. It must
+	// be 0 if TTL is negative.
 	Grace time.Duration
 	// Entries is the maximum number of accepted tokens to cache, and also of
 	// refused ones. Default 10,000; from 1 to 1,000,000.
