@@ -113,8 +113,8 @@ func TestRefusalTexts(t *testing.T) {
 		})
 		padded := s.SignInput(b64.EncodeToString([]byte(s.Header())) + ".e30=")
 		_, err := v.Validate(t.Context(), padded)
-		checkRefusal(t, err, `parajwt: malformed token (kid "K"): not unpadded canonical base64url`, true,
-			0)
+		checkRefusal(t, err,
+			`parajwt: malformed token (kid "K"): not unpadded canonical base64url`, true, 0)
 	})
 	t.Run("revoked", func(t *testing.T) {
 		revoked = true
@@ -124,7 +124,8 @@ func TestRefusalTexts(t *testing.T) {
 	t.Run("revocation unknown", func(t *testing.T) {
 		broken = errors.New("the store is down")
 		_, err := revoking.Validate(t.Context(), token())
-		checkRefusal(t, err, `parajwt: revocation unknown (kid "K"): the store is down`, true, time.Second)
+		checkRefusal(t, err, `parajwt: revocation unknown (kid "K"): the store is down`, true,
+			time.Second)
 	})
 	t.Run("keys unavailable", func(t *testing.T) {
 		_, err := keyless.Validate(t.Context(), token())
