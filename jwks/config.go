@@ -18,8 +18,8 @@ type Config struct {
 	// not below 1 minute. Default 5 minutes; from 1 second to 1 hour.
 	RefreshInterval time.Duration
 	// Cooldown is the minimum time between refreshes caused by unknown key IDs.
-	// A refresh that finds the key ends the cooldown. Default 30 seconds; from 1
-	// second to 10 minutes.
+	// A refresh that finds the key ends the cooldown. Default 30 seconds; from
+	// 1 second to 10 minutes.
 	Cooldown time.Duration
 	// StaleLimit is how long keys are used while Para cannot be reached. After
 	// it, every look-up fails with [ErrUnavailable]. Default 72 hours; from

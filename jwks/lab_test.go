@@ -337,7 +337,8 @@ func untilNextFetch(c *jwks.Cache) {
 func unavailable(t testing.TB, c *jwks.Cache, id string) *jwks.UnavailableError {
 	t.Helper()
 	var ue *jwks.UnavailableError
-	if _, err := c.Key(t.Context(), id); !errors.As(err, &ue) || !errors.Is(err, jwks.ErrUnavailable) {
+	if _, err := c.Key(t.Context(), id); !errors.As(err, &ue) ||
+		!errors.Is(err, jwks.ErrUnavailable) {
 		t.Fatalf("key %q: got %v, want an UnavailableError", id, err)
 	}
 	return ue

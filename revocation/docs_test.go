@@ -17,7 +17,8 @@ func TestDocumentedLogLinesExist(t *testing.T) {
 		}
 		return string(text)
 	}
-	source := regexp.MustCompile(`"\s*\+\s*"`).ReplaceAllString(read("read.go")+read("write.go"), "")
+	source := regexp.MustCompile(`"\s*\+\s*"`).
+		ReplaceAllString(read("read.go")+read("write.go"), "")
 	rows := regexp.MustCompile("(?m)^\\| (?:WARN|INFO) \\| `revocation: ([^`]*)` \\|").
 		FindAllStringSubmatch(read("../docs/fleet.md"), -1)
 	if len(rows) != 8 {

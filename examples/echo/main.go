@@ -1,6 +1,7 @@
-// Echo is an Echo server that verifies its Para users.
+// Echo is an Echo server that verifies its Para users. UUID is the ID of your
+// API key in Para's developer portal:
 //
-//	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the UUID of your API key> go run ./examples/echo
+//	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=UUID go run ./examples/echo
 package main
 
 import (
@@ -44,8 +45,9 @@ func run(ctx context.Context) error {
 	e := echo.New()
 	e.HideBanner = true
 	e.GET("/readyz", func(c echo.Context) error {
-		// For a readiness probe. As a liveness probe, it would restart the server
-		// while Para is down. Clients can see it, so it does not have the reason.
+		// For a readiness probe. As a liveness probe, it would restart the
+		// server while Para is down. Clients can see it, so it does not have
+		// the reason.
 		if !validator.Status().Usable {
 			return c.JSON(http.StatusServiceUnavailable, map[string]bool{"usable": false})
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/parajwt/parajwt/middleware"
 )
 
-// savedKeys keeps Para's keys in Redis, so that a server can start while Para is
-// down. Each snapshot is sealed with a secret of at least 32 random bytes:
+// savedKeys keeps Para's keys in Redis, so that a server can start while Para
+// is down. Each snapshot is sealed with a secret of at least 32 random bytes:
 // whoever can write to Redis, but does not have the secret, cannot add a key.
 type savedKeys struct {
 	rdb    *redis.Client
@@ -39,7 +39,8 @@ func (k savedKeys) newValidator(ctx context.Context, cfg middleware.Config) (
 		if err == nil {
 			return validator, nil
 		}
-		// A snapshot that somebody changed must not keep the server from starting.
+		// A snapshot that somebody changed must not keep the server from
+		// starting.
 		k.logger.Warn("the saved keys are not used", "error", err)
 		cfg.Keys.Initial = jwks.Source{}
 	} else if !errors.Is(err, redis.Nil) { // nobody saved keys yet

@@ -1,5 +1,5 @@
-// Fleet logs a user out on one server, and shows when another server refuses the
-// user. The servers run in one process and share their revocations through
+// Fleet logs a user out on one server, and shows when another server refuses
+// the user. The servers run in one process and share their revocations through
 // Redis. Without configuration, Redis is embedded. Para is always an emulator:
 //
 //	go run ./examples/fleet

@@ -191,7 +191,8 @@ func TestKeepSaved(t *testing.T) {
 	}
 }
 
-// TestPage checks that the Go blocks of docs/fleet.md are parts of this program.
+// TestPage checks that the Go blocks of docs/fleet.md are parts of this
+// program.
 func TestPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/fleet.md")
 	if err != nil {

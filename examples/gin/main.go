@@ -1,6 +1,7 @@
-// Gin is a Gin server that verifies its Para users.
+// Gin is a Gin server that verifies its Para users. UUID is the ID of your
+// API key in Para's developer portal:
 //
-//	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the UUID of your API key> go run ./examples/gin
+//	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=UUID go run ./examples/gin
 package main
 
 import (
@@ -45,8 +46,9 @@ func run(ctx context.Context) error {
 	r := gin.New()
 	r.Use(gin.Recovery())
 	r.GET("/readyz", func(c *gin.Context) {
-		// For a readiness probe. As a liveness probe, it would restart the server
-		// while Para is down. Clients can see it, so it does not have the reason.
+		// For a readiness probe. As a liveness probe, it would restart the
+		// server while Para is down. Clients can see it, so it does not have
+		// the reason.
 		if !validator.Status().Usable {
 			c.JSON(http.StatusServiceUnavailable, gin.H{"usable": false})
 			return

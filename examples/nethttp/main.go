@@ -1,6 +1,7 @@
-// Nethttp is a net/http server that verifies its Para users.
+// Nethttp is a net/http server that verifies its Para users. UUID is the ID of your
+// API key in Para's developer portal:
 //
-//	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=<the UUID of your API key> go run ./examples/nethttp
+//	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=UUID go run ./examples/nethttp
 package main
 
 import (
@@ -44,8 +45,9 @@ func run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /me", parahttp.Require(validator)(http.HandlerFunc(me)))
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		// For a readiness probe. As a liveness probe, it would restart the server
-		// while Para is down. Clients can see it, so it does not have the reason.
+		// For a readiness probe. As a liveness probe, it would restart the
+		// server while Para is down. Clients can see it, so it does not have
+		// the reason.
 		usable := validator.Status().Usable
 		w.Header().Set("Content-Type", "application/json")
 		if !usable {

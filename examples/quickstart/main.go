@@ -153,8 +153,8 @@ func show(ctx context.Context, out io.Writer, para *paratest.Para, servers []*se
 		return err
 	}
 	fmt.Fprintf(out,
-		"\n%d requests. The keys were fetched %d times: for the first token, and for the unknown key\n"+
-			"ID of another environment.\n",
+		"\n%d requests. The keys were fetched %d times: for the first token, and for the "+
+			"unknown key\nID of another environment.\n",
 		len(requests)*len(servers), para.Fetches())
 	return nil
 }

@@ -29,8 +29,8 @@ func Connect(
 				w.Write(body)
 				return
 			}
-			// Set them as headers: net/http drops WWW-Authenticate from trailers,
-			// where gRPC has the metadata of an error.
+			// Set them as headers: net/http drops WWW-Authenticate from
+			// trailers, where gRPC has the metadata of an error.
 			for _, name := range []string{"Www-Authenticate", "Retry-After"} {
 				if value := header.Get(name); value != "" {
 					w.Header().Set(name, value)

@@ -12,8 +12,8 @@ import (
 	"github.com/parajwt/parajwt/revocation"
 )
 
-// Because of the prefix __Host-, browsers accept the cookie only from this host,
-// over HTTPS and for all paths (RFC 6265bis §4.1.3.2).
+// Because of the prefix __Host-, browsers accept the cookie only from this
+// host, over HTTPS and for all paths (RFC 6265bis §4.1.3.2).
 const tokenCookie = "__Host-para"
 
 // Cookie returns a server whose browsers keep Para's JWT in a cookie. The
@@ -41,7 +41,8 @@ func Cookie(validator *middleware.Validator, list *revocation.List) http.Handler
 		})))
 
 	// Browsers add the cookie to requests that other sites cause. This refuses
-	// them with 403, except for GET, HEAD and OPTIONS, which must change nothing.
+	// them with 403, except for GET, HEAD and OPTIONS, which must change
+	// nothing.
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 

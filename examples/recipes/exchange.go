@@ -16,8 +16,8 @@ const (
 	sessionLife   = 12 * time.Hour
 )
 
-// Sessions has the app's sessions. It keeps them in memory; in your program, use
-// a table of your database. It stores a hash of each session ID, so that a
+// Sessions has the app's sessions. It keeps them in memory; in your program,
+// use a table of your database. It stores a hash of each session ID, so that a
 // reader of the table cannot log in. Safe for concurrent use by multiple
 // goroutines.
 type Sessions struct {

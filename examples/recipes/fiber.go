@@ -41,7 +41,8 @@ func RequireFiber(validator *middleware.Validator, opts ...middleware.Option) fi
 
 // headersOf returns the part of a request that token sources read. It copies,
 // because Fiber reuses its memory for the next request. It keeps repeated
-// header fields, which adaptor.ConvertRequest drops: two tokens must be refused.
+// header fields, which adaptor.ConvertRequest drops: two tokens must be
+// refused.
 func headersOf(c fiber.Ctx) *http.Request {
 	r := &http.Request{
 		Method: strings.Clone(c.Method()),

@@ -20,8 +20,8 @@ var roles = map[string]middleware.Rule{
 	"evm": middleware.WalletOf(claims.WalletEVM),
 }
 
-// OpenAPI returns a handler that guards api according to spec. An operation with
-// security needs a user; one without it is public. api is the result of
+// OpenAPI returns a handler that guards api according to spec. An operation
+// with security needs a user; one without it is public. api is the result of
 // oapi-codegen's Handler.
 func OpenAPI(validator *middleware.Validator, spec *openapi3.T, api http.Handler) http.Handler {
 	guard := middleware.Optional(validator)

@@ -49,7 +49,8 @@ func TestOpenAPI(t *testing.T) {
 	if err := doc.Validate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// oapi-codegen's Handler(server) is a mux with the spec's paths, as this one.
+	// oapi-codegen's Handler(server) is a mux with the spec's paths, as this
+	// one.
 	mux := http.NewServeMux()
 	for _, path := range []string{"/prices", "/me", "/orders", "/mistake"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {

@@ -1,5 +1,5 @@
-// Session accepts sessions that a user's client exported. It checks each session
-// with Para, extends it, gets a JWT for it and validates that. Without
+// Session accepts sessions that a user's client exported. It checks each
+// session with Para, extends it, gets a JWT for it and validates that. Without
 // configuration, it runs with an emulator of Para on loopback and prints a
 // command to try:
 //

@@ -70,7 +70,9 @@ func send(t *testing.T, addr string, req request) answer {
 	}
 	client := http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: req.header["Connection"] == nil},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
 	}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(r)
@@ -163,7 +165,8 @@ func TestMatrix(t *testing.T) {
 		})
 		t.Run("forged fields", func(t *testing.T) {
 			a := send(t, addr, request{token: good, header: forged()})
-			if a.status != 200 || a.user() != paratest.UserID || strings.Contains(a.body, "forged") {
+			if a.status != 200 || a.user() != paratest.UserID ||
+				strings.Contains(a.body, "forged") {
 				t.Errorf("%d %s", a.status, a.body)
 			}
 			refused(t, send(t, addr, request{header: forged()}), 401, "Bearer")
@@ -244,10 +247,13 @@ func TestMatrix(t *testing.T) {
 			}
 		})
 		t.Run("other parts of a request have no effect", func(t *testing.T) {
-			a := send(t, addr, request{method: "OPTIONS", path: "/public", header: map[string][]string{
-				"X-Forwarded-Uri": {"/auth"}, "X-Forwarded-Method": {"OPTIONS"},
-				"X-Original-Url": {"/healthz"},
-			}})
+			a := send(t, addr, request{
+				method: "OPTIONS", path: "/public",
+				header: map[string][]string{
+					"X-Forwarded-Uri": {"/auth"}, "X-Forwarded-Method": {"OPTIONS"},
+					"X-Original-Url": {"/healthz"},
+				},
+			})
 			refused(t, a, 401, "Bearer")
 		})
 		t.Run("the gateway has stopped", func(t *testing.T) {

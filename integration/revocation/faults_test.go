@@ -271,13 +271,14 @@ func TestFaults(t *testing.T) {
 			time.Sleep(duration(2*time.Second, time.Minute))
 			p.start()
 		}},
-		{"killed, emptied and restarted", revocation.Config{}, func(b backend, p *process, x *proxy) {
-			p.kill()
-			b.empty(p)
-			time.Sleep(duration(time.Second, 10*time.Second))
-			p.start()
-			b.prepare(p)
-		}},
+		{"killed, emptied and restarted", revocation.Config{},
+			func(b backend, p *process, x *proxy) {
+				p.kill()
+				b.empty(p)
+				time.Sleep(duration(time.Second, 10*time.Second))
+				p.start()
+				b.prepare(p)
+			}},
 		{"log deleted while running", revocation.Config{}, func(b backend, p *process, x *proxy) {
 			b.truncate(p)
 		}},
@@ -450,7 +451,9 @@ func TestClocks(t *testing.T) {
 				before := time.Now().Add(-time.Second)
 				for _, err := range []error{
 					l.RevokeUser(ctx, id),
-					l.RevokeToken(ctx, &claims.Claims{TokenID: id, ExpiresAt: time.Now().Add(time.Hour)}),
+					l.RevokeToken(ctx, &claims.Claims{
+						TokenID: id, ExpiresAt: time.Now().Add(time.Hour),
+					}),
 					l.BlockUser(ctx, "banned by "+id),
 					l.BlockUser(ctx, "not banned by "+id), l.UnblockUser(ctx, "not banned by "+id),
 				} {
