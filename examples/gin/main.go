@@ -1,5 +1,5 @@
-// Gin is a Gin server that verifies its Para users. UUID is the ID of your
-// API key in Para's developer portal:
+// Gin is a Gin server that verifies its Para users. UUID is the ID of your API
+// key in Para's developer portal:
 //
 //	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=UUID go run ./examples/gin
 package main

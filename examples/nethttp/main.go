@@ -1,5 +1,5 @@
-// Nethttp is a net/http server that verifies its Para users. UUID is the ID of your
-// API key in Para's developer portal:
+// Nethttp is a net/http server that verifies its Para users. UUID is the ID of
+// your API key in Para's developer portal:
 //
 //	PARA_ENVIRONMENT=beta PARA_API_KEY_ID=UUID go run ./examples/nethttp
 package main

@@ -69,7 +69,7 @@ func send(t *testing.T, addr string, req request) answer {
 		r.Header[name] = append(r.Header[name], values...)
 	}
 	client := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: req.header["Connection"] == nil},
+		Transport: &http.Transport{DisableKeepAlives: req.header["Connection"] == nil},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
