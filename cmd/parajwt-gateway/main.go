@@ -3,6 +3,7 @@
 // describes the fields. docs/gateway.md describes when to use the gateway, and
 // how to configure the proxy.
 //
+//	go install github.com/parajwt/parajwt/cmd/parajwt-gateway@latest
 //	parajwt-gateway --env beta --api-key-id UUID
 //	parajwt-gateway --print-config nginx
 package main
@@ -28,7 +29,7 @@ import (
 // Exit statuses.
 const (
 	exitOK     = 0
-	exitFailed = 1 // it could not listen, or requests or changes were left at the end
+	exitFailed = 1 // it could not listen, or could not finish in time after a signal
 	exitUsage  = 2
 )
 

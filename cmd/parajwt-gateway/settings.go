@@ -48,7 +48,7 @@ and SIGINT let requests in progress finish, for at most 10 seconds.
 
 Exit status
   0  after a signal
-  1  it could not listen, or requests or changes were left at the end
+  1  it could not listen, or could not finish in time after a signal
   2  a setting is wrong
 `
 

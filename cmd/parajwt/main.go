@@ -2,6 +2,7 @@
 // library's checks on it, shows the key set of an environment, and runs a local
 // Para emulator with a page that issues tokens.
 //
+//	go install github.com/parajwt/parajwt/cmd/parajwt@latest
 //	parajwt help
 package main
 

@@ -66,6 +66,7 @@ func TestComparison(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		served := false
+		next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served = true })
 		handler := Comparison{
 			Old: oldMiddleware,
 			OldUserID: func(ctx context.Context) string {
@@ -74,9 +75,7 @@ func TestComparison(t *testing.T) {
 			},
 			Guard:  middleware.Require(para.Validator(t)),
 			Logger: slog.New(slog.NewTextHandler(&log, nil)),
-		}.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			served = true
-		}))
+		}.Middleware(next)
 		res := serve(handler, request("GET", "/me", c.token))
 		if res.StatusCode != c.status || served != (c.status == 200) {
 			t.Errorf("%s: %d, served %v: the old check must decide", c.name, res.StatusCode, served)

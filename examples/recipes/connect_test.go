@@ -18,14 +18,16 @@ import (
 func TestConnect(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	const procedure = "/shop.v1.UserService/Me"
-	mux := http.NewServeMux()
-	mux.Handle(procedure, Connect(para.Validator(t))(connect.NewUnaryHandler(procedure,
+	handler := connect.NewUnaryHandler(procedure,
 		func(ctx context.Context, _ *connect.Request[emptypb.Empty]) (
 			*connect.Response[wrapperspb.StringValue], error,
 		) {
 			user, _ := claims.FromContext(ctx)
 			return connect.NewResponse(wrapperspb.String(user.UserID)), nil
-		})))
+		})
+	validator := para.Validator(t)
+	mux := http.NewServeMux()
+	mux.Handle(procedure, Connect(validator)(handler))
 	server := httptest.NewUnstartedServer(mux)
 	server.EnableHTTP2 = true
 	server.StartTLS()
