@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"go/format"
 	"io"
 	"net"
 	"net/http"
@@ -27,6 +28,34 @@ func build(t *testing.T, name string) string {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return program
+}
+
+// TestREADME builds the program at the top of README.md, and runs it without an
+// API key ID.
+func TestREADME(t *testing.T) {
+	page, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, source, _ := strings.Cut(string(page), "```go\n")
+	source, _, _ = strings.Cut(source, "```")
+	if formatted, err := format.Source([]byte(source)); err != nil || string(formatted) != source {
+		t.Errorf("gofmt would change it: %v", err)
+	}
+	dir := t.TempDir()
+	file, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
+	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "build", "-o", program, file).CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), "PARA_API_KEY_ID=")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "APIKeyIDs[0] is blank") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 func TestQuickstart(t *testing.T) {

@@ -38,8 +38,9 @@ const (
 // Fields returns the names of the header fields of every 200 response. They
 // carry fields of [claims.Claims]. All characters except unreserved ones are
 // percent-encoded (RFC 3986 §2.1). The value "-" means no value; a literal "-"
-// is "%2D". A value of more than 512 bytes is replaced by "-", except
-// X-Para-Wallets. Together, the values have at most 3 KiB.
+// is "%2D". A value of more than 512 bytes is replaced by "-", except for
+// X-Para-Wallets and for X-Para-User-Id, which [Require] refuses. Together, the
+// values have at most 3 KiB.
 //
 //   - X-Para-User-Id: UserID. It is "-" for a user of a verification token.
 //   - X-Para-Auth-Type: AuthType.
