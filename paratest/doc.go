@@ -23,6 +23,6 @@
 // A test of a handler without its guard needs no Para: [WithUser] adds a user
 // to a request.
 //
-// Para signs tokens for every client that reaches it. Do not use it in
+// Para signs tokens for any user that the program names. Do not use it in
 // production.
 package paratest

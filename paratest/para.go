@@ -27,8 +27,9 @@ type Config struct {
 	// port.
 	Addr string
 	// AllowRemote permits an Addr without a host, such as ":8080" or
-	// "0.0.0.0:8080", which accepts connections from other machines. Any client
-	// that connects can get a token for any user. It is meant for containers.
+	// "0.0.0.0:8080", which accepts connections from other machines. If Handler
+	// issues tokens, as in the command "parajwt serve", every client that
+	// connects can get one for any user. It is meant for containers.
 	AllowRemote bool
 	// AllowedOrigins are the web origins that may call this server from a
 	// browser, such as "http://localhost:5173" (CORS). By default, no origin
