@@ -33,9 +33,10 @@ const (
 	// authInfo.externalWallet.withVerification is true.
 	ModeVerification Mode = "VERIFICATION"
 	// ModeConnectionOnly means that external wallets are connected and no user
-	// is logged in. The export has external wallets and no embedded wallets. Its
-	// user ID is empty or EXTERNAL_WALLET_CONNECTION_ONLY. Para's SDK ignores
-	// any other user ID here. This package verifies an export that has one.
+	// is logged in. The export has external wallets and no embedded wallets.
+	// Its user ID is empty or EXTERNAL_WALLET_CONNECTION_ONLY. Para's SDK
+	// ignores any other user ID here. This package verifies an export that has
+	// one.
 	ModeConnectionOnly Mode = "CONNECTION_ONLY"
 )
 

@@ -243,7 +243,9 @@ func (b *browser) screenshot(name string) {
 	}
 	var clip map[string]int
 	b.eval(`const page = document.documentElement;
-		return { x: 0, y: 0, width: page.clientWidth, height: page.scrollHeight, scale: 1 };`, &clip)
+		return {
+			x: 0, y: 0, width: page.clientWidth, height: page.scrollHeight, scale: 1,
+		};`, &clip)
 	var shot struct{ Data string }
 	b.call("POST", "/goog/cdp/execute", map[string]any{
 		"cmd":    "Page.captureScreenshot",
