@@ -44,7 +44,7 @@ Flags
   --env ENV        prod, beta, sandbox or the URL of a key set; default:
                    $PARA_ENVIRONMENT. No other environment is tried.
   --api-key-id ID  the app that the token must be for; may be repeated;
-                   default: $PARA_API_KEY_ID
+                   default: $PARA_API_KEY_ID, with commas between several
   --keys FILE      use the key set in this file of "parajwt keys --save", and no
                    network
   --known FILE     a saved key set of another environment, to find the
@@ -100,8 +100,11 @@ func verify(ctx context.Context, args []string, std streams) int {
 		return misused(std, "verify", err.Error())
 	}
 	from := "--api-key-id"
-	if len(ids) == 0 && os.Getenv(apiKeyIDVariable) != "" {
-		ids, from = list{os.Getenv(apiKeyIDVariable)}, apiKeyIDVariable
+	if value := os.Getenv(apiKeyIDVariable); len(ids) == 0 && value != "" {
+		from = apiKeyIDVariable
+		for id := range strings.SplitSeq(value, ",") { // as parajwt-gateway does
+			ids = append(ids, strings.TrimSpace(id))
+		}
 	}
 	if len(ids) == 0 {
 		return misused(

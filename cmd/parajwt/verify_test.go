@@ -153,6 +153,8 @@ func TestVerifyReadsAServersSettings(t *testing.T) {
 	// A flag takes precedence over the variable.
 	call(t, token, "verify", "--api-key-id", "another").has(t, exitRefused, "audience REFUSED")
 	call(t, "", "keys").has(t, exitOK, para.KeyIDs()[0])
+	t.Setenv(apiKeyIDVariable, "another, "+para.APIKeyID())
+	call(t, token, "verify").has(t, exitOK, "ACCEPTED")
 }
 
 func TestVerifyBendsTimeAsAsked(t *testing.T) {
