@@ -157,6 +157,14 @@ func TestConnectionOnlyExportNeedsNoCookie(t *testing.T) {
 	if back := content(t, exportOf(t, s)); back["sessionCookie"] != nil || para.calls() != 0 {
 		t.Errorf("exported as %v after %d calls", back, para.calls())
 	}
+	// A cookie and an anonymous user ID change nothing.
+	for _, more := range []string{`"sessionCookie":"made-up"`,
+		`"sessionCookie":"made-up","userId":"EXTERNAL_WALLET_CONNECTION_ONLY"`} {
+		active, err := importSession(t, c, encode(`{`+more+`,`+connected+`}`)).IsActive(t.Context())
+		if is(t, err, session.ErrNotLoggedIn); active || para.calls() != 0 {
+			t.Errorf("%s: active %v after %d calls", more, active, para.calls())
+		}
+	}
 	// Other exports need a cookie.
 	_, err = c.Import(encode(`{"userId":"u",` + connected + `}`))
 	is(t, err, session.ErrSessionMalformed)

@@ -238,7 +238,8 @@ func (a answer) fail(code Code, cause error) *Error {
 	e := &Error{Code: code, Method: http.MethodPost, Path: cmp.Or(a.call.name, a.call.path),
 		Status: a.status, Cause: cause}
 	if code == ErrUnauthorizedKey {
-		e.Hint = "check the API key, and whether this server's IP address is on its allow-list"
+		e.Hint = "the API key is wrong or was rotated, or this server's IP address is not on the" +
+			" key's allow-list"
 	}
 	return e
 }

@@ -3,8 +3,10 @@ package session_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"sync"
@@ -348,6 +350,51 @@ func TestTokenVerifierBehindAGuard(t *testing.T) {
 	login.Expire()
 	if res := ask(login.VerificationToken()); res.StatusCode != 401 {
 		t.Errorf("an expired session: %d", res.StatusCode)
+	}
+}
+
+// TestRotatedSecretKeyLogsNobodyOut checks the response of a guard, and its log
+// line, if Para refuses the server's API key or IP address.
+func TestRotatedSecretKeyLogsNobodyOut(t *testing.T) {
+	for _, tc := range []struct {
+		answer int
+		body   string
+		status int
+		level  string
+		code   string
+	}{
+		{403, `{"message":"invalid secret api key"}`, 503, "ERROR", "session_unknown"},
+		{401, `{"message":"secret api key not provided"}`, 503, "ERROR", "session_unknown"},
+		{401, `{"message":"Unauthorized"}`, 503, "ERROR", "session_unknown"},
+		{403, `{"message":"Forbidden"}`, 401, "DEBUG", "session_expired"},
+	} {
+		var log testkit.Log
+		validator, err := middleware.New(middleware.Config{
+			Environment: jwks.Beta, APIKeyIDs: []string{paratest.APIKeyID}, Logger: log.Logger(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer validator.Close()
+		c, _ := fake(t, says(tc.answer, tc.body))
+		guard := parahttp.Require(validator, middleware.AcceptVerificationTokensWithoutUserID(
+			newTokens(t, c, session.TokenVerifierConfig{}), middleware.FromHeader("X-Token")))
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("X-Token", "vt-canary")
+		res := serve(guard(http.NotFoundHandler()), r)
+		lines := log.Take()
+		text := fmt.Sprint(lines)
+		if res.StatusCode != tc.status || (res.Header.Get("Retry-After") != "") != (tc.status == 503) ||
+			len(lines) != 1 || lines[0]["level"] != tc.level || !strings.Contains(text, tc.code) {
+			t.Errorf("%d %s: %d, %s", tc.answer, tc.body, res.StatusCode, text)
+		}
+		if hint := strings.Contains(text, "wrong or was rotated, or this server's IP address"); hint !=
+			(tc.status == 503) {
+			t.Errorf("%d %s: logged %s", tc.answer, tc.body, text)
+		}
+		if found := testkit.Leaks(text, "canary"); found != nil {
+			t.Errorf("%q is in %s", found, text)
+		}
 	}
 }
 
