@@ -159,6 +159,9 @@ type Error struct {
 // Error returns a text for logs. Do not send it to clients; see [Error.Public]
 // and [Error.Answer].
 func (e *Error) Error() string {
+	if e == nil {
+		return "parajwt: nil *Error" // a rule returned it as an error that is not nil
+	}
 	s := e.Code.Error()
 	if e.KeyID != "" {
 		s += " (kid " + strconv.Quote(e.KeyID) + ")"
@@ -173,10 +176,15 @@ func (e *Error) Error() string {
 }
 
 // Is reports whether target is e.Code.
-func (e *Error) Is(target error) bool { return target == e.Code }
+func (e *Error) Is(target error) bool { return e != nil && target == e.Code }
 
 // Unwrap returns e.Cause.
-func (e *Error) Unwrap() error { return e.Cause }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Cause
+}
 
 // Public returns an error for frameworks that may print errors to the client,
 // as gin.ErrorLogger does. Its text is that of the HTTP status, such as

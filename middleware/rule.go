@@ -87,7 +87,7 @@ func apply(ctx context.Context, rules []Rule, user *claims.Claims) *Error {
 		code := ErrForbidden
 		var refusal *Error
 		switch {
-		case errors.As(err, &refusal) && refusal.Code == ErrMisconfigured:
+		case errors.As(err, &refusal) && refusal != nil && refusal.Code == ErrMisconfigured:
 			return refusal
 		case errors.Is(err, ErrRuleUnavailable):
 			code = ErrRuleUnavailable
