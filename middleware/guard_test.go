@@ -381,6 +381,29 @@ func TestProblemBody(t *testing.T) {
 	}
 }
 
+// TestChallenge checks that a response describes the problem only if Para signed
+// the token.
+func TestChallenge(t *testing.T) {
+	for _, test := range []struct {
+		err  middleware.Error
+		want string
+	}{
+		{middleware.Error{Code: middleware.ErrNoToken}, `Bearer`},
+		{middleware.Error{Code: middleware.ErrExpired}, `Bearer error="invalid_token"`},
+		{middleware.Error{Code: middleware.ErrExpired, Signed: true},
+			`Bearer error="invalid_token", error_description="token expired"`},
+		{middleware.Error{Code: middleware.ErrForbidden, Signed: true},
+			`Bearer error="insufficient_scope"`},
+		{middleware.Error{Code: middleware.ErrKeysUnavailable, Signed: true}, ``},
+		{middleware.Error{Code: middleware.ErrMisconfigured, Signed: true}, ``},
+	} {
+		_, header, _ := test.err.Answer()
+		if got := header.Get("WWW-Authenticate"); got != test.want {
+			t.Errorf("%s, signed %t: got %s", test.err.Code, test.err.Signed, got)
+		}
+	}
+}
+
 func TestErrorString(t *testing.T) {
 	for _, test := range []struct {
 		err  *middleware.Error
