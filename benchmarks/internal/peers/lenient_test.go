@@ -3,6 +3,7 @@ package peers
 import (
 	"encoding/base64"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -25,7 +26,7 @@ var everyPeer = []string{golangjwt, gojose, gooidc, auth0V2, jwxV2, clerkV2, aut
 
 // lenient lists tokens that Para would never issue, and the libraries that
 // accept them. All but the forged one are signed with Para's key. The table of
-// docs/migrate.md has the same rows.
+// docs/migrate.md has a row with this name for each that a library accepts.
 var lenient = []struct {
 	name     string
 	part     int // 0: change is applied to the header, 1: to the payload, 2: to the token
@@ -38,21 +39,21 @@ var lenient = []struct {
 	{"aud of another app", 1, replace(fixture.APIKeyID, "another app"), nil},
 	{"exp in the past", 1, replace(`"exp":`, `"exp":1000,"was":`), nil},
 
-	{"alg none", 0, replace(`"RS256"`, `"none"`), []string{jwxV2, auth0V3}},
-	{"an unknown crit", 0, replace(`{`, `{"crit":["https://example.com/x"],`),
+	{"`alg: none` in the header", 0, replace(`"RS256"`, `"none"`), []string{jwxV2, auth0V3}},
+	{"an unknown `crit`", 0, replace(`{`, `{"crit":["https://example.com/x"],`),
 		[]string{golangjwt, jwxV2, auth0V3}},
-	{"no kid", 0, replace(`"kid"`, `"was"`), []string{golangjwt, gooidc}},
-	{"typ of another kind of token", 0, replace(`"JWT"`, `"secevent+jwt"`), everyPeer},
+	{"no `kid`", 0, replace(`"kid"`, `"was"`), []string{golangjwt, gooidc}},
+	{"the `typ` of another kind of token", 0, replace(`"JWT"`, `"secevent+jwt"`), everyPeer},
 
-	{"no exp", 1, replace(`"exp":`, `"was":`), []string{gojose, auth0V2, jwxV2, clerkV2, auth0V3}},
-	{"exp in 100 years", 1, replace(`"exp":`, `"exp":4900000000,"was":`), everyPeer},
-	{"no iat", 1, replace(`"iat":`, `"was":`), everyPeer},
-	{"iat tomorrow", 1, replace(`"iat":`, fmt.Sprintf(`"iat":%d,"was":`,
+	{"no `exp`", 1, replace(`"exp":`, `"was":`), []string{gojose, auth0V2, jwxV2, clerkV2, auth0V3}},
+	{"`exp` in 100 years", 1, replace(`"exp":`, `"exp":4900000000,"was":`), everyPeer},
+	{"no `iat`", 1, replace(`"iat":`, `"was":`), everyPeer},
+	{"`iat` tomorrow", 1, replace(`"iat":`, fmt.Sprintf(`"iat":%d,"was":`,
 		time.Now().Add(20*time.Hour).Unix())), []string{golangjwt, gooidc}},
-	{"sub that is not data.userId", 1, replace(`"sub":"`, `"sub":"x`), everyPeer},
-	{"two sub", 1, replace(`"sub":`, `"sub":"somebody else","sub":`),
+	{"a `sub` that is not `data.userId`", 1, replace(`"sub":"`, `"sub":"x`), everyPeer},
+	{"two `sub`", 1, replace(`"sub":`, `"sub":"somebody else","sub":`),
 		[]string{golangjwt, gooidc, jwxV2, auth0V3}},
-	{"EXP after an exp in the past", 1,
+	{"`EXP` after an `exp` in the past", 1,
 		replace(`"exp":`, `"exp":1000,"EXP":4900000000,"was":`),
 		[]string{golangjwt, gooidc, clerkV2}},
 	{"bytes after the payload's JSON", 1, func(s string) string { return s + "{}" },
@@ -115,5 +116,41 @@ func TestWhatLibrariesAccept(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMigratePage checks that the table of docs/migrate.md has the verdicts that
+// TestWhatLibrariesAccept measures, and no others.
+func TestMigratePage(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/migrate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns := []string{golangjwt, jwxV2, gooidc, auth0V2, auth0V3, ""} // the last is parajwt
+	rows := map[string][]string{}
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(strings.Trim(line, "|\n "), " | ")
+		if len(cells) == 1+len(columns) && strings.Contains(line, "refused") {
+			rows[cells[0]] = cells[1:]
+		}
+	}
+	for _, c := range lenient {
+		row := rows[c.name]
+		delete(rows, c.name)
+		if (row == nil) != (c.accepted == nil) {
+			t.Errorf("%s: the row is %q", c.name, row)
+		}
+		for i, cell := range row {
+			want := "refused"
+			if slices.Contains(c.accepted, columns[i]) {
+				want = "**accepted**"
+			}
+			if strings.TrimRight(cell, "¹") != want {
+				t.Errorf("%s: column %d is %s, want %s", c.name, i+1, cell, want)
+			}
+		}
+	}
+	for name := range rows {
+		t.Errorf("no test measures the row %q", name)
 	}
 }
