@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -158,5 +159,38 @@ func TestConfigLimits(t *testing.T) {
 			}
 			accepts(t, v, shared().Token(user))
 		})
+	}
+}
+
+// TestNewWarnsAboutAnIDThatIsNotAUUID checks that New accepts an API key ID of
+// an unknown form, and logs its index but not the ID.
+func TestNewWarnsAboutAnIDThatIsNotAUUID(t *testing.T) {
+	const id = "a31b8f2e-7c6d-4e5a-9f8b-1d2c3a4b5e6f"
+	for _, test := range []struct {
+		ids   []string
+		index any // of the warning; nil if there is none
+	}{
+		{[]string{id}, nil},
+		{[]string{strings.ToUpper(id)}, nil},
+		{[]string{id, "canary-app"}, 1.0},
+		{[]string{"canary" + id}, 0.0},
+	} {
+		var log testkit.Log
+		v, err := middleware.New(middleware.Config{
+			Environment: jwks.Beta, APIKeyIDs: test.ids, Logger: log.Logger(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Close()
+		lines := log.Take()
+		switch {
+		case test.index == nil && len(lines) > 0:
+			t.Errorf("%q: logged %v", test.ids, lines)
+		case test.index != nil && (len(lines) != 1 || lines[0]["level"] != "WARN" ||
+			lines[0]["index"] != test.index || lines[0]["environment"] != "beta"):
+			t.Errorf("%q: logged %v", test.ids, lines)
+		}
+		testkit.NoLeak(t, fmt.Sprint(lines), "canary")
 	}
 }
