@@ -222,7 +222,10 @@ func (l *List) listed(user *claims.Claims) bool {
 //
 // The time of the revocation is the later of this server's clock and the
 // store's. It is the store's if this server's clock is more than 30 seconds
-// ahead.
+// ahead. It is compared with iat, which is a time of Para's clock. If Para's
+// clock is ahead of both, a token that was issued shortly before the call, by
+// less than the difference, is accepted. RevokeToken and BlockUser do not depend
+// on clocks.
 func (l *List) RevokeUser(ctx context.Context, userID string) error {
 	if userID == "" {
 		return errNoUserID

@@ -87,20 +87,49 @@ func dedent(lines []string) []string {
 	return lines
 }
 
-// TestLinks checks that the files which the pages link to exist.
+// TestLinks checks that the files and headings which the documentation links to
+// exist.
 func TestLinks(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
-	for _, page := range pages {
-		text, err := os.ReadFile(page)
+	link := regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]+)?\)`)
+	code := regexp.MustCompile("(?s)```.*?```")
+	heading := regexp.MustCompile(`(?m)^#+ (.*)$`)
+	dropped := regexp.MustCompile(`[^\pL\pN_ -]`)
+	read := func(name string) string {
+		text, err := os.ReadFile(name)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
-		for _, target := range link.FindAllStringSubmatch(string(text), -1) {
+		return code.ReplaceAllString(string(text), "")
+	}
+	// anchors returns the anchors that GitHub makes of the headings of a page.
+	anchors := func(name string) (all []string) {
+		for _, h := range heading.FindAllStringSubmatch(read(name), -1) {
+			h := dropped.ReplaceAllString(strings.ToLower(h[1]), "")
+			all = append(all, "#"+strings.ReplaceAll(h, " ", "-"))
+		}
+		return all
+	}
+	pages := []string{"../../llms.txt"}
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../docs/gateway/*.md"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, names, err)
+		}
+		pages = append(pages, names...)
+	}
+	for _, page := range pages {
+		for _, target := range link.FindAllStringSubmatch(read(page), -1) {
 			if strings.HasPrefix(target[1], "https://") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), target[1])); err != nil {
+			name := page
+			if target[1] != "" {
+				name = filepath.Join(filepath.Dir(page), target[1])
+			}
+			if _, err := os.Stat(name); err != nil {
 				t.Errorf("%s: %v", page, err)
+			} else if target[2] != "" && !slices.Contains(anchors(name), target[2]) {
+				t.Errorf("%s: %s has no heading %s", page, name, target[2])
 			}
 		}
 	}
