@@ -79,27 +79,6 @@ func TestQuickstart(t *testing.T) {
 	}
 }
 
-// TestREADME checks that the first code block of the README is a program that
-// compiles as it stands.
-func TestREADME(t *testing.T) {
-	text, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, block, _ := strings.Cut(string(text), "```go\n")
-	block, _, ok := strings.Cut(block, "```")
-	dir := t.TempDir()
-	name := filepath.Join(dir, "main.go")
-	if err := os.WriteFile(name, []byte(block), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "program"), name)
-	cmd.Dir = ".."
-	if out, err := cmd.CombinedOutput(); err != nil || !ok {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
 func TestServers(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	for _, name := range []string{"nethttp", "echo", "gin"} {
