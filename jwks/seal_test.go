@@ -2,6 +2,9 @@ package jwks_test
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +42,12 @@ func TestSeal(t *testing.T) {
 		return bytes.Replace(sealed, []byte(from), []byte(to), 1)
 	}
 	mac, _, _ := strings.Cut(strings.TrimPrefix(string(sealed), "parajwt-sealed-v1 "), "\n")
+	// Snapshots that an earlier version sealed can still be opened.
+	h := hmac.New(sha256.New, secret)
+	h.Write([]byte("parajwt-sealed-v1 " + string(snapshot)))
+	if want := base64.RawURLEncoding.EncodeToString(h.Sum(nil)); mac != want {
+		t.Errorf("the HMAC is %s, want %s", mac, want)
+	}
 	for _, test := range []struct {
 		name   string
 		source jwks.Source

@@ -146,3 +146,48 @@ func TestRecheckAfterKeyIsReplaced(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestRecheckUsesTheClaimsThatParaSigned checks that changes of a user neither
+// prolong its token, nor undo a revocation, nor get a valid user refused.
+func TestRecheckUsesTheClaimsThatParaSigned(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*claims.Claims)
+		later  time.Duration
+		want   middleware.Code // "" means that Recheck returns nil
+	}{
+		{"unchanged", func(*claims.Claims) {}, 0, ""},
+		{"an earlier exp",
+			func(u *claims.Claims) { u.ExpiresAt = noon.Add(-time.Hour) }, 0, ""},
+		{"a later iat", func(u *claims.Claims) { u.IssuedAt = noon.Add(time.Hour) }, 0, ""},
+		{"another aud", func(u *claims.Claims) { u.Audience = []string{"x"} }, 0, ""},
+		{"another key", func(u *claims.Claims) { u.KeyID = "x" }, 0, ""},
+		{"another environment", func(u *claims.Claims) { u.Environment = "x" }, 0, ""},
+		{"a later exp", func(u *claims.Claims) { u.ExpiresAt = noon.Add(24 * time.Hour) },
+			time.Hour, middleware.ErrExpired},
+		{"another user", func(u *claims.Claims) { u.UserID, u.Subject = "x", "x" },
+			2 * time.Minute, middleware.ErrRevoked},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			clock := newClock()
+			v := newValidator(t, middleware.Config{Now: clock.Now,
+				Revoked: func(_ context.Context, u *claims.Claims, now time.Time) (bool, error) {
+					return u.UserID == paratest.UserID && !now.Before(noon.Add(time.Minute)), nil
+				}})
+			token := shared().Token(paratest.EmailUser())
+			for _, user := range []*claims.Claims{
+				userOf(t, middleware.Require(v), token), accepts(t, v, token),
+			} {
+				test.change(user)
+				clock.Set(noon.Add(test.later))
+				err := v.Recheck(t.Context(), user)
+				clock.Set(noon)
+				var refusal *middleware.Error
+				if test.want == "" && err != nil ||
+					test.want != "" && (!errors.As(err, &refusal) || refusal.Code != test.want) {
+					t.Errorf("got %v, want %q", err, test.want)
+				}
+			}
+		})
+	}
+}
