@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parajwt/parajwt/paratest"
 )
@@ -19,8 +21,11 @@ type outcome struct {
 
 func call(t *testing.T, stdin string, args ...string) outcome {
 	t.Helper()
+	// A server that starts although it should not is stopped.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	var stdout, stderr bytes.Buffer
-	status := run(t.Context(), args, strings.NewReader(stdin), &stdout, &stderr)
+	status := run(ctx, args, strings.NewReader(stdin), &stdout, &stderr)
 	return outcome{status, stdout.String(), stderr.String()}
 }
 
