@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"errors"
+	"iter"
 	"net/http"
 	"strings"
 )
@@ -159,28 +160,29 @@ const (
 func FromWebSocketProtocol() TokenSource {
 	return func(r *http.Request) (string, error) {
 		values := r.Header[webSocketProtocols]
-		size, offered := 0, false
-		for _, value := range values {
-			if size += len(value); size > maxHeaderBytes {
-				return "", errLongHeader
+		if totalLen(values) > maxHeaderBytes {
+			return "", errLongHeader
+		}
+		first, token := "", ""
+		n, offers := 0, 0
+		for item := range protocols(values) {
+			switch n++; {
+			case n == 1:
+				first = item
+			case n == 2:
+				token = item
 			}
-			for item := range strings.SplitSeq(value, ",") {
-				offered = offered || isOffer(item)
+			if isOffer(item) {
+				offers++
 			}
 		}
-		if !offered {
+		switch {
+		case offers == 0:
 			return "", nil
-		}
-		items := protocols(values)
-		if len(items) < 2 || items[0] != webSocketOffer || items[1] == "" || isOffer(items[1]) {
+		case offers > 1 || first != webSocketOffer || token == "":
 			return "", errProtocols
 		}
-		for _, item := range items[2:] {
-			if isOffer(item) {
-				return "", errProtocols
-			}
-		}
-		return items[1], nil
+		return token, nil
 	}
 }
 
@@ -188,30 +190,65 @@ func isOffer(item string) bool {
 	return strings.EqualFold(strings.Trim(item, " \t"), webSocketOffer)
 }
 
-// protocols returns the items of a list-valued field (RFC 9110 §5.6.1).
-func protocols(values []string) (items []string) {
-	for item := range strings.SplitSeq(strings.Join(values, ","), ",") {
-		items = append(items, strings.Trim(item, " \t"))
+// protocols yields the items of a list-valued field (RFC 9110 §5.6.1). It does
+// not allocate, because a client can send a million items.
+func protocols(values []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, value := range values {
+			for item := range strings.SplitSeq(value, ",") {
+				if !yield(strings.Trim(item, " \t")) {
+					return
+				}
+			}
+		}
 	}
-	return items
 }
 
-// withoutWebSocketToken returns h without a token in Sec-WebSocket-Protocol,
-// and reports whether that is a changed copy. Guards call it whatever their
-// sources are, so that no handler selects a token as the protocol.
+func totalLen(values []string) (n int) {
+	for _, value := range values {
+		n += len(value)
+	}
+	return n
+}
+
+// withoutWebSocketToken returns h without tokens in Sec-WebSocket-Protocol, and
+// reports whether that is a changed copy. Guards call it whatever their sources
+// are, so that no handler selects a token as the protocol. It removes a field
+// that FromWebSocketProtocol would refuse as too long, which bounds the work.
 func withoutWebSocketToken(h http.Header) (header http.Header, changed bool) {
 	values, ok := h[webSocketProtocols]
 	if !ok {
 		return h, false
 	}
-	items := protocols(values)
-	for i, item := range items {
-		if isOffer(item) && i+1 < len(items) {
-			h = h.Clone()
-			items = append(items[:i+1], items[i+2:]...)
-			h[webSocketProtocols] = []string{strings.Join(items, ", ")}
-			return h, true
-		}
+	size, offered := totalLen(values), false
+	if size > maxHeaderBytes {
+		h = h.Clone()
+		delete(h, webSocketProtocols)
+		return h, true
 	}
-	return h, false
+	for item := range protocols(values) {
+		offered = offered || isOffer(item)
+	}
+	if !offered {
+		return h, false
+	}
+	var kept strings.Builder
+	kept.Grow(size)
+	afterOffer := false
+	for item := range protocols(values) {
+		if item == "" {
+			continue // RFC 9110 §5.6.1.2 ignores it
+		}
+		offer := isOffer(item)
+		if !afterOffer || offer {
+			if kept.Len() > 0 {
+				kept.WriteString(", ")
+			}
+			kept.WriteString(item)
+		}
+		afterOffer = offer
+	}
+	h = h.Clone()
+	h[webSocketProtocols] = []string{kept.String()}
+	return h, true
 }

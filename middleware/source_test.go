@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -145,6 +146,15 @@ func TestWebSocketTokenIsRemoved(t *testing.T) {
 			[]string{"chat.v1, para.jwt"}, false},
 		"nothing to hide": {middleware.Optional(v, socket), "", []string{"chat.v1", "chat.v2"},
 			[]string{"chat.v1", "chat.v2"}, false},
+		"two tokens": {middleware.Optional(v), "",
+			[]string{"para.jwt, " + token + ", chat.v1", "para.jwt, " + token},
+			[]string{"para.jwt, chat.v1, para.jwt"}, false},
+		"an offer after an offer": {middleware.Optional(v), "",
+			[]string{"para.jwt, PARA.JWT, " + token}, []string{"para.jwt, PARA.JWT"}, false},
+		"empty items": {middleware.Optional(v), "", []string{", para.jwt, , " + token + ", chat.v1"},
+			[]string{"para.jwt, chat.v1"}, false},
+		"a long field": {middleware.Optional(v), "",
+			[]string{"para.jwt, " + token, strings.Repeat("a", 65<<10)}, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest("GET", "/", nil)
@@ -157,7 +167,7 @@ func TestWebSocketTokenIsRemoved(t *testing.T) {
 				t.Fatal(refusal)
 			}
 			if got := passed.Header["Sec-Websocket-Protocol"]; !slices.Equal(got, test.want) {
-				t.Errorf("the handler sees %q", got)
+				t.Errorf("the handler sees %.200q", got)
 			}
 			if !slices.Equal(r.Header["Sec-Websocket-Protocol"], test.protocols) {
 				t.Error("the caller's request was changed")
@@ -166,5 +176,39 @@ func TestWebSocketTokenIsRemoved(t *testing.T) {
 				t.Errorf("user: %t", ok)
 			}
 		})
+	}
+}
+
+// TestWebSocketProtocolsCostLittleMemory checks that a client without a token
+// cannot make a guard allocate more than a few times the size of a long
+// Sec-WebSocket-Protocol. A slice of the items would take 16 bytes for a comma.
+func TestWebSocketProtocolsCostLittleMemory(t *testing.T) {
+	v := newValidator(t, middleware.Config{})
+	guards := map[string]*middleware.Guard{
+		"optional": middleware.Optional(v),
+		"socket": middleware.Optional(v,
+			middleware.TokenFrom(middleware.FromWebSocketProtocol())),
+	}
+	for name, value := range map[string]string{
+		"64 KiB of commas":       strings.Repeat(",", 64<<10),
+		"1 MiB of commas":        strings.Repeat(",", 1<<20),
+		"an offer and commas":    "para.jwt, x" + strings.Repeat(",", 63<<10),
+		"an offer and protocols": "para.jwt, x" + strings.Repeat(",a", 31<<10),
+		"offers":                 strings.Repeat("para.jwt,", 7<<10),
+	} {
+		for kind, guard := range guards {
+			r := request("")
+			r.Header["Sec-Websocket-Protocol"] = []string{value}
+			const runs = 5
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range runs {
+				guard.Check(r)
+			}
+			runtime.ReadMemStats(&after)
+			if got := (after.TotalAlloc - before.TotalAlloc) / runs; got > 5*64<<10 {
+				t.Errorf("%s, %s: %d bytes allocated", name, kind, got)
+			}
+		}
 	}
 }
