@@ -21,17 +21,32 @@ func TestTokenCacheMemory(t *testing.T) {
 	list := func(n int, item string) string {
 		return strings.TrimSuffix(strings.Repeat(item+",", n), ",")
 	}
-	for name, data := range map[string]func(n int) string{
-		"a long member": func(n int) string { return `"note":"` + strings.Repeat("x", n) + `"` },
-		"wallets": func(n int) string {
-			return `"wallets":[` + list(n, `{"id":"a"}`) + `]`
+	// escaped is a string of n characters, one of which is escaped.
+	escaped := func(n int) string { return `"\n` + strings.Repeat("x", n-1) + `"` }
+	type members struct{ aud, data string } // after the first audience, and after the user ID
+	for name, members := range map[string]func(n int) members{
+		"a long member": func(n int) members {
+			return members{data: `,"note":"` + strings.Repeat("x", n) + `"`}
 		},
-		"connected wallets": func(n int) string {
-			return `"connectedWallets":[` + list(n, `{}`) + `]`
+		"wallets": func(n int) members {
+			return members{data: `,"wallets":[` + list(n, `{}`) + `]`}
 		},
-		"escapes": func(n int) string {
-			return `"wallets":[` + list(n, `{"id":"\u0061bcdefghi","address":"\u0061bcdefghi"}`) +
-				`]`
+		"connected wallets": func(n int) members {
+			return members{data: `,"connectedWallets":[` + list(n, `{}`) + `]`}
+		},
+		"both kinds of wallets": func(n int) members {
+			return members{data: `,"wallets":[` + list(n, `{}`) + `],"connectedWallets":[` +
+				list(n, `{}`) + `]`}
+		},
+		"wallets with escapes": func(n int) members {
+			return members{data: `,"wallets":[` +
+				list(n, `{"id":`+escaped(9)+`,"address":`+escaped(9)+`}`) + `]`}
+		},
+		"short audiences with escapes": func(n int) members {
+			return members{aud: strings.Repeat(","+escaped(9), n)}
+		},
+		"long audiences with escapes": func(n int) members {
+			return members{aud: strings.Repeat(","+escaped(129), n)}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -41,9 +56,10 @@ func TestTokenCacheMemory(t *testing.T) {
 				MaxTokenBytes: 64 << 10,
 			})
 			token := func(i, n int) string {
+				m := members(n)
 				return key.Sign(key.Header(), fmt.Sprintf(
-					`{"sub":"u%03d","aud":%q,"iat":%d,"exp":%d,"data":{"userId":"u%03d",%s}}`,
-					i, paratest.APIKeyID, noon.Unix(), noon.Unix()+60, i, data(n)))
+					`{"sub":"u%03d","aud":[%q%s],"iat":%d,"exp":%d,"data":{"userId":"u%03d"%s}}`,
+					i, paratest.APIKeyID, m.aud, noon.Unix(), noon.Unix()+60, i, m.data))
 			}
 			cached := func(n int) bool {
 				token := token(0, n)

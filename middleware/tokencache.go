@@ -133,16 +133,17 @@ func (c *tokenCache) put(
 	return e
 }
 
-// entryBytes returns an upper bound of the memory that an entry retains. An
-// eighth is for the size classes of the allocator. TestTokenCacheMemory
-// measures the memory.
+// entryBytes returns an upper bound of the memory that an entry retains. The
+// slices of user grew by append, so their arrays have up to twice their
+// capacity. An eighth is for the size classes of the allocator.
+// TestTokenCacheMemory measures the memory.
 func entryBytes(token string, c *claims.Claims) int {
 	slices := cap(c.Audience)*int(unsafe.Sizeof("")) +
 		cap(c.Wallets)*int(unsafe.Sizeof(claims.Wallet{})) +
 		cap(c.ConnectedWallets)*int(unsafe.Sizeof(claims.ConnectedWallet{}))
 	n := len(token) + // the clone
 		2*len(token)*3/4 + // the payload, and as much again for strings that had escapes
-		2*(slices+int(unsafe.Sizeof(claims.Claims{}))) + // of user and of shared
+		3*slices + 2*int(unsafe.Sizeof(claims.Claims{})) + // of user and of shared
 		int(unsafe.Sizeof(verified{}))
 	return n + n/8
 }

@@ -518,7 +518,18 @@ func (d *Decoder) plain() {
 // escaped reads the rest of a string that begins at start and whose first
 // backslash is next.
 func (d *Decoder) escaped(start int) string {
+	// An escape is at least as long as its character, so the source is at least
+	// as long as the result. Without Grow, the result could retain twice its
+	// length.
+	end := d.pos
+	for end < len(d.text) && d.text[end] != '"' {
+		if d.text[end] == '\\' {
+			end++
+		}
+		end++
+	}
 	var b strings.Builder
+	b.Grow(min(end, len(d.text)) - start)
 	b.WriteString(d.text[start:d.pos])
 	for d.pos < len(d.text) {
 		c := d.text[d.pos]
