@@ -110,15 +110,21 @@ func (c *tokenCache) put(
 	for n := range ways {
 		i := (set.hand + n) % ways
 		old := set.entries[i].Load()
-		if old == nil || old.token == token || old.valid.until <= now.UnixNano() {
+		if old != nil && old.token == token {
+			// The token was verified twice at once, or its key was replaced. A
+			// second entry would hide the new one from get.
 			victim, fewest = i, 0
 			break
 		}
-		if hits := old.hits.Load(); hits < fewest {
+		hits := uint32(0)
+		if old != nil && old.valid.until > now.UnixNano() {
+			hits = old.hits.Load() + 1 // an empty place and an expired entry come first
+		}
+		if hits < fewest {
 			victim, fewest = i, hits
 		}
 	}
-	if fewest > 0 {
+	if fewest > 1 {
 		// Every entry was hit. Halve the counts, so that entries which are no
 		// longer used leave the set.
 		for i := range set.entries {

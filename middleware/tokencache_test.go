@@ -141,3 +141,27 @@ func TestUnusedTokensLeaveTheCache(t *testing.T) {
 		}
 	}
 }
+
+// TestTokenHasOneEntry checks that a token which is verified again, for example
+// because its key was replaced, replaces its entry. Otherwise get would return
+// the old one, and the token would be verified for each request.
+func TestTokenHasOneEntry(t *testing.T) {
+	now := time.Now()
+	for _, others := range []int{0, 3, ways - 1} {
+		c := newTokenCache(ways)
+		const token = "h.p.s"
+		for i := range ways {
+			c.put(token, &claims.Claims{KeyID: fmt.Sprint(i)}, jwks.Key{},
+				until(now.Add(time.Hour)), now)
+			if i == 0 {
+				fill(c, others, now)
+			}
+			if got := c.get(token).user.KeyID; got != fmt.Sprint(i) {
+				t.Fatalf("with %d other tokens, got entry %s, want %d", others, got, i)
+			}
+		}
+		if entries, _ := kept(c); entries != 1+others {
+			t.Errorf("got %d entries, want %d", entries, 1+others)
+		}
+	}
+}
