@@ -483,3 +483,54 @@ func TestPrintedValidatorHasNoUser(t *testing.T) {
 		t.Error("no user")
 	}
 }
+
+// TestCheckTokenRefusesWhatCheckRefuses checks that both refuse a token with
+// the same code. Validation keeps the user of some of these tokens, for
+// ExpiredIsAnonymous.
+func TestCheckTokenRefusesWhatCheckRefuses(t *testing.T) {
+	para := shared()
+	user := paratest.EmailUser()
+	revoked := paratest.PhoneUser()
+	revoked.UserID = "revoked"
+	v := newValidator(t, middleware.Config{MaxTokenAge: time.Hour,
+		Revoked: func(_ context.Context, user *claims.Claims, _ time.Time) (bool, error) {
+			return user.UserID == "revoked", nil
+		}})
+	guards := map[string]*middleware.Guard{
+		"Require":             middleware.Require(v),
+		"Require, with rules": middleware.Require(v, middleware.Allow(yes)),
+		"Optional":            middleware.Optional(v, middleware.Allow(yes)),
+	}
+	for name, test := range map[string]struct {
+		token string
+		want  error // nil means that the token is accepted
+	}{
+		"good":    {para.Token(user), nil},
+		"expired": {para.Token(user, paratest.Expired()), middleware.ErrExpired},
+		"too old": {para.Token(user, paratest.Lived(-2*time.Hour, 4*time.Hour)), middleware.ErrExpired},
+		"too early": {para.Token(user, paratest.Lived(time.Minute, time.Hour)),
+			middleware.ErrNotYetValid},
+		"revoked":   {para.Token(revoked), middleware.ErrRevoked},
+		"other app": {para.Token(user, paratest.ForApp("another")), middleware.ErrAudience},
+		"forged":    {para.Token(user, paratest.BadSignature()), middleware.ErrSignature},
+		"junk":      {"junk", middleware.ErrMalformed},
+	} {
+		for kind, guard := range guards {
+			for _, cached := range []bool{false, true} {
+				user, byToken := guard.CheckToken(t.Context(), test.token)
+				r, byRequest := guard.Check(request(test.token))
+				if test.want == nil {
+					if byToken != nil || byRequest != nil || user == nil || r == nil {
+						t.Errorf("%s, %s, cached %t: got %v, %v", name, kind, cached, byToken, byRequest)
+					}
+					continue
+				}
+				if user != nil || r != nil || !errors.Is(byToken, test.want) ||
+					!errors.Is(byRequest, test.want) {
+					t.Errorf("%s, %s, cached %t: CheckToken returns %v, %v, Check %v; want %v", name,
+						kind, cached, user, byToken, byRequest, test.want)
+				}
+			}
+		}
+	}
+}

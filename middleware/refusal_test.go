@@ -241,6 +241,10 @@ func TestRefusalTexts(t *testing.T) {
 			nil)), request(token()),
 			"parajwt: middleware misconfigured: " +
 				"AcceptVerificationTokensWithoutUserID needs a verifier and a source", false, 0},
+		{"no source of verification tokens", middleware.Require(v,
+			middleware.AcceptVerificationTokensWithoutUserID(verifier{}, nil)), request(""),
+			"parajwt: middleware misconfigured: " +
+				"AcceptVerificationTokensWithoutUserID needs a verifier and a source", false, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, err := test.guard.Check(test.r)

@@ -95,6 +95,19 @@ func TestRequestsDoNotShareAUser(t *testing.T) {
 	}
 }
 
+// TestNullWalletsStayNil checks that a copy of a user has nil wallets if the
+// token's are null, and an empty slice if the token's are empty.
+func TestNullWalletsStayNil(t *testing.T) {
+	v := newValidator(t, middleware.Config{})
+	for _, wallets := range [][]claims.Wallet{nil, {}} {
+		token := shared().Token(paratest.EmailUser(), paratest.WithData("wallets", wallets))
+		user := userOf(t, middleware.Require(v), token)
+		if !reflect.DeepEqual(user.Wallets, wallets) {
+			t.Errorf("got %#v, want %#v", user.Wallets, wallets)
+		}
+	}
+}
+
 // TestUserOfTokenVerifierIsCopied checks that requests get copies of a
 // TokenVerifier's user, which it may share between requests.
 func TestUserOfTokenVerifierIsCopied(t *testing.T) {
