@@ -316,3 +316,14 @@ func TestPublic(t *testing.T) {
 		t.Error(public)
 	}
 }
+
+// TestAnyCopiesItsRules checks that a later change of the caller's slice does
+// not change the rule.
+func TestAnyCopiesItsRules(t *testing.T) {
+	rules := []middleware.Rule{no}
+	rule := middleware.Any(rules...)
+	rules[0] = yes
+	if err := rule(t.Context(), paratest.EmailUser()); err == nil {
+		t.Error("the rule allows the user")
+	}
+}

@@ -75,6 +75,33 @@ func TestExpiredEntriesAreReplacedFirst(t *testing.T) {
 	}
 }
 
+// TestOldestOfEquallyUsedEntriesIsReplaced checks the order of replacement.
+func TestOldestOfEquallyUsedEntriesIsReplaced(t *testing.T) {
+	now := time.Now()
+	for _, hits := range []int{0, 1} {
+		c := newTokenCache(ways)
+		token := func(i int) string { return fmt.Sprintf("h.p.%064d", i) }
+		place := func(i int) int {
+			set, _ := c.place(token(i))
+			for j := range set.entries {
+				if e := set.entries[j].Load(); e != nil && e.token == token(i) {
+					return j
+				}
+			}
+			return -1
+		}
+		for i := range 3 * ways {
+			c.put(token(i), &claims.Claims{}, jwks.Key{}, until(now.Add(time.Hour)), now)
+			for range hits {
+				c.get(token(i))
+			}
+			if oldest := i - ways + 1; oldest > 0 && place(oldest-1) >= 0 || place(max(0, oldest)) < 0 {
+				t.Fatalf("hits %d: after token %d, token %d is not the oldest", hits, i, oldest)
+			}
+		}
+	}
+}
+
 func TestUsedTokenStaysInTheCache(t *testing.T) {
 	now := time.Now()
 	c := newTokenCache(ways)

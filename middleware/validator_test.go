@@ -269,9 +269,18 @@ func TestWarmStatusClose(t *testing.T) {
 		!errors.Is(refusal, jwks.ErrUnavailable) {
 		t.Errorf("refused with RetryAfter %v: %v", refusal.RetryAfter, refusal)
 	}
+	for range 5 { // the backoff grows
+		clock.Set(v.Status().NextFetch)
+		v.Warm(t.Context())
+	}
+	refusal = refuses(t, v, token, middleware.ErrKeysUnavailable)
+	if want := v.Status().NextFetch.Sub(clock.Now()); want < 3*time.Second ||
+		refusal.RetryAfter != want {
+		t.Errorf("refused with RetryAfter %v, want %v", refusal.RetryAfter, want)
+	}
 
 	para.Recover()
-	clock.Advance(2 * time.Second)
+	clock.Set(v.Status().NextFetch)
 	if err := v.Warm(t.Context()); err != nil {
 		t.Errorf("Warm after Para recovered: %v", err)
 	}
@@ -279,7 +288,7 @@ func TestWarmStatusClose(t *testing.T) {
 	slices.Sort(st.KeyIDs)
 	want := para.KeyIDs()
 	slices.Sort(want)
-	if !st.Usable || st.Stale || !slices.Equal(st.KeyIDs, want) || st.Fetches != 2 {
+	if !st.Usable || st.Stale || !slices.Equal(st.KeyIDs, want) || st.Fetches != 7 {
 		t.Errorf("after a fetch: %+v", st)
 	}
 	before := para.Fetches()
