@@ -327,3 +327,38 @@ func TestAnyCopiesItsRules(t *testing.T) {
 		t.Error("the rule allows the user")
 	}
 }
+
+// TestInnerGuardUsesItsOwnSettings checks that OnRefusal of an outer guard does
+// not answer for an inner guard that verifies the token itself.
+func TestInnerGuardUsesItsOwnSettings(t *testing.T) {
+	v := newValidator(t, middleware.Config{})
+	answer := func(status int) middleware.Option {
+		return middleware.OnRefusal(
+			func(w http.ResponseWriter, _ *http.Request, _ *middleware.Error) {
+				w.WriteHeader(status)
+			})
+	}
+	r, refusal := middleware.Require(v, answer(418)).Check(
+		request(shared().Token(paratest.EmailUser())))
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	for name, test := range map[string]struct {
+		inner *middleware.Guard
+		want  int
+	}{
+		"with an OnRefusal":    {middleware.Require(v, middleware.Allow(no), answer(410)), 410},
+		"without an OnRefusal": {middleware.Require(v, middleware.Allow(no)), 403},
+		"Authorize":            {middleware.Authorize(no), 418},
+	} {
+		_, refusal := test.inner.Check(r)
+		if refusal == nil {
+			t.Fatalf("%s: passed", name)
+		}
+		w := httptest.NewRecorder()
+		test.inner.Refuse(w, r, refusal)
+		if w.Code != test.want {
+			t.Errorf("%s: answered %d, want %d", name, w.Code, test.want)
+		}
+	}
+}

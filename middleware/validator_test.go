@@ -128,6 +128,21 @@ func TestTimeLimits(t *testing.T) {
 	}
 }
 
+// TestTimesThatInt64CannotHold checks times after 2262, whose nanoseconds since
+// 1970 exceed an int64. An iat that wraps around to now is still in the future.
+func TestTimesThatInt64CannotHold(t *testing.T) {
+	const wrap = 1 << 64 / 1_000_000_000 // seconds
+	const life = 240 * 365 * 24 * time.Hour
+	v := newValidator(t, middleware.Config{MaxTokenLife: life})
+	token := func(iat, exp int64) string {
+		return shared().Token(paratest.EmailUser(), paratest.With("iat", iat),
+			paratest.With("exp", exp))
+	}
+	now := noon.Unix()
+	accepts(t, v, token(now, now+int64(life.Seconds())))
+	refuses(t, v, token(now+wrap, now+wrap+1800), middleware.ErrNotYetValid)
+}
+
 // TestKeysUseTheClock checks that the tokens and the keys use the same clock.
 func TestKeysUseTheClock(t *testing.T) {
 	para := paratest.New(t, paratest.Config{Now: newClock().Now})
