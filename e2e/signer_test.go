@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/paratest"
 	"github.com/parajwt/parajwt/session"
 )
@@ -68,12 +69,7 @@ func TestSigner(t *testing.T) {
 	if err := os.WriteFile(path, script, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	free.Close()
+	addr := testkit.FreeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
 	var output bytes.Buffer
 	cmd := exec.Command("node", path)

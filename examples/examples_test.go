@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"go/format"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/paratest"
 )
 
@@ -83,7 +83,7 @@ func TestServers(t *testing.T) {
 	para := paratest.New(t, paratest.Config{})
 	for _, name := range []string{"nethttp", "echo", "gin"} {
 		t.Run(name, func(t *testing.T) {
-			addr := freeAddr(t)
+			addr := testkit.FreeAddr(t)
 			cmd := exec.Command(build(t, name))
 			cmd.Env = append(os.Environ(), "PARA_ENVIRONMENT="+para.URL(),
 				"PARA_API_KEY_ID="+para.APIKeyID(), "ADDR="+addr)
@@ -123,16 +123,6 @@ func TestServers(t *testing.T) {
 			}
 		})
 	}
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // get retries until the server accepts connections.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/parajwt/parajwt/adapters/forwardauth"
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/paratest"
 	"github.com/parajwt/parajwt/revocation"
 	"github.com/parajwt/parajwt/revocation/redisstore"
@@ -414,7 +415,7 @@ func TestLuaFails(t *testing.T) {
 // startRedis starts a Redis without persistence, and returns its URL.
 func startRedis(t *testing.T) (url string) {
 	t.Helper()
-	addr := freeAddress(t)
+	addr := testkit.FreeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/paratest"
 )
 
@@ -157,7 +157,7 @@ func startProxy(
 	tb testing.TB, p proxy, gateway, application string, edit func(config string) string,
 ) (addr string, process *os.Process) {
 	tb.Helper()
-	addr = freeAddress(tb)
+	addr = testkit.FreeAddr(tb)
 	dir := tb.TempDir()
 	for config, file := range p.files {
 		text, err := exec.Command(binary, "--print-config", config).Output()
@@ -188,22 +188,6 @@ func startProxy(
 			tb.Fatalf("%s does not listen: %v\n%s", p.name, err, &output)
 		}
 	}
-}
-
-// freeAddress returns an address on which a program can listen. Its port is
-// outside the range for outgoing connections, one of which could otherwise get
-// the port before the program does.
-func freeAddress(tb testing.TB) string {
-	tb.Helper()
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000))
-		if listener, err := net.Listen("tcp", addr); err == nil {
-			listener.Close()
-			return addr
-		}
-	}
-	tb.Fatal("no free port from 20000 to 29999")
-	return ""
 }
 
 func asPrinted(config string) string { return config }

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -98,6 +100,23 @@ func Serve(t testing.TB, body string) (url string, requests *atomic.Int64) {
 	}))
 	t.Cleanup(server.Close)
 	return server.URL, requests
+}
+
+// FreeAddr returns a loopback address on which a program can listen. Its port
+// is outside the range for outgoing connections. One of those could otherwise
+// get the port before the program does, or connect to itself while the program
+// is not running.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000))
+		if listener, err := net.Listen("tcp", addr); err == nil {
+			listener.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port from 20000 to 29999")
+	return ""
 }
 
 // Leaks returns the forms of the secrets that text contains: the secret itself,
