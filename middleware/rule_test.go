@@ -40,6 +40,8 @@ func TestRules(t *testing.T) {
 	}{
 		{"one that allows", []middleware.Rule{yes}, ""},
 		{"one that refuses", []middleware.Rule{no}, middleware.ErrForbidden},
+		{"one that refuses with an Error", []middleware.Rule{
+			rule(&middleware.Error{Code: middleware.ErrRevoked})}, middleware.ErrForbidden},
 		{"both", []middleware.Rule{yes, no}, middleware.ErrForbidden},
 		// This is a mistake of the rule: the error is not nil.
 		{"a nil *Error", []middleware.Rule{rule((*middleware.Error)(nil))}, middleware.ErrForbidden},

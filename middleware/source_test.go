@@ -33,6 +33,8 @@ func TestFromCookie(t *testing.T) {
 		{[]string{"jwt="}, "!"},
 		{[]string{`jwt=""`}, "!"},
 		{[]string{`jwt="a`}, "!"},
+		{[]string{`jwt=ab"`}, "!"},
+		{[]string{`jwt="`}, "!"},
 		{[]string{"jwt=a b"}, "!"},
 		{[]string{"jwt=a,b"}, "!"},
 		{[]string{"jwt=a\x00"}, "!"},

@@ -128,6 +128,14 @@ func TestTimeLimits(t *testing.T) {
 	}
 }
 
+// TestMaxTokenBytes checks that a token of exactly this size is accepted.
+func TestMaxTokenBytes(t *testing.T) {
+	token := shared().Token(paratest.EmailUser())
+	accepts(t, newValidator(t, middleware.Config{MaxTokenBytes: len(token)}), token)
+	refuses(t, newValidator(t, middleware.Config{MaxTokenBytes: len(token) - 1}), token,
+		middleware.ErrMalformed)
+}
+
 // TestTimesThatInt64CannotHold checks times after 2262, whose nanoseconds since
 // 1970 exceed an int64. An iat that wraps around to now is still in the future.
 func TestTimesThatInt64CannotHold(t *testing.T) {
