@@ -157,7 +157,7 @@ func TestUnusedTokensLeaveTheCache(t *testing.T) {
 	}
 	var favourites []string
 	for i := range ways {
-		favourites = append(favourites, put(fmt.Sprint("old", i), 100))
+		favourites = append(favourites, put(fmt.Sprint("old", i), 100_000))
 	}
 	for i := range 100 {
 		put(fmt.Sprint("new", i), 2)
