@@ -190,6 +190,21 @@ func (f *fleet) load() (stop func()) {
 	return func() { cancel(); work.Wait() }
 }
 
+// begin waits until every list has read an entry that another list wrote. Only
+// then does a list have a cursor, which shows that the log was deleted. A list
+// without a cursor finds the loss in its next Resync.
+func (f *fleet) begin() {
+	f.t.Helper()
+	for i, l := range f.lists {
+		id := fmt.Sprint("first of server ", i)
+		if err := l.RevokeUser(f.t.Context(), id); err != nil {
+			f.t.Fatal(err)
+		}
+		f.revoked = append(f.revoked, id)
+	}
+	f.converge("begin", time.Now())
+}
+
 // converge waits until every list has every revocation and is not stale. It
 // logs the time since an instant. A revocation that a list does not have after
 // 40 seconds is lost.
@@ -322,6 +337,7 @@ func runFault(
 	b.prepare(p)
 	x := newProxy(t, p.addr())
 	f := newFleet(t, b, p, x.port, 3, cfg)
+	f.begin()
 	stop := f.load()
 	time.Sleep(duration(500*time.Millisecond, 3*time.Second))
 	fault(b, p, x)
