@@ -507,7 +507,8 @@ func TestCheckTokenRefusesWhatCheckRefuses(t *testing.T) {
 	}{
 		"good":    {para.Token(user), nil},
 		"expired": {para.Token(user, paratest.Expired()), middleware.ErrExpired},
-		"too old": {para.Token(user, paratest.Lived(-2*time.Hour, 4*time.Hour)), middleware.ErrExpired},
+		"too old": {para.Token(user, paratest.Lived(-2*time.Hour, 4*time.Hour)),
+			middleware.ErrExpired},
 		"too early": {para.Token(user, paratest.Lived(time.Minute, time.Hour)),
 			middleware.ErrNotYetValid},
 		"revoked":   {para.Token(revoked), middleware.ErrRevoked},
@@ -521,14 +522,15 @@ func TestCheckTokenRefusesWhatCheckRefuses(t *testing.T) {
 				r, byRequest := guard.Check(request(test.token))
 				if test.want == nil {
 					if byToken != nil || byRequest != nil || user == nil || r == nil {
-						t.Errorf("%s, %s, cached %t: got %v, %v", name, kind, cached, byToken, byRequest)
+						t.Errorf("%s, %s, cached %t: got %v, %v", name, kind, cached, byToken,
+							byRequest)
 					}
 					continue
 				}
 				if user != nil || r != nil || !errors.Is(byToken, test.want) ||
 					!errors.Is(byRequest, test.want) {
-					t.Errorf("%s, %s, cached %t: CheckToken returns %v, %v, Check %v; want %v", name,
-						kind, cached, user, byToken, byRequest, test.want)
+					t.Errorf("%s, %s, cached %t: CheckToken returns %v, %v, Check %v; want %v",
+						name, kind, cached, user, byToken, byRequest, test.want)
 				}
 			}
 		}

@@ -153,7 +153,8 @@ const (
 // The field lists "para.jwt", then the token, then the app's protocols.
 // "para.jwt" in any other place, without a token or twice is an error. The
 // server selects "para.jwt" or one of the app's protocols. The guard removes
-// the token from the field, so that no handler selects it.
+// the token from the field, so that no handler selects it. It removes the whole
+// field if that has more than 64 KiB.
 //
 // Browsers let any site open a WebSocket to any server (RFC 6455 §10.2). They
 // add cookies to that request, but not this token.

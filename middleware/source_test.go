@@ -153,8 +153,8 @@ func TestWebSocketTokenIsRemoved(t *testing.T) {
 			[]string{"para.jwt, chat.v1, para.jwt"}, false},
 		"an offer after an offer": {middleware.Optional(v), "",
 			[]string{"para.jwt, PARA.JWT, " + token}, []string{"para.jwt, PARA.JWT"}, false},
-		"empty items": {middleware.Optional(v), "", []string{", para.jwt, , " + token + ", chat.v1"},
-			[]string{"para.jwt, chat.v1"}, false},
+		"empty items": {middleware.Optional(v), "",
+			[]string{", para.jwt, , " + token + ", chat.v1"}, []string{"para.jwt, chat.v1"}, false},
 		"a long field": {middleware.Optional(v), "",
 			[]string{"para.jwt, " + token, strings.Repeat("a", 65<<10)}, nil, false},
 	} {

@@ -95,7 +95,8 @@ func TestOldestOfEquallyUsedEntriesIsReplaced(t *testing.T) {
 			for range hits {
 				c.get(token(i))
 			}
-			if oldest := i - ways + 1; oldest > 0 && place(oldest-1) >= 0 || place(max(0, oldest)) < 0 {
+			oldest := max(0, i-ways+1)
+			if place(oldest) < 0 || oldest > 0 && place(oldest-1) >= 0 {
 				t.Fatalf("hits %d: after token %d, token %d is not the oldest", hits, i, oldest)
 			}
 		}
