@@ -178,8 +178,9 @@ func (g *Guard) misuse(what string) {
 // reason for the refusal. The context of the request to pass on carries the
 // user unless the request is anonymous. Check logs a refusal.
 //
-// A handler's changes to the user reach no other request. A token in
-// Sec-WebSocket-Protocol is removed from the request to pass on.
+// A handler's changes to the user reach no other request. Tokens in
+// Sec-WebSocket-Protocol are removed from the request to pass on, and the whole
+// field if it has more than 64 KiB.
 func (g *Guard) Check(r *http.Request) (*http.Request, *Error) {
 	ctx := r.Context()
 	if g.authorize {
