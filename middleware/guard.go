@@ -196,11 +196,9 @@ func (g *Guard) Check(r *http.Request) (*http.Request, *Error) {
 		g.refused(ctx, &o)
 		return nil, o.refusal
 	}
+	r = withoutWebSocketToken(r)
+	ctx = r.Context()
 	if o.user == nil {
-		if header, changed := withoutWebSocketToken(r.Header); changed {
-			r = r.WithContext(ctx)
-			r.Header = header
-		}
 		if _, ok := claims.FromContext(ctx); ok {
 			// The user of an outer guard has not passed this guard's rules.
 			r = r.WithContext(claims.NewContext(ctx, nil))
@@ -220,7 +218,6 @@ func (g *Guard) Check(r *http.Request) (*http.Request, *Error) {
 	}
 	g.validator.observe(ctx, &o)
 	p.request = *r.WithContext(&p.user)
-	p.request.Header, _ = withoutWebSocketToken(r.Header)
 	return &p.request, nil
 }
 

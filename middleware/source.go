@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"errors"
 	"iter"
 	"net/http"
@@ -153,14 +154,14 @@ const (
 // The field lists "para.jwt", then the token, then the app's protocols.
 // "para.jwt" in any other place, without a token or twice is an error. The
 // server selects "para.jwt" or one of the app's protocols. The guard removes
-// the token from the field, so that no handler selects it. It removes the whole
-// field if that has more than 64 KiB.
+// the token from the field, so that no handler selects it. Inner guards still
+// find it. The guard removes the whole field if that has more than 64 KiB.
 //
 // Browsers let any site open a WebSocket to any server (RFC 6455 §10.2). They
 // add cookies to that request, but not this token.
 func FromWebSocketProtocol() TokenSource {
 	return func(r *http.Request) (string, error) {
-		values := r.Header[webSocketProtocols]
+		values := sentProtocols(r)
 		if totalLen(values) > maxHeaderBytes {
 			return "", errLongHeader
 		}
@@ -212,26 +213,43 @@ func totalLen(values []string) (n int) {
 	return n
 }
 
-// withoutWebSocketToken returns h without tokens in Sec-WebSocket-Protocol, and
-// reports whether that is a changed copy. Guards call it whatever their sources
-// are, so that no handler selects a token as the protocol. It removes a field
-// that FromWebSocketProtocol would refuse as too long, which bounds the work.
-func withoutWebSocketToken(h http.Header) (header http.Header, changed bool) {
-	values, ok := h[webSocketProtocols]
-	if !ok {
-		return h, false
+// protocolsKey is the context key of a *[]string: Sec-WebSocket-Protocol before
+// a guard removed tokens from it. A pointer hides the tokens from %#v.
+type protocolsKey struct{}
+
+// sentProtocols returns Sec-WebSocket-Protocol as the client sent it, also if
+// an outer guard removed a token.
+func sentProtocols(r *http.Request) []string {
+	values, ok := r.Header[webSocketProtocols]
+	if ok {
+		if sent, removed := r.Context().Value(protocolsKey{}).(*[]string); removed {
+			return *sent
+		}
+	}
+	return values
+}
+
+// withoutWebSocketToken returns r, or a copy without the tokens in
+// Sec-WebSocket-Protocol. Guards call it whatever their sources are, so that no
+// handler selects a token as the protocol. It removes a field that
+// FromWebSocketProtocol would refuse as too long, which bounds the work.
+func withoutWebSocketToken(r *http.Request) *http.Request {
+	values, ok := r.Header[webSocketProtocols]
+	if !ok || r.Context().Value(protocolsKey{}) != nil {
+		return r
 	}
 	size, offered := totalLen(values), false
 	if size > maxHeaderBytes {
-		h = h.Clone()
-		delete(h, webSocketProtocols)
-		return h, true
+		r = r.WithContext(r.Context())
+		r.Header = r.Header.Clone()
+		delete(r.Header, webSocketProtocols)
+		return r
 	}
 	for item := range protocols(values) {
 		offered = offered || isOffer(item)
 	}
 	if !offered {
-		return h, false
+		return r
 	}
 	var kept strings.Builder
 	kept.Grow(size)
@@ -249,7 +267,9 @@ func withoutWebSocketToken(h http.Header) (header http.Header, changed bool) {
 		}
 		afterOffer = offer
 	}
-	h = h.Clone()
-	h[webSocketProtocols] = []string{kept.String()}
-	return h, true
+	sent := values // only this copy is on the heap
+	r = r.WithContext(context.WithValue(r.Context(), protocolsKey{}, &sent))
+	r.Header = r.Header.Clone()
+	r.Header[webSocketProtocols] = []string{kept.String()}
+	return r
 }

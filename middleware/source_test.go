@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/parajwt/parajwt/claims"
+	"github.com/parajwt/parajwt/internal/testkit"
 	"github.com/parajwt/parajwt/middleware"
 	"github.com/parajwt/parajwt/paratest"
 )
@@ -178,6 +180,46 @@ func TestWebSocketTokenIsRemoved(t *testing.T) {
 				t.Errorf("user: %t", ok)
 			}
 		})
+	}
+}
+
+// TestInnerGuardFindsTheWebSocketToken checks that an inner guard finds a token
+// that the outer one removed, and that it removes no protocol of the app.
+func TestInnerGuardFindsTheWebSocketToken(t *testing.T) {
+	v := newValidator(t, middleware.Config{})
+	token := shared().Token(paratest.EmailUser())
+	socket := middleware.TokenFrom(middleware.FromWebSocketProtocol())
+	for name, outer := range map[string]*middleware.Guard{
+		"Optional, header": middleware.Optional(v),
+		"Optional, socket": middleware.Optional(v, socket),
+		"Require, socket":  middleware.Require(v, socket),
+	} {
+		r := request("")
+		r.Header["Sec-Websocket-Protocol"] = []string{"para.jwt, " + token, "chat.v1"}
+		for _, guard := range []*middleware.Guard{outer, middleware.Require(v, socket),
+			middleware.Require(v, socket)} {
+			var refusal *middleware.Error
+			if r, refusal = guard.Check(r); refusal != nil {
+				t.Fatalf("%s: %v", name, refusal)
+			}
+			if got := r.Header.Get("Sec-WebSocket-Protocol"); got != "para.jwt, chat.v1" {
+				t.Errorf("%s: the handler sees %.200q", name, got)
+			}
+			for _, format := range []string{"%v", "%+v", "%#v"} {
+				text := fmt.Sprintf(format, r.Context())
+				if found := testkit.Leaks(text, token); len(found) > 0 {
+					t.Errorf("%s: %s of the context prints the token", name, format)
+				}
+			}
+		}
+		if user, ok := claims.FromContext(r.Context()); !ok || user.Email == "" {
+			t.Errorf("%s: no user", name)
+		}
+		// A request that only shares the context has no token.
+		other := request("").WithContext(r.Context())
+		if _, refusal := middleware.Require(v, socket).Check(other); refusal == nil {
+			t.Errorf("%s: a request without the field is accepted", name)
+		}
 	}
 }
 
