@@ -293,3 +293,81 @@ func edited(s string, edits []byte) string {
 	}
 	return string(b)
 }
+
+// FuzzWebSocketProtocol checks that FromWebSocketProtocol finds a token in one
+// form only, and that no token is left for the handler. It compares both with a
+// slice of all items.
+func FuzzWebSocketProtocol(f *testing.F) {
+	for _, lines := range [][2]string{
+		{"", ""}, {"para.jwt", "t"}, {"para.jwt, t", "chat.v1"}, {"para.jwt,t,chat.v1,chat.v2", ""},
+		{"para.jwt", ""}, {"chat.v1, para.jwt", "t"}, {"para.jwt, t", "para.jwt, u"},
+		{"para.jwt, PARA.JWT", "t"}, {",para.jwt,,", ", t,"}, {"\tpara.jwt \t,\tt", ","},
+		{"para.jwt t", "para.jwts"}, {"chat.v1", "chat.v2"}, {"para.jwt, t u", "\x00, \xff"},
+	} {
+		f.Add(lines[0], lines[1])
+	}
+	v := newValidator(f, middleware.Config{})
+	source := middleware.FromWebSocketProtocol()
+	outer := middleware.Optional(v)
+	f.Fuzz(func(t *testing.T, first, second string) {
+		var items, kept []string
+		offers, afterOffer := 0, false
+		for item := range strings.SplitSeq(first+","+second, ",") {
+			item = strings.Trim(item, " \t")
+			items = append(items, item)
+			offer := strings.EqualFold(item, "para.jwt")
+			if offer {
+				offers++
+			}
+			if item == "" {
+				continue
+			}
+			if offer || !afterOffer {
+				kept = append(kept, item)
+			}
+			afterOffer = offer
+		}
+		r := request("")
+		r.Header["Sec-Websocket-Protocol"] = []string{first, second}
+		token, err := source(r)
+		size := len(first) + len(second)
+		switch good := offers == 1 && items[0] == "para.jwt" && items[1] != ""; {
+		case size > 64<<10:
+			if err == nil {
+				t.Error("a long field is accepted")
+			}
+		case offers == 0:
+			if token != "" || err != nil {
+				t.Errorf("without an offer: got %q, %v", token, err)
+			}
+		case good != (err == nil) || good && token != items[1]:
+			t.Errorf("got %q, %v from %q", token, err, items)
+		}
+
+		passed, refusal := outer.Check(r)
+		if refusal != nil {
+			t.Fatal(refusal)
+		}
+		got, want := passed.Header["Sec-Websocket-Protocol"], []string{first, second}
+		switch {
+		case size > 64<<10:
+			if got != nil {
+				t.Error("a long field is kept")
+			}
+			return
+		case offers > 0:
+			want = []string{strings.Join(kept, ", ")}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the handler sees %q, want %q", got, want)
+		}
+		again, innerErr := source(passed)
+		if again != token || (innerErr == nil) != (err == nil) {
+			t.Errorf("an inner guard finds %q, %v, the outer one %q, %v", again, innerErr, token, err)
+		}
+		if twice, _ := outer.Check(passed); !slices.Equal(
+			twice.Header["Sec-Websocket-Protocol"], want) {
+			t.Errorf("the second guard changes %q to %q", want, twice.Header["Sec-Websocket-Protocol"])
+		}
+	})
+}
