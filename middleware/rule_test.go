@@ -44,7 +44,8 @@ func TestRules(t *testing.T) {
 			rule(&middleware.Error{Code: middleware.ErrRevoked})}, middleware.ErrForbidden},
 		{"both", []middleware.Rule{yes, no}, middleware.ErrForbidden},
 		// This is a mistake of the rule: the error is not nil.
-		{"a nil *Error", []middleware.Rule{rule((*middleware.Error)(nil))}, middleware.ErrForbidden},
+		{"a nil *Error", []middleware.Rule{rule((*middleware.Error)(nil))},
+			middleware.ErrForbidden},
 		{"unavailable", []middleware.Rule{yes, unavailable}, middleware.ErrRuleUnavailable},
 		{"refused before unavailable", []middleware.Rule{no, unavailable}, middleware.ErrForbidden},
 		{"any, first allows", []middleware.Rule{middleware.Any(yes, no)}, ""},

@@ -384,12 +384,13 @@ func TestRotatedSecretKeyLogsNobodyOut(t *testing.T) {
 		res := serve(guard(http.NotFoundHandler()), r)
 		lines := log.Take()
 		text := fmt.Sprint(lines)
-		if res.StatusCode != tc.status || (res.Header.Get("Retry-After") != "") != (tc.status == 503) ||
+		retry := res.Header.Get("Retry-After") != ""
+		if res.StatusCode != tc.status || retry != (tc.status == 503) ||
 			len(lines) != 1 || lines[0]["level"] != tc.level || !strings.Contains(text, tc.code) {
 			t.Errorf("%d %s: %d, %s", tc.answer, tc.body, res.StatusCode, text)
 		}
-		if hint := strings.Contains(text, "wrong or was rotated, or this server's IP address"); hint !=
-			(tc.status == 503) {
+		hint := strings.Contains(text, "wrong or was rotated, or this server's IP address")
+		if hint != (tc.status == 503) {
 			t.Errorf("%d %s: logged %s", tc.answer, tc.body, text)
 		}
 		if found := testkit.Leaks(text, "canary"); found != nil {

@@ -15,7 +15,7 @@ import (
 // The command parajwt-gateway serves this handler. Use the handler in a program
 // to add rules or another token source.
 func ExampleRequire() {
-	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// Start an emulator of Para. In a program, use jwks.Beta and the ID of your
 	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {

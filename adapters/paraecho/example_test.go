@@ -17,7 +17,7 @@ import (
 )
 
 func ExampleRequire() {
-	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// Start an emulator of Para. In a program, use jwks.Beta and the ID of your
 	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -56,7 +56,7 @@ func ExampleRequire() {
 
 // A custom error handler responds to refusals, too.
 func ExampleRequire_errorHandler() {
-	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// Start an emulator of Para. In a program, use jwks.Beta and the ID of your
 	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -91,7 +91,7 @@ func ExampleRequire_errorHandler() {
 }
 
 func ExampleOptional() {
-	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// Start an emulator of Para. In a program, use jwks.Beta and the ID of your
 	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -123,7 +123,7 @@ func ExampleOptional() {
 
 // Require guards all routes. Allow additionally requires a wallet on one route.
 func ExampleAllow() {
-	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// Start an emulator of Para. In a program, use jwks.Beta and the ID of your
 	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {

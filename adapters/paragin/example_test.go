@@ -17,7 +17,7 @@ import (
 )
 
 func ExampleRequire() {
-	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// Start an emulator of Para. In a program, use jwks.Beta and the ID of your
 	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -56,7 +56,7 @@ func ExampleRequire() {
 
 // Outer middleware finds the reason for a refusal in c.Errors.
 func ExampleRequire_errors() {
-	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// Start an emulator of Para. In a program, use jwks.Beta and the ID of your
 	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -86,7 +86,7 @@ func ExampleRequire_errors() {
 }
 
 func ExampleOptional() {
-	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// Start an emulator of Para. In a program, use jwks.Beta and the ID of your
 	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -119,7 +119,7 @@ func ExampleOptional() {
 
 // Require guards all routes. Allow additionally requires a wallet on one route.
 func ExampleAllow() {
-	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// Start an emulator of Para. In a program, use jwks.Beta and the ID of your
 	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {

@@ -60,7 +60,7 @@ func ExampleObserve() {
 		log.Fatal(err)
 	}
 
-	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// Start an emulator of Para. In a program, use jwks.Beta and the ID of your
 	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -96,7 +96,7 @@ func ExampleObserve_userInTrace() {
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
 	defer provider.Shutdown(context.Background())
 
-	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// Start an emulator of Para. In a program, use jwks.Beta and the ID of your
 	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
@@ -141,7 +141,7 @@ func ExampleWatchKeys() {
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
 	defer provider.Shutdown(context.Background())
 
-	// Start Para on loopback. In a program, use jwks.Beta and the ID of your
+	// Start an emulator of Para. In a program, use jwks.Beta and the ID of your
 	// API key.
 	para, err := paratest.Start(paratest.Config{})
 	if err != nil {
