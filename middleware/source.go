@@ -161,7 +161,10 @@ const (
 // add cookies to that request, but not this token.
 func FromWebSocketProtocol() TokenSource {
 	return func(r *http.Request) (string, error) {
-		values := sentProtocols(r)
+		values := r.Header[webSocketProtocols]
+		if s := stripped(r); s != nil {
+			values = s.sent
+		}
 		if totalLen(values) > maxHeaderBytes {
 			return "", errLongHeader
 		}
@@ -213,20 +216,29 @@ func totalLen(values []string) (n int) {
 	return n
 }
 
-// protocolsKey is the context key of a *[]string: Sec-WebSocket-Protocol before
-// a guard removed tokens from it. A pointer hides the tokens from %#v.
+// protocolsKey is the context key of a *strippedProtocols. It is a pointer,
+// because %#v would print the tokens of a value.
 type protocolsKey struct{}
 
-// sentProtocols returns Sec-WebSocket-Protocol as the client sent it, also if
-// an outer guard removed a token.
-func sentProtocols(r *http.Request) []string {
-	values, ok := r.Header[webSocketProtocols]
-	if ok {
-		if sent, removed := r.Context().Value(protocolsKey{}).(*[]string); removed {
-			return *sent
-		}
+// strippedProtocols is the Sec-WebSocket-Protocol from which a guard removed
+// tokens.
+type strippedProtocols struct {
+	sent []string // by the client
+	kept string   // the field without the tokens
+}
+
+// stripped returns what an outer guard removed from the Sec-WebSocket-Protocol
+// of r, or nil. A field that changed since is another field.
+func stripped(r *http.Request) *strippedProtocols {
+	values := r.Header[webSocketProtocols]
+	if len(values) != 1 {
+		return nil
 	}
-	return values
+	s, _ := r.Context().Value(protocolsKey{}).(*strippedProtocols)
+	if s == nil || s.kept != values[0] {
+		return nil
+	}
+	return s
 }
 
 // withoutWebSocketToken returns r, or a copy without the tokens in
@@ -235,7 +247,7 @@ func sentProtocols(r *http.Request) []string {
 // FromWebSocketProtocol would refuse as too long, which bounds the work.
 func withoutWebSocketToken(r *http.Request) *http.Request {
 	values, ok := r.Header[webSocketProtocols]
-	if !ok || r.Context().Value(protocolsKey{}) != nil {
+	if !ok || stripped(r) != nil {
 		return r
 	}
 	size, offered := totalLen(values), false
@@ -267,9 +279,9 @@ func withoutWebSocketToken(r *http.Request) *http.Request {
 		}
 		afterOffer = offer
 	}
-	sent := values // only this copy is on the heap
-	r = r.WithContext(context.WithValue(r.Context(), protocolsKey{}, &sent))
+	s := &strippedProtocols{sent: values, kept: kept.String()}
+	r = r.WithContext(context.WithValue(r.Context(), protocolsKey{}, s))
 	r.Header = r.Header.Clone()
-	r.Header[webSocketProtocols] = []string{kept.String()}
+	r.Header[webSocketProtocols] = []string{s.kept}
 	return r
 }

@@ -215,10 +215,22 @@ func TestInnerGuardFindsTheWebSocketToken(t *testing.T) {
 		if user, ok := claims.FromContext(r.Context()); !ok || user.Email == "" {
 			t.Errorf("%s: no user", name)
 		}
-		// A request that only shares the context has no token.
+		// Another request with the same context has its own field.
 		other := request("").WithContext(r.Context())
 		if _, refusal := middleware.Require(v, socket).Check(other); refusal == nil {
 			t.Errorf("%s: a request without the field is accepted", name)
+		}
+		phone := shared().Token(paratest.PhoneUser())
+		other.Header["Sec-Websocket-Protocol"] = []string{"para.jwt, " + phone}
+		passed, refusal := middleware.Require(v, socket).Check(other)
+		if refusal != nil {
+			t.Fatalf("%s: %v", name, refusal)
+		}
+		if user, _ := claims.FromContext(passed.Context()); user.Phone == "" {
+			t.Errorf("%s: another request gets the first request's user: %v", name, user)
+		}
+		if got := passed.Header.Get("Sec-WebSocket-Protocol"); got != "para.jwt" {
+			t.Errorf("%s: the handler of another request sees %.200q", name, got)
 		}
 	}
 }
