@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,8 +86,10 @@ func TestDependenciesOfNetHTTP(t *testing.T) {
 	modules := run(t, dir, "go", "list", "-m", "all")
 	numModules, numSums := strings.Count(modules, "\n"), strings.Count(string(sums), "\n")
 	t.Logf("%d modules, %d lines of go.sum", numModules, numSums)
-	if !strings.Contains(modules, "github.com/lestrrat-go/jwx/v2 ") || numSums == 0 {
-		t.Fatalf("not the program's module graph:\n%s", modules)
+	for _, required := range requirements(t, "../go.mod") {
+		if !strings.Contains(modules, required+" ") || !strings.Contains(string(sums), required+" ") {
+			t.Errorf("%s is missing:\n%s%s", required, modules, sums)
+		}
 	}
 	if numModules > maxModules {
 		t.Errorf("%d modules, at most %d:\n%s", numModules, maxModules, modules)
@@ -94,6 +97,30 @@ func TestDependenciesOfNetHTTP(t *testing.T) {
 	if numSums > maxSums {
 		t.Errorf("%d lines of go.sum, at most %d:\n%s", numSums, maxSums, sums)
 	}
+}
+
+// requirements returns the paths of the modules that a go.mod requires directly.
+func requirements(t *testing.T, file string) (paths []string) {
+	t.Helper()
+	var mod struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+	}
+	text := run(t, ".", "go", "mod", "edit", "-json", file)
+	if err := json.Unmarshal([]byte(text), &mod); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range mod.Require {
+		if !r.Indirect {
+			paths = append(paths, r.Path)
+		}
+	}
+	if len(paths) == 0 {
+		t.Fatalf("%s requires nothing", file)
+	}
+	return paths
 }
 
 // outsideProgram writes a program with one guarded route into a directory
