@@ -146,13 +146,13 @@ func parse(args []string, getenv func(string) string) (settings, error) {
 				"rediss://… for TLS, or unix://PATH"))
 			break
 		}
-		// Without these settings, go-redis sends commands that the access rule
-		// of redisstore does not permit.
+		s.redis.ContextTimeoutEnabled = true // redisstore.Do must obey the context
+		// Without these settings, go-redis sends commands that the ACL rule of
+		// docs/fleet.md does not permit.
 		s.redis.DisableIdentity = true
 		s.redis.MaintNotificationsConfig = &maintnotifications.Config{
 			Mode: maintnotifications.ModeDisabled,
 		}
-		s.redis.ContextTimeoutEnabled = true
 	case given["redis"]:
 		errs = append(errs, errors.New("--redis is empty: omit it, or give a URL"))
 	case given["redis-key"]:

@@ -56,7 +56,8 @@ func run(ctx context.Context, out io.Writer, redisURL string) error {
 	if err != nil {
 		return fmt.Errorf("REDIS_URL: %w", err)
 	}
-	options.MaxRetries = -1 // package revocation retries
+	options.ContextTimeoutEnabled = true // redisstore.Do must obey the context
+	options.MaxRetries = -1              // package revocation retries
 	// Each run of this program has its own keys in Redis, which it deletes.
 	prefix := "parajwt-example:" + rand.Text()
 	secret := []byte(rand.Text() + rand.Text()) // in your program, all servers have the same secret

@@ -40,8 +40,8 @@ const accepted = "accepted"
 // 40 of them.
 const maxSets = 1024
 
-// Observe returns a function for middleware.Config.Observe, which counts events
-// in the counter parajwt.verdicts. Several validators may use the same
+// Observe returns a function for middleware.Config.Observe. The function counts
+// events in the counter parajwt.verdicts. Several validators may use the same
 // function. The counter has three attributes:
 //
 //   - parajwt.code is "accepted", or the [middleware.Code] of the refusal.

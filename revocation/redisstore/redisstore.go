@@ -41,7 +41,7 @@ import (
 // XREAD blocks for up to a second. It needs a connection that no other caller
 // uses during that time.
 //
-// With go-redis:
+// With go-redis, whose Options need ContextTimeoutEnabled to obey the context:
 //
 //	func(ctx context.Context, args ...any) (any, error) {
 //		return rdb.Do(ctx, args...).Result()
