@@ -900,7 +900,7 @@ func walletAttacks(f *forge, name string) (attacks []attack) {
 			attack{name + ": " + what, f.inData(name, pair[0]), badClaims, f.inData(name, pair[1])})
 	}
 	return append(attacks,
-		attack{name + ": in an object of its own", f.inData(name, `{"wallets":[]}`), badClaims,
+		attack{name + ": in a separate object", f.inData(name, `{"wallets":[]}`), badClaims,
 			f.inData(name, "")})
 }
 

@@ -334,11 +334,18 @@ func TestWarmWithInitialAndAHangingPara(t *testing.T) {
 	})
 }
 
+// A refresh that hangs delays no look-up of a known key. Look-ups start no
+// second fetch during it.
 func TestHangingRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, c := bubbleStarted(t, jwks.Config{})
+		var hanging atomic.Int64
 		l.does(func(w http.ResponseWriter, r *http.Request) {
+			if n := hanging.Add(1); n > 1 {
+				t.Errorf("%d fetches at once", n)
+			}
 			takes(t, timeout, func() { hang(w, r) })
+			hanging.Add(-1)
 		})
 		for start := time.Now(); time.Since(start) < time.Hour; {
 			atOnce(t, func() { found(t, c, "a") })
@@ -377,6 +384,7 @@ func TestLookUpTakesNoLock(t *testing.T) {
 			if phase != "refreshing a snapshot" {
 				l.serves(keyA())
 				settle(c)
+				inState(t, c, jwks.StateFresh)
 			}
 			found(t, c, "a")
 			switch phase {

@@ -103,12 +103,7 @@ func TestDocumentedErrorsExist(t *testing.T) {
 		}
 		source += string(text)
 	}
-	page, err := os.ReadFile("../docs/outages.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, table, _ := strings.Cut(string(page), "| Text | What to check |")
-	table, _, _ = strings.Cut(table, "\n\n")
+	table := section(t, "| Text | What to check |", "\n\n")
 	rows := regexp.MustCompile("(?m)^\\| `([^`]*)`").FindAllStringSubmatch(table, -1)
 	if len(rows) != 6 {
 		t.Errorf("%d errors, want 6", len(rows))

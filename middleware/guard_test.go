@@ -381,8 +381,8 @@ func TestProblemBody(t *testing.T) {
 	}
 }
 
-// TestChallenge checks that a response describes the problem only if Para signed
-// the token.
+// TestChallenge checks that a response describes the problem only if Para
+// signed the token.
 func TestChallenge(t *testing.T) {
 	for _, test := range []struct {
 		err  middleware.Error

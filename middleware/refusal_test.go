@@ -281,7 +281,8 @@ func TestSourcesReturnNoTokenWithAnError(t *testing.T) {
 	}
 }
 
-// checkRefusal compares the text and fields of an error. wait is rounded to seconds.
+// checkRefusal compares the text and fields of an error. wait is rounded to
+// seconds.
 func checkRefusal(t *testing.T, err error, want string, signed bool, wait time.Duration) {
 	t.Helper()
 	var refusal *middleware.Error

@@ -109,7 +109,7 @@ func TestRuleReceivesUserAndContext(t *testing.T) {
 			!reflect.DeepEqual(other, user) {
 			t.Errorf("got %v, %v, %v", ctx, user, other)
 		}
-		user.UserID = "spoiled" // reaches no handler
+		user.UserID = "spoiled"
 		return nil
 	}
 	r := request(shared().Token(paratest.EmailUser()))
@@ -118,8 +118,12 @@ func TestRuleReceivesUserAndContext(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	if _, refusal = middleware.Authorize(rule).Check(r); refusal != nil || calls != 2 {
-		t.Errorf("%d calls, %v", calls, refusal)
+	r, refusal = middleware.Authorize(rule).Check(r)
+	if refusal != nil || calls != 2 {
+		t.Fatalf("%d calls, %v", calls, refusal)
+	}
+	if user, _ := claims.FromContext(r.Context()); user.UserID != paratest.UserID {
+		t.Errorf("the handler gets %v", user)
 	}
 }
 

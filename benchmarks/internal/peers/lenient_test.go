@@ -45,7 +45,8 @@ var lenient = []struct {
 	{"no `kid`", 0, replace(`"kid"`, `"was"`), []string{golangjwt, gooidc}},
 	{"the `typ` of another kind of token", 0, replace(`"JWT"`, `"secevent+jwt"`), everyPeer},
 
-	{"no `exp`", 1, replace(`"exp":`, `"was":`), []string{gojose, auth0V2, jwxV2, clerkV2, auth0V3}},
+	{"no `exp`", 1, replace(`"exp":`, `"was":`),
+		[]string{gojose, auth0V2, jwxV2, clerkV2, auth0V3}},
 	{"`exp` in 100 years", 1, replace(`"exp":`, `"exp":4900000000,"was":`), everyPeer},
 	{"no `iat`", 1, replace(`"iat":`, `"was":`), everyPeer},
 	{"`iat` tomorrow", 1, replace(`"iat":`, fmt.Sprintf(`"iat":%d,"was":`,
@@ -119,8 +120,8 @@ func TestWhatLibrariesAccept(t *testing.T) {
 	}
 }
 
-// TestMigratePage checks that the table of docs/migrate.md has the verdicts that
-// TestWhatLibrariesAccept measures, and no others.
+// TestMigratePage checks that the table of docs/migrate.md has the verdicts
+// that TestWhatLibrariesAccept measures, and no others.
 func TestMigratePage(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/migrate.md")
 	if err != nil {
