@@ -368,6 +368,30 @@ func TestGapIsWrittenBack(t *testing.T) {
 	}
 }
 
+// A list that has read no entry has no cursor, which would show that the log
+// was deleted. If the new log has an entry, the next Resync finds the loss.
+func TestLossWithoutACursorIsWrittenBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newStore()
+		l := newList(t, revocation.Config{Store: s, Resync: 10 * time.Minute})
+		must(t, l.Warm(t.Context()))
+		s.set(func(s *memStore) { s.readErr = errDown })
+		must(t, l.RevokeUser(t.Context(), "u"))
+		s.wipe()
+		must(t, s.Append(t.Context(), []revocation.Entry{{Kind: revocation.KindAll,
+			At: time.Unix(1, 0), Expires: time.Now().Add(time.Hour)}}))
+		s.down(nil)
+		time.Sleep(9 * time.Minute)
+		if n := len(s.entries()); n != 1 {
+			t.Errorf("the store has %d entries before the Resync, want 1", n)
+		}
+		time.Sleep(2 * time.Minute)
+		other := newList(t, revocation.Config{Store: s})
+		must(t, other.Warm(t.Context()))
+		check(t, other, "u", true, nil)
+	})
+}
+
 // Expired entries are not written back and do not count as lost.
 func TestExpiredEntriesAreNotWrittenBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
