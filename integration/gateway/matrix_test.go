@@ -169,6 +169,11 @@ func TestMatrix(t *testing.T) {
 				header: map[string][]string{"Expect": {"100-continue"}}})
 			refused(t, a, 401, "Bearer")
 		})
+		t.Run("POST of 1 kB without a token", func(t *testing.T) {
+			// The client sends the body together with the header.
+			a := send(t, addr, request{method: "POST", body: make([]byte, 1000)})
+			refused(t, a, 401, "Bearer")
+		})
 		t.Run("forged fields", func(t *testing.T) {
 			a := send(t, addr, request{token: good, header: forged()})
 			if a.status != 200 || a.user() != paratest.UserID ||
